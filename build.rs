@@ -1,0 +1,135 @@
+//! Turns `shims/*.toml` into the static tables of `src/shim/tables.rs`.
+//!
+//! The data is read when the crate is built, so that a shim parses nothing at run time; a mistake in a file
+//! stops the build with the file's name.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Shim {
+    command: String,
+    purpose: String,
+    operands: String,
+    directories: Vec<String>,
+    flavour: Vec<Flavour>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Flavour {
+    name: String,
+    usage_status: i32,
+    failure_status: i32,
+    #[serde(default)]
+    long_prefixes: bool,
+    options: Vec<Opt>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Opt {
+    short: Option<char>,
+    long: Option<String>,
+    #[serde(default)]
+    value: String,
+    #[serde(default)]
+    effect: String,
+    expects: Option<Expects>,
+    needs: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Expects {
+    Kind(String),
+    OneOf(Vec<String>),
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=shims");
+    let mut files: Vec<PathBuf> =
+        fs::read_dir("shims")?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
+    files.sort();
+    let mut out =
+        String::from("/// Every command that we stand in for, by name.\npub static TOOLS: &[Tool] = &[\n");
+    for file in &files {
+        let shim: Shim = toml::from_str(&fs::read_to_string(file)?)
+            .map_err(|error| format!("{}: {error}", file.display()))?;
+        tool(&mut out, file, &shim)?;
+    }
+    out.push_str("];\n");
+    fs::write(Path::new(&env::var("OUT_DIR")?).join("tables.rs"), out)?;
+    Ok(())
+}
+
+fn tool(out: &mut String, file: &Path, shim: &Shim) -> Result<(), Box<dyn Error>> {
+    if file.file_stem().and_then(|stem| stem.to_str()) != Some(&shim.command) {
+        return Err(format!("{}: is about {}", file.display(), shim.command).into());
+    }
+    let purpose = word(file, &shim.purpose, &["enable", "disable", "format"])?;
+    let operands = word(file, &shim.operands, &["files", "file-and-size"])?;
+    writeln!(
+        out,
+        "Tool {{ name: {:?}, purpose: Purpose::{purpose}, operands: Operands::{operands},",
+        shim.command
+    )?;
+    writeln!(out, "  directories: &{:?}, flavours: &[", shim.directories)?;
+    for flavour in &shim.flavour {
+        let kind = word(file, &flavour.name, &["util-linux", "busybox", "toybox"])?;
+        writeln!(
+            out,
+            "  Flavour {{ kind: Kind::{kind}, usage_status: {}, failure_status: {}, long_prefixes: {}, options: &[",
+            flavour.usage_status, flavour.failure_status, flavour.long_prefixes
+        )?;
+        for option in &flavour.options {
+            opt(out, file, option)?;
+        }
+        writeln!(out, "  ] }},")?;
+    }
+    writeln!(out, "] }},")?;
+    Ok(())
+}
+
+fn opt(out: &mut String, file: &Path, option: &Opt) -> Result<(), Box<dyn Error>> {
+    let value = word(file, or(&option.value, "none"), &["none", "optional", "required"])?;
+    let effect = word(file, or(&option.effect, "plain"), &["plain", "inform", "all", "tag", "create"])?;
+    let expects = match &option.expects {
+        None => "Expects::Anything".to_owned(),
+        Some(Expects::Kind(kind)) => format!("Expects::{}", word(file, kind, &["int16"])?),
+        Some(Expects::OneOf(words)) => format!("Expects::OneOf(&{words:?})"),
+    };
+    let short = option.short.map(|short| format!("b{short:?}"));
+    writeln!(
+        out,
+        "    Opt {{ short: {}, long: {:?}, value: Value::{value}, expects: {expects}, effect: Effect::{effect}, needs: {:?} }},",
+        short.map_or("None".to_owned(), |short| format!("Some({short})")),
+        option.long.as_deref(),
+        option.needs.as_deref(),
+    )?;
+    Ok(())
+}
+
+/// A word of the data as a Rust variant: `util-linux` is `UtilLinux`.
+fn word(file: &Path, word: &str, known: &[&str]) -> Result<String, Box<dyn Error>> {
+    if !known.contains(&word) {
+        return Err(format!("{}: {word:?} is none of {known:?}", file.display()).into());
+    }
+    let mut variant = String::new();
+    for part in word.split('-') {
+        let (head, tail) = part.split_at(1);
+        variant += &head.to_uppercase();
+        variant += tail;
+    }
+    Ok(variant)
+}
+
+fn or<'a>(word: &'a str, otherwise: &'a str) -> &'a str {
+    if word.is_empty() { otherwise } else { word }
+}

@@ -1,0 +1,27 @@
+//! rootfs-shim makes swap, Docker and databases work on machines whose root filesystem is overlayfs.
+//!
+//! A platform boots a read-only image with an ephemeral writable layer over it. `swapon` refuses any file on
+//! such a root. This crate is the one program that mends it, and the story of every command in it has one
+//! direction:
+//!
+//! ```text
+//! argv + config + /proc  →  world (facts)  →  plan (pure data)  →  execute  →  exit status
+//! ```
+//!
+//! [`world`] never decides, [`plan`] never touches the system, [`execute`] never decides and is the only
+//! place that changes anything. `status` is the World printed; `explain` and `--dry-run` are the Plan
+//! printed.
+//!
+//! - [`invocation`]: the one door by which argv, the environment and the descriptors enter
+//! - [`shim`]: argv → what was asked → run, for `swapon`, `swapoff` and `mkswap`
+//! - [`cli`]: the subcommands
+//! - [`sys`]: every raw system call; [`error`], [`escape`], [`octal`], [`paths`]: the words we speak in
+
+pub mod error;
+pub mod escape;
+pub mod invocation;
+pub mod octal;
+pub mod paths;
+pub mod shim;
+pub mod sys;
+pub mod world;

@@ -1,0 +1,3 @@
+//! A shim's run.
+pub mod args;
+pub mod tables;

@@ -1,0 +1,3 @@
+//! Facts.
+pub mod mountinfo;
+pub mod swaps;

@@ -1,0 +1,192 @@
+//! `/proc/self/mountinfo` as typed mounts.
+//!
+//! procfs parses a line; around it we do the two things it does not: bytes that are not UTF-8 take a detour
+//! through octal escapes, and paths are decoded afterwards. Only the lines that somebody asks for are
+//! parsed, because a container host has thousands.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use procfs::process::MountInfo;
+
+use crate::octal;
+use crate::sys::MountId;
+
+/// A superblock's device number: two mounts with the same one show the same filesystem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DevNo {
+    /// 0 for a filesystem without a block device of its own (tmpfs, overlay, btrfs).
+    pub major: u32,
+    /// Within `major`.
+    pub minor: u32,
+}
+
+/// One mount (proc_pid_mountinfo(5)).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// Field 1.
+    pub id: MountId,
+    /// Field 2: the mount it is mounted on.
+    pub parent: MountId,
+    /// Field 3.
+    pub device: DevNo,
+    /// Field 4: which directory of the filesystem is its root.
+    pub root: PathBuf,
+    /// Field 5: where it is mounted, from this process's root.
+    pub point: PathBuf,
+    /// Whether it belongs to a peer group, so that mounts on it appear elsewhere too.
+    pub shared: bool,
+    /// The filesystem's type, e.g. `ext4`.
+    pub fstype: String,
+    /// What was mounted: a device's path, or any word.
+    pub source: OsString,
+    /// The superblock's options, decoded, as one string: for overlay, `lowerdir=…,upperdir=…`.
+    pub options: OsString,
+    /// Mounted read-only, here or as a whole.
+    pub read_only: bool,
+}
+
+/// A process's mounts, in the kernel's order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mounts(Vec<Mount>);
+
+impl Mounts {
+    /// The lines of `text` that `wanted` picks by mount ID; a line that makes no sense is left out.
+    pub fn parse(text: &[u8], wanted: impl Fn(MountId) -> bool) -> Self {
+        let lines = text.split(|&b| b == b'\n').filter(|line| line_id(line).is_some_and(&wanted));
+        Self(lines.filter_map(parse_line).collect())
+    }
+
+    /// All lines of `text`.
+    pub fn parse_all(text: &[u8]) -> Self {
+        Self::parse(text, |_| true)
+    }
+
+    /// The mount of that ID.
+    pub fn get(&self, id: MountId) -> Option<&Mount> {
+        self.0.iter().find(|mount| mount.id == id)
+    }
+
+    /// The topmost mount at exactly `point`.
+    pub fn at(&self, point: &Path) -> Option<&Mount> {
+        self.0.iter().rfind(|mount| mount.point == point)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Mount> {
+        self.0.iter()
+    }
+}
+
+impl Mount {
+    /// The overlay's `upperdir=` as it stands in the options: every place that may be it, because a
+    /// directory may be named `x,upperdir=/evil`. Candidates, not facts: whoever uses one proves it.
+    pub fn upper_candidates(&self) -> Vec<PathBuf> {
+        let options = self.options.as_encoded_bytes();
+        let key = b"upperdir=";
+        let starts = (0..options.len()).filter(|&at| {
+            options.get(at..).is_some_and(|rest| rest.starts_with(key))
+                && (at == 0 || options.get(at - 1) == Some(&b','))
+        });
+        let mut found = Vec::new();
+        for start in starts {
+            let rest = options.get(start + key.len()..).unwrap_or(&[]);
+            for end in commas(rest) {
+                let path = unescape(rest.get(..end).unwrap_or(rest));
+                found.push(PathBuf::from(OsString::from_vec(path)));
+            }
+        }
+        // The real option comes after lowerdir in the kernel's order, and a name seldom has a comma.
+        found.sort_by_key(|path| path.as_os_str().len());
+        found
+    }
+}
+
+/// The ends of what may be one option: each comma, and the end of the string.
+fn commas(rest: &[u8]) -> impl Iterator<Item = usize> {
+    let ends: Vec<usize> = rest.iter().enumerate().filter(|(_, b)| **b == b',').map(|(at, _)| at).collect();
+    ends.into_iter().chain([rest.len()]).take(16)
+}
+
+/// overlayfs prints a backslash before a comma, colon or backslash of a path.
+fn unescape(path: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(path.len());
+    let mut bytes = path.iter();
+    while let Some(&byte) = bytes.next() {
+        match byte {
+            b'\\' => out.extend(bytes.next()),
+            byte => out.push(byte),
+        }
+    }
+    out
+}
+
+fn line_id(line: &[u8]) -> Option<MountId> {
+    let end = line.iter().position(|b| !b.is_ascii_digit())?;
+    std::str::from_utf8(line.get(..end)?).ok()?.parse().ok().map(MountId)
+}
+
+fn parse_line(line: &[u8]) -> Option<Mount> {
+    let ascii = octal::to_ascii(line);
+    let parsed = MountInfo::from_line(&ascii).ok()?;
+    let (major, minor) = parsed.majmin.split_once(':')?;
+    let tail: Vec<&str> = ascii.split_once(" - ")?.1.split(' ').collect();
+    let decode = |field: &str| OsString::from_vec(octal::decode(field.as_bytes()));
+    Some(Mount {
+        id: MountId(u64::try_from(parsed.mnt_id).ok()?),
+        parent: MountId(u64::try_from(parsed.pid).ok()?),
+        device: DevNo { major: major.parse().ok()?, minor: minor.parse().ok()? },
+        root: decode(&parsed.root).into(),
+        point: decode(parsed.mount_point.to_str()?).into(),
+        shared: parsed
+            .opt_fields
+            .iter()
+            .any(|field| matches!(field, procfs::process::MountOptFields::Shared(_))),
+        read_only: parsed.mount_options.contains_key("ro") || parsed.super_options.contains_key("ro"),
+        fstype: parsed.fs_type,
+        source: decode(tail.get(1)?),
+        options: decode(tail.get(2)?),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINES: &[u8] = b"27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard\n\
+        31 27 0:39 / / rw,relatime shared:5 - overlay /dev/vdb rw,lowerdir=/a,upperdir=/w/upper,workdir=/w/work\n\
+        40 31 8:1 /sub\\040dir /mnt\\011\xff rw - xfs /dev/disk\\134x ro\n\
+        garbage\n41 x y\n";
+
+    #[test]
+    fn escapes_and_bytes_that_are_not_utf8_come_out_as_they_went_in() {
+        let mounts = Mounts::parse_all(LINES);
+        assert_eq!(mounts.iter().count(), 3);
+        let mount = mounts.get(MountId(40)).unwrap();
+        assert_eq!(mount.root, Path::new("/sub dir"));
+        assert_eq!(mount.point.as_os_str().as_encoded_bytes(), b"/mnt\t\xff");
+        assert_eq!(mount.source, "/dev/disk\\x");
+        assert!(mount.read_only && !mount.shared);
+    }
+
+    #[test]
+    fn the_topmost_of_two_mounts_at_one_place_is_found() {
+        assert_eq!(Mounts::parse_all(LINES).at(Path::new("/")).unwrap().fstype, "overlay");
+    }
+
+    #[test]
+    fn only_the_wanted_lines_are_there() {
+        let mounts = Mounts::parse(LINES, |id| id == MountId(31));
+        assert_eq!(mounts.iter().map(|mount| mount.id).collect::<Vec<_>>(), [MountId(31)]);
+        assert!(mounts.get(MountId(31)).unwrap().shared);
+    }
+
+    #[test]
+    fn every_reading_of_a_spoofed_upperdir_is_a_candidate() {
+        let line =
+            b"31 27 0:39 / / rw - overlay o rw,lowerdir=/x,upperdir=/evil,upperdir=/w/upper,workdir=/w/work";
+        let candidates = Mounts::parse_all(line).get(MountId(31)).unwrap().upper_candidates();
+        assert!(candidates.contains(&"/evil".into()) && candidates.contains(&"/w/upper".into()));
+    }
+}

@@ -1,0 +1,65 @@
+//! `/proc/swaps` as typed entries, in the kernel's order (the latest last).
+//!
+//! The path of a file is printed from the root of the mount it was enabled through, so after a shim's
+//! private namespace is gone an entry shows the user's own path.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+use crate::octal;
+
+/// An active swap area (proc(5)).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Swap {
+    /// The path, decoded.
+    pub path: PathBuf,
+    /// A file, not a partition or device.
+    pub is_file: bool,
+    /// In KiB.
+    pub size: u64,
+    /// In KiB.
+    pub used: u64,
+    /// Higher is used first.
+    pub priority: i32,
+}
+
+/// Every entry; a line that makes no sense is left out.
+pub fn parse(text: &[u8]) -> Vec<Swap> {
+    text.split(|&b| b == b'\n').skip(1).filter_map(parse_line).collect()
+}
+
+fn parse_line(line: &[u8]) -> Option<Swap> {
+    let mut fields = line.split(|b| *b == b' ' || *b == b'\t').filter(|field| !field.is_empty());
+    let path = octal::decode(fields.next()?);
+    let mut number = || std::str::from_utf8(fields.next()?).ok();
+    let kind = number()?;
+    let (size, used, priority) = (number()?, number()?, number()?);
+    Some(Swap {
+        path: OsString::from_vec(path).into(),
+        is_file: kind == "file",
+        size: size.parse().ok()?,
+        used: used.parse().ok()?,
+        priority: priority.parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_decoded_and_nonsense_is_left_out() {
+        let text = b"Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n\
+            /a\\040b\\134                            file\t\t20468\t\t12\t\t-2\n\
+            /dev/vdc                                partition\t1048572\t\t0\t\t100\n\nnonsense\n";
+        let swaps = parse(text);
+        assert_eq!(swaps.len(), 2);
+        assert_eq!(swaps[0].path, PathBuf::from("/a b\\"));
+        assert_eq!(
+            (swaps[0].is_file, swaps[0].size, swaps[0].used, swaps[0].priority),
+            (true, 20468, 12, -2)
+        );
+        assert!(!swaps[1].is_file);
+    }
+}
