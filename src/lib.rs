@@ -20,8 +20,10 @@
 pub mod error;
 pub mod escape;
 pub mod invocation;
+pub mod manifest;
 pub mod octal;
 pub mod paths;
+pub mod root;
 pub mod shim;
 pub mod sys;
 pub mod world;
