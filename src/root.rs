@@ -126,6 +126,16 @@ impl Root {
         }
     }
 
+    /// Opens a directory of the host's, whose links are followed: for the upper directory.
+    ///
+    /// # Errors
+    /// What open(2) says.
+    pub fn of_host(path: &Path) -> Result<Self> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let fd = openat(AT_FDCWD, path, flags, Mode::empty()).attempt("open", path)?;
+        Ok(Self(Dir { fd, shown: path.to_owned() }))
+    }
+
     fn refuse(path: &Path, errno: Errno) -> Error {
         let symlink = fstatat(AT_FDCWD, path, AtFlags::AT_SYMLINK_NOFOLLOW)
             .is_ok_and(|stat| Entry::from(stat).kind == FileKind::Symlink);

@@ -1,3 +1,5 @@
 //! Facts.
+pub mod image;
+pub mod layer;
 pub mod mountinfo;
 pub mod swaps;
