@@ -23,6 +23,7 @@ pub mod invocation;
 pub mod manifest;
 pub mod octal;
 pub mod paths;
+pub mod plan;
 pub mod root;
 pub mod shim;
 pub mod sys;
