@@ -19,6 +19,7 @@
 
 pub mod error;
 pub mod escape;
+pub mod execute;
 pub mod invocation;
 pub mod manifest;
 pub mod octal;

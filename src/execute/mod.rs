@@ -1,0 +1,3 @@
+//! The only code that changes anything.
+pub mod install;
+mod undo;
