@@ -20,6 +20,7 @@ impl fmt::Display for Plan {
                 writeln!(f, "run: {}", command(&self.argv))?;
                 writeln!(f, "as it is, because {}; its exit status is the caller's", reason_words(reason))
             }
+            Road::Masked if !self.has_runs() => writeln!(f, "run nothing"),
             Road::Masked => {
                 writeln!(f, "run: {}", command(&self.masked_argv()))?;
                 writeln!(f, "in a private mount namespace where the backing file stands at the user's path")
@@ -90,6 +91,7 @@ impl Plan {
         };
         let (road, runs) = match self.road {
             Road::Untouched(_) => ("untouched", vec![RunJson { argv: argv(&self.argv), private: false }]),
+            Road::Masked if !self.has_runs() => ("masked", Vec::new()),
             Road::Masked => ("masked", vec![RunJson { argv: argv(&self.masked_argv()), private: true }]),
             Road::Supervised => {
                 let runs = self.runs(&vec![true; self.operands.len()]);
@@ -136,8 +138,8 @@ fn words(operand: &Decided) -> String {
         Decision::Backing(twofold) => {
             let mut text = format!("is on the root overlay; {}", escape::path(twofold.backing.as_path()));
             text += " takes its place, once it is proved to be the same file";
-            if twofold.bring_up {
-                text += "; opened for writing first, which copies a lower file up";
+            if twofold.bring_up && twofold.lower_only {
+                text += "; copied up from the lower layer first";
             }
             if twofold.fill > 0 {
                 text += &format!("; {} of holes filled", size_words(twofold.fill));

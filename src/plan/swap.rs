@@ -80,8 +80,10 @@ pub struct Twofold {
     pub overlay: OverlayPath,
     /// On the backing filesystem, unproved.
     pub backing: BackingPath,
-    /// Opened for writing through the overlay first, which copies a lower file up.
+    /// Opened for writing through the overlay first, which copies a lower file up, and a metacopy stub's data.
     pub bring_up: bool,
+    /// Nothing stands at the backing path yet, so opening will copy the whole file.
+    pub lower_only: bool,
     /// Bytes of holes to be filled in place; 0 for none.
     pub fill: u64,
     /// In bytes.
@@ -210,6 +212,7 @@ fn decide(purpose: Purpose, act: &Act, operand: &Operand, world: &World, config:
             Decision::Skip { path: file.location.path.clone(), fstype, reason }
         }
         (_, Place::Backing) => as_it_is("is on the backing filesystem already"),
+        (_, Place::Volume { .. }) if purpose == Purpose::Disable => as_it_is("is on a volume"),
         (_, Place::Volume { .. }) => as_it_is("is on a volume, which is allowed here"),
         (_, Place::NoSwap { .. }) => as_it_is("is on a filesystem without swap"),
         (_, Place::Uncertain(why)) => as_it_is(why),
@@ -254,6 +257,7 @@ fn on_the_overlay(
         backing: path.on(&upper.point),
         overlay: path,
         bring_up: purpose != Purpose::Disable,
+        lower_only: file.twin == Some(Twin::Nothing),
         fill: if ready { file.holes() } else { 0 },
         size: file.size,
         signature: file.signature,

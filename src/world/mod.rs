@@ -61,6 +61,19 @@ impl Backing {
     }
 }
 
+/// What was seen by opening paths, before anybody looked at the mount table.
+#[derive(Debug, Clone, Default)]
+pub struct Sighted {
+    /// The mount that `/` is in.
+    pub root: Option<MountId>,
+    /// The mount that `/.rootfs-shim/upper` is in.
+    pub upper: Option<MountId>,
+    /// The operands.
+    pub operands: Vec<Operand>,
+    /// Active swap files.
+    pub active: Vec<Operand>,
+}
+
 /// What a shim wants to know about the machine.
 #[derive(Debug, Clone, Copy)]
 pub struct Scope {
@@ -84,26 +97,35 @@ impl World {
             let paths = swaps.iter().filter(|swap| swap.is_file);
             probed.extend(paths.map(|swap| files::probe(swap.path.as_os_str(), false)));
         }
-        let root = files::locate(Path::new("/")).ok();
-        let wanted = |id| {
-            let is = |location: Option<&Location>| location.is_some_and(|location| location.mount == id);
-            is(root.as_ref())
-                || is(backing.as_ref().ok())
-                || probed.iter().any(|operand| is(operand.location()))
-        };
-        let mounts = Mounts::parse(&fs::read("/proc/self/mountinfo").unwrap_or_default(), wanted);
-        let root_id = root.as_ref().map(|root| root.mount);
-        let active = probed.split_off(operands.len());
-        let mut world = Self {
-            backing: backing_of(backing.ok().map(|place| place.mount), root_id, &mounts),
-            root: root_id.and_then(|id| mounts.get(id)).filter(|mount| mount.fstype == "overlay").cloned(),
+        let sighted = Sighted {
+            root: files::locate(Path::new("/")).ok().map(|root| root.mount),
+            upper: backing.ok().map(|upper| upper.mount),
+            active: probed.split_off(operands.len()),
             operands: probed,
+        };
+        let mut world = Self::assemble(sighted, &fs::read("/proc/self/mountinfo").unwrap_or_default(), swaps);
+        world.look_for_twins();
+        world
+    }
+
+    /// The World that these sightings and this mount table come to; what a fixture writes down goes through
+    /// here as well.
+    pub fn assemble(sighted: Sighted, mountinfo: &[u8], swaps: Vec<Swap>) -> Self {
+        let Sighted { root, upper, operands, active } = sighted;
+        let wanted = |id| {
+            let has = |operand: &Operand| operand.location().is_some_and(|location| location.mount == id);
+            Some(id) == root || Some(id) == upper || operands.iter().chain(&active).any(has)
+        };
+        let mounts = Mounts::parse(mountinfo, wanted);
+        let root_mount = root.and_then(|id| mounts.get(id)).filter(|mount| mount.fstype == "overlay");
+        Self {
+            backing: backing_of(upper, root, &mounts),
+            root: root_mount.cloned(),
+            operands,
             active,
             mounts,
             swaps,
-        };
-        world.look_for_twins();
-        world
+        }
     }
 
     /// The path of a file within the root overlay's own tree, if that is where it is.
