@@ -4,6 +4,13 @@
 //! `facts.toml`: what opening the paths showed, `config.toml`) and the plan as text (`plan.expected`). With
 //! `BLESS=1` the expectations are written anew, to be read in the diff.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a fixture that cannot be read has to end the test"
+)]
+
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStringExt;

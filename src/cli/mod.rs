@@ -1,5 +1,6 @@
 //! The subcommands: arguments by clap, the work by the library, and the only place that prints.
 
+pub mod demo;
 pub mod explain;
 
 use std::io::Write;
@@ -24,6 +25,8 @@ const AFTER_HELP: &str = "Under the name swapon, swapoff or mkswap the same bina
 enum Command {
     /// Say what a swapon, swapoff or mkswap call would come to, and why; change nothing
     Explain(explain::Args),
+    /// Show it all on this machine: a throwaway overlay root, and nothing is left behind
+    Demo(demo::Args),
 }
 
 /// Runs a subcommand; returns the exit status.
@@ -37,6 +40,7 @@ pub fn run(call: &Invocation) -> i32 {
     };
     let done = match &cli.command {
         Command::Explain(args) => explain::run(args, call),
+        Command::Demo(args) => demo::run(args),
     };
     match done {
         Ok(status) => status,
