@@ -333,6 +333,9 @@ impl<'a> Run<'a> {
             let (dir, name) = self.at(path)?;
             dir.remove_directory(&name)?;
         }
+        if !self.emptied.is_empty() {
+            self.root.top().sync()?;
+        }
         self.restore_times();
         Ok(())
     }
