@@ -77,6 +77,8 @@ pub struct Entry {
     pub gid: u32,
     /// In bytes.
     pub size: u64,
+    /// How many names it has.
+    pub links: u64,
     /// Last change of the content, seconds and nanoseconds.
     pub modified: (i64, i64),
     /// Last change of the inode, which nobody can set: seconds and nanoseconds.
@@ -100,9 +102,21 @@ impl From<FileStat> for Entry {
             uid: stat.st_uid,
             gid: stat.st_gid,
             size: u64::try_from(stat.st_size).unwrap_or(0),
+            links: stat.st_nlink,
             modified: (stat.st_mtime, stat.st_mtime_nsec),
             changed: (stat.st_ctime, stat.st_ctime_nsec),
         }
+    }
+}
+
+impl Entry {
+    /// Whether two names are one inode. On overlayfs a new link of a copied-up file shows another number
+    /// than the old name, until both are looked up anew; what tells then is the change time, which nobody
+    /// can set, with everything else that stat(2) says. Two files that differ in content may in theory pass:
+    /// who would lose one compares that as well.
+    pub fn is_same_file(&self, other: &Self) -> bool {
+        let inode = |entry: &Self| Self { id: self.id, ..*entry };
+        self.id == other.id || (self.links > 1 && inode(self) == inode(other))
     }
 }
 

@@ -18,6 +18,9 @@ use crate::root::{Dir, Entry, Root};
 use crate::world::image::{BIN, BINARY, CONFIG, Image, MANIFEST, REAL, Tree, temporary};
 use crate::{paths, sys};
 
+/// What an error says of an attack; once is enough.
+const HOSTILE: &str = " (the image may be hostile)";
+
 /// What the steps put into the image.
 #[derive(Debug, Default)]
 pub struct Material {
@@ -321,7 +324,8 @@ impl<'a> Run<'a> {
             None => "everything was put back".to_owned(),
             Some(trouble) => format!("not everything could be put back ({trouble}): run it again"),
         };
-        Error::new(error.kind(), format!("stopped at \"{step}\""), error.to_string()).remedy(remedy)
+        let reason = error.to_string().replace(HOSTILE, "");
+        Error::new(error.kind(), format!("stopped at \"{step}\""), reason).remedy(remedy)
     }
 
     /// The point of no return: what was set aside goes.
@@ -354,7 +358,9 @@ impl<'a> Run<'a> {
 /// That two names are one inode: somebody may have exchanged one since it was looked at.
 fn same(dir: &Dir, name: &str, real: &str) -> Result<()> {
     let (one, other) = (dir.entry(name)?, dir.entry(real)?);
-    if one.is_some() && one.map(|entry| entry.id) == other.map(|entry| entry.id) {
+    if let (Some(one), Some(other)) = (one, other)
+        && one.is_same_file(&other)
+    {
         return Ok(());
     }
     let reason = format!("it and {real} are not one file any more");

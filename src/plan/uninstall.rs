@@ -92,7 +92,7 @@ fn one(
         (Some(_), Some(_)) if is_shim => Ok(Some(Step::Restore { path })),
         (Some(_), None) if is_shim && tool.real == Real::Nothing => Ok(Some(Step::RemoveShim { path })),
         (Some(_), None) if is_shim => Err(format!("{path}.real is gone, so the shim is left")),
-        (Some(name), Some(real)) if name.entry.id == real.entry.id => {
+        (Some(name), Some(real)) if name.is_same_file(real) => {
             Ok(Some(Step::RemoveFile { path: format!("{path}.real") }))
         }
         (Some(_), Some(_)) => {

@@ -145,6 +145,13 @@ pub enum Leads {
     Name(String),
 }
 
+impl Standing {
+    /// Whether two names are one inode: by its numbers, or by all else that is known, content included.
+    pub fn is_same_file(&self, other: &Self) -> bool {
+        self.entry.is_same_file(&other.entry) && self.sha256 == other.sha256
+    }
+}
+
 impl Tree {
     /// Opens the places and our directory, if it is there.
     ///
