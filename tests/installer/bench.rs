@@ -47,8 +47,8 @@ pub fn in_namespace(name: &str) -> Result<(), Failed> {
 
 /// Everything that a program said.
 pub fn text(output: &Output) -> String {
-    let (out, err) = (output.stdout.escape_ascii(), output.stderr.escape_ascii());
-    format!("{}\n{out}\n{err}", output.status).replace("\\n", "\n")
+    let words = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    format!("{}\n{}\n{}", output.status, words(&output.stdout), words(&output.stderr))
 }
 
 /// A scratch tmpfs with a guest's directory and a canary.

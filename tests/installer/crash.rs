@@ -20,7 +20,21 @@ pub const TESTS: &[Test] = &[
 ];
 
 /// The calls that change a file system or a mount.
-const CALLS: &str = "mkdirat,linkat,renameat2,unlinkat,fsync,write,fchmod,utimensat,open_tree,move_mount,mount_setattr,umount2";
+const CALLS: [&str; 13] = [
+    "mkdirat",
+    "linkat",
+    "renameat2",
+    "unlinkat",
+    "fsync",
+    "write",
+    "fchmod",
+    "utimensat",
+    "open_tree",
+    "move_mount",
+    "mount_setattr",
+    "umount2",
+    "flock",
+];
 
 struct Scene {
     bench: Bench,
@@ -45,13 +59,13 @@ impl Scene {
         Self { bench, command: if what == "uninstall" { "uninstall" } else { "install" } }
     }
 
-    /// Runs the command with that done to its nth changing call; whether there was one.
-    fn inject(&self, what: &str, nth: usize) -> Option<i32> {
+    /// Runs the command with that done to its nth such call; whether there was one.
+    fn inject(&self, call: &str, what: &str, nth: usize) -> Option<i32> {
         let log = self.bench.top.join("strace.log");
         let status = Command::new("strace")
             .args(["-f", "-o"])
             .arg(&log)
-            .args(["-e", &format!("trace={CALLS}"), "-e", &format!("inject={CALLS}:{what}:when={nth}")])
+            .args(["-e", &format!("trace={call}"), "-e", &format!("inject={call}:{what}:when={nth}")])
             .arg(&self.bench.program)
             .args([self.command, "--chroot"])
             .arg(&self.bench.guest)
@@ -91,22 +105,31 @@ impl Scene {
     }
 }
 
+/// Every call of every kind, one scene each; `body` says whether it was made at all.
+fn each_call(least: usize, mut body: impl FnMut(&str, usize) -> bool) {
+    let mut count = 0;
+    for call in CALLS {
+        count += (1..).take_while(|nth| body(call, *nth)).count();
+    }
+    assert!(count >= least, "only {count} calls were tried");
+}
+
 fn killed(what: &str) {
     let fresh = Scene::new("install");
     let before = fresh.names();
     fresh.end();
-    let mut count = 0;
-    for nth in 1.. {
+    each_call(12, |call, nth| {
         let scene = Scene::new(what);
-        let Some(status) = scene.inject("signal=KILL", nth) else {
+        let Some(status) = scene.inject(call, "signal=KILL", nth) else {
             scene.end();
-            break;
+            return false;
         };
-        count += 1;
-        let when = format!("{what} killed at call {nth} (status {status})");
+        let when = format!("{what} killed at {call} {nth} (status {status})");
         scene.answers(&when);
-        scene.bench.shim_ok(scene.command, &[]);
-        scene.answers(&when);
+        if nth % 2 == 0 || scene.command == "uninstall" {
+            scene.bench.shim_ok(scene.command, &[]);
+            scene.answers(&when);
+        }
         if nth % 2 == 0 && scene.command == "install" {
             let again = scene.bench.shim_ok("install", &[]);
             assert!(again.contains("nothing to do"), "{when}: {again}");
@@ -115,32 +138,31 @@ fn killed(what: &str) {
         scene.bench.shim_ok("uninstall", &[]);
         assert_eq!(scene.names(), before, "{when}");
         scene.end();
-    }
-    assert!(count >= 10, "only {count} calls were tried");
+        true
+    });
 }
 
 fn failing(what: &str) {
     let errors = ["ENOSPC", "EIO", "EROFS", "EDQUOT", "EPERM", "EMFILE"];
-    let mut count = 0;
-    for nth in 1.. {
+    each_call(12, |call, nth| {
         let scene = Scene::new(what);
-        let before = scene.names();
-        let Some(status) = scene.inject(&format!("error={}", errors[nth % errors.len()]), nth) else {
+        let before = (scene.names(), fs::read_to_string("/proc/self/mountinfo").unwrap().lines().count());
+        let error = errors[nth % errors.len()];
+        let Some(status) = scene.inject(call, &format!("error={error}"), nth) else {
             scene.end();
-            break;
+            return false;
         };
-        count += 1;
-        let when = format!("{what} with {} at call {nth} (status {status})", errors[nth % errors.len()]);
+        let when = format!("{what} with {error} at {call} {nth} (status {status})");
         scene.answers(&when);
-        if status != 0 && scene.names() != before {
-            // Only what is past the point of no return may differ: then the job is done but for its own files.
-            scene.bench.shim_ok(scene.command, &[]);
+        let after = (scene.names(), fs::read_to_string("/proc/self/mountinfo").unwrap().lines().count());
+        // An unlink that fails is either the last work of a job that is done, or leaves a temporary name.
+        if status != 0 && call != "unlinkat" {
+            assert_eq!(before, after, "{when}");
         }
-        if status == 0 {
-            scene.bench.shim_ok(scene.command, &[]);
-        }
+        scene.bench.shim_ok(scene.command, &[]);
         scene.answers(&when);
+        assert_eq!(scene.bench.is_shim("usr/sbin/swapon"), scene.command == "install", "{when}");
         scene.end();
-    }
-    assert!(count >= 10, "only {count} calls were tried");
+        true
+    });
 }

@@ -30,6 +30,7 @@ fn wrong_upper() {
     let upper = bench.overlay(&lower);
     let other = bench.top.join("other");
     fs::create_dir(&other).unwrap();
+    // Made in the same tick, it may have the same times.
     let before = tree_with_change_times(&upper);
     for wrong in [other.to_str().unwrap(), "/nonexistent", "/etc/passwd", lower.to_str().unwrap()] {
         let said = bench.shim_fails("install", &["--upper", wrong], 2);
