@@ -2,6 +2,7 @@
 
 pub mod demo;
 pub mod explain;
+pub mod install;
 
 use std::io::Write;
 
@@ -23,6 +24,10 @@ const AFTER_HELP: &str = "Under the name swapon, swapoff or mkswap the same bina
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Put the shim into a guest's root
+    Install(install::InstallArgs),
+    /// Take it out again
+    Uninstall(install::UninstallArgs),
     /// Say what a swapon, swapoff or mkswap call would come to, and why; change nothing
     Explain(explain::Args),
     /// Show it all on this machine: a throwaway overlay root, and nothing is left behind
@@ -39,6 +44,8 @@ pub fn run(call: &Invocation) -> i32 {
         }
     };
     let done = match &cli.command {
+        Command::Install(args) => Ok(install::install(args)),
+        Command::Uninstall(args) => Ok(install::uninstall(args)),
         Command::Explain(args) => explain::run(args, call),
         Command::Demo(args) => demo::run(args),
     };

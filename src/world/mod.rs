@@ -6,6 +6,8 @@
 
 pub mod files;
 pub mod fstab;
+pub mod image;
+pub mod layer;
 pub mod mountinfo;
 pub mod real;
 pub mod swaps;
