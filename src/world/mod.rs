@@ -8,6 +8,7 @@ pub mod files;
 pub mod fstab;
 pub mod image;
 pub mod layer;
+pub mod machine;
 pub mod mountinfo;
 pub mod real;
 pub mod swaps;
