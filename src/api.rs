@@ -30,11 +30,13 @@ use crate::execute;
 use crate::execute::install::Material;
 use crate::manifest;
 use crate::paths;
+use crate::plan::health::{self, Status};
 use crate::plan::install::Request;
 use crate::plan::step::{Plan, Step};
 use crate::root::{Dir, Root};
 use crate::sys;
 use crate::world::image::{self, Image, Tree};
+use crate::world::machine::Machine;
 
 /// How long one install waits for another.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -164,6 +166,15 @@ pub fn uninstall_watched(
     let material = Material { token: request.token.clone(), ..Material::default() };
     let job = Job { chroot: &options.chroot, upper: None, dry_run: options.dry_run };
     job.run(request, material, crate::plan::uninstall::plan, false, progress)
+}
+
+/// What is where, and what is off. Changes nothing.
+///
+/// # Errors
+/// If `chroot` is no directory, or needs root to be looked at; [`Kind::Attack`] if our own directory in it is
+/// not what it may be.
+pub fn status(chroot: &Path) -> Result<Status> {
+    Machine::look(chroot).map(|machine| health::judge(&machine))
 }
 
 /// Where a job is done, and whether it is done.

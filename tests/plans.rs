@@ -23,8 +23,8 @@ use rootfs_shim::octal;
 use rootfs_shim::plan::swap;
 use rootfs_shim::shim::tables::{Kind, Tool};
 use rootfs_shim::sys::MountId;
-use rootfs_shim::world::files::{FileFacts, Location, Operand, Twin, What};
-use rootfs_shim::world::{Backing, Sighted, World, swaps};
+use rootfs_shim::world::files::{FileFacts, Header, Location, Operand, Thing, Twin, What};
+use rootfs_shim::world::{Backing, Listed, Sighted, World, fstab, swaps};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -40,6 +40,15 @@ struct Facts {
     operand: Vec<OperandFacts>,
     #[serde(default)]
     active: Vec<OperandFacts>,
+    #[serde(default)]
+    fstab: Vec<ListedFacts>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListedFacts {
+    line: String,
+    operand: OperandFacts,
 }
 
 #[derive(Deserialize)]
@@ -54,6 +63,8 @@ struct OperandFacts {
     allocated: Option<u64>,
     signature: Option<bool>,
     twin: Option<String>,
+    #[serde(default)]
+    label: String,
 }
 
 fn main() {
@@ -93,6 +104,14 @@ fn check(folder: &Path) -> Result<(), Failed> {
 
 fn world(facts: Facts, mountinfo: &[u8], text: &[u8]) -> World {
     let sighted = Sighted {
+        fstab: facts
+            .fstab
+            .into_iter()
+            .map(|listed| Listed {
+                entry: fstab::parse(listed.line.as_bytes()).remove(0),
+                operand: operand(listed.operand),
+            })
+            .collect(),
         root: facts.root.map(MountId),
         upper: facts.upper.map(MountId),
         operands: facts.operand.into_iter().map(operand).collect(),
@@ -117,14 +136,22 @@ fn operand(facts: OperandFacts) -> Operand {
             location,
             size: facts.size,
             allocated: facts.allocated.unwrap_or(facts.size),
-            signature: facts.signature,
+            header: match facts.signature {
+                None => Header::Unread,
+                Some(false) => Header::Missing,
+                Some(true) => Header::Swap { label: facts.label.clone().into_bytes(), uuid: [0x11; 16] },
+            },
             twin: facts.twin.as_deref().map(|twin| match twin {
                 "file" => Twin::File,
                 "nothing" => Twin::Nothing,
                 _ => Twin::Other,
             }),
         }),
-        ("block device", _) => What::NotAFile("block device"),
+        ("block device", _) => What::NotAFile(Thing {
+            kind: "block device",
+            path: Some(facts.given.clone().into()),
+            header: Header::Unread,
+        }),
         (other, _) => panic!("{other}"),
     };
     Operand { given: decoded(facts.given.as_bytes()), what }

@@ -66,7 +66,7 @@ pub struct PlanJson {
 pub struct OperandJson {
     /// As it was given.
     pub given: String,
-    /// `as-it-is`, `backing`, `refuse` or `skip`.
+    /// `as-it-is`, `backing`, `refuse`, `skip` or `leave`.
     pub decision: &'static str,
     /// The file on the backing filesystem, where one is used.
     pub backing: Option<String>,
@@ -108,6 +108,7 @@ impl Plan {
                 Decision::Backing(_) => "backing",
                 Decision::Refuse { .. } => "refuse",
                 Decision::Skip { .. } => "skip",
+                Decision::Leave(_) => "leave",
             },
             backing: match &operand.decision {
                 Decision::Backing(twofold) => {
@@ -134,6 +135,7 @@ fn words(operand: &Decided) -> String {
         Decision::Refuse { point, source, .. } => {
             format!("is on the volume {} ({}); refused", escape::path(point), escape::path(source))
         }
+        Decision::Leave(why) => (*why).to_owned(),
         Decision::Skip { fstype, reason, .. } => format!("is on {fstype}, which {reason}; skipped"),
         Decision::Backing(twofold) => {
             let mut text = format!("is on the root overlay; {}", escape::path(twofold.backing.as_path()));
@@ -157,7 +159,6 @@ fn reason_words(reason: Reason) -> &'static str {
         Reason::Forbidden => "the caller may not look at /.rootfs-shim",
         Reason::NoOverlay => "the root filesystem is not an overlay",
         Reason::NothingToDo => "no operand needs anything",
-        Reason::OwnBusiness => "fstab and labels are the real tool's business",
     }
 }
 
