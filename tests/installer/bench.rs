@@ -1,6 +1,7 @@
 //! A workbench: scratch directories, trees built by code, mounts, and what was there before and after.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -25,7 +26,7 @@ pub fn in_namespace(name: &str) -> Result<(), Failed> {
         if std::env::var_os("ROOTFS_SHIM_REQUIRE_ALL").is_some_and(|v| v == "1") {
             return Err(say.into());
         }
-        eprintln!("{say}");
+        let _ = writeln!(std::io::stderr(), "{say}");
         return Ok(());
     }
     let scratch = tempfile::tempdir().unwrap();

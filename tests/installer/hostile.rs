@@ -158,7 +158,8 @@ fn directories_that_lead_out() {
         }
         "/c0".to_owned()
     };
-    let targets: [(&str, &dyn Fn(&Bench) -> String); 6] = [
+    type Target<'a> = &'a dyn Fn(&Bench) -> String;
+    let targets: [(&str, Target); 6] = [
         ("absolute", &|bench| format!("{}/sbin", host(bench))),
         ("up", &|_| "../../../../../../../../usr/sbin".to_owned()),
         ("proc", &|_| "/proc/self/root/usr/sbin".to_owned()),
