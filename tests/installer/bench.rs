@@ -76,7 +76,7 @@ impl Bench {
         run("strip", &["-o", program.to_str().unwrap(), built]);
         let canary = top.join("host");
         fs::create_dir_all(canary.join("sbin")).unwrap();
-        fs::write(canary.join("sbin/swapon"), "the host's").unwrap();
+        tools(&canary, "sbin");
         fs::write(canary.join("busybox"), "the host's").unwrap();
         let mut this = Self { top, guest, program, canary: Vec::new() };
         this.canary = this.look_at_host();
