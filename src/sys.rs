@@ -455,3 +455,13 @@ pub fn is_mount_root(fd: BorrowedFd<'_>) -> Result<bool> {
     }
     Ok(buffer.stx_attributes & MOUNT_ROOT != 0)
 }
+
+/// Locks the open file against everybody else who locks it, until its last descriptor is closed: flock(2).
+/// nix's `Flock` panics if unlocking fails; closing cannot.
+///
+/// # Errors
+/// EWOULDBLOCK if somebody else has it.
+pub fn try_lock(fd: BorrowedFd<'_>) -> Result<()> {
+    // SAFETY: integers.
+    Errno::result(unsafe { libc::flock(fd.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) }).map(drop)
+}
