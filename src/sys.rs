@@ -274,11 +274,12 @@ impl Program {
         Errno::last()
     }
 
-    /// Runs it as a child; `stdout` and `stderr`, where given, take the place of ours.
+    /// Runs it as a child; `stdout` and `stderr`, where given, take the place of ours. With `private` it has a
+    /// mount namespace of its own, if the kernel grants one.
     ///
     /// # Errors
     /// EAGAIN and ENOMEM from fork(2). A failing execve(2) shows as exit status 127.
-    pub fn spawn(&self, stdout: Option<&OwnedFd>, stderr: Option<&OwnedFd>) -> Result<Pid> {
+    pub fn spawn(&self, stdout: Option<&OwnedFd>, stderr: Option<&OwnedFd>, private: bool) -> Result<Pid> {
         let pointers = self.pointers();
         // SAFETY: between fork and exec the child only makes async-signal-safe calls, on memory made before.
         unsafe {
@@ -288,6 +289,9 @@ impl Program {
                     if let Some(fd) = fd {
                         libc::dup2(fd.as_raw_fd(), target);
                     }
+                }
+                if private {
+                    libc::unshare(libc::CLONE_NEWNS);
                 }
                 libc::execv(self.path.as_ptr(), pointers.as_ptr());
                 libc::_exit(127);
@@ -320,6 +324,12 @@ pub fn wait(pid: Pid) -> Result<i32> {
 pub fn expect_children() {
     // SAFETY: SIG_DFL is no handler.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+}
+
+/// Sets a variable for the programs that this process will run.
+pub fn set_environment(name: &str, value: &str) {
+    // SAFETY: this process has one thread.
+    unsafe { std::env::set_var(name, value) };
 }
 
 /// swapon(2): `flags` are SWAP_FLAG_*.

@@ -1,3 +1,145 @@
-//! A shim's run.
+//! A shim's run: argv → what was asked → facts → plan → the real tool.
+//!
+//! It is on the path of every boot, so it reads nothing until it knows that files are concerned, and it never
+//! ends a caller's script by a fault of its own: whatever goes wrong before the real tool is run, the real
+//! tool is run as the user called it.
+
 pub mod args;
 pub mod tables;
+
+use std::path::Path;
+
+use crate::config::{Config, OnFailure};
+use crate::error::Error;
+use crate::execute::{prepare, tool};
+use crate::invocation::{DEPTH_VARIABLE, Invocation};
+use crate::notice::{self, Notice};
+use crate::plan::report::{self, Prepared};
+use crate::plan::swap::{self, Plan, Road};
+use crate::world::real::{self, NoReal, Real};
+use crate::world::{Scope, World};
+use crate::{escape, paths, sys};
+use args::{Act, Request};
+use tables::{Purpose, Tool};
+
+/// A real tool that calls its own name may do so this often before we end the chain.
+const DEPTH_AT_MOST: u8 = 4;
+
+/// Runs as `tool`; returns the exit status, or does not return because the process became the real tool.
+pub fn run(tool: &'static Tool, call: &Invocation) -> i32 {
+    let real = match real::find(tool, call.executable().as_deref()) {
+        Ok(real) => real,
+        Err(why) => return without_real(tool, &why),
+    };
+    if call.depth >= DEPTH_AT_MOST {
+        return give_up(tool, &format!("{} calls {} again and again", escape::path(&real.path), tool.name));
+    }
+    fall_back_to(&real, call);
+    sys::set_environment(DEPTH_VARIABLE, &(call.depth + 1).to_string());
+    match swap::request(tool, real.kind, &call.argv, call.posixly) {
+        Some((flavour, request @ Request::Act(_))) => {
+            let (config, mut notices) = load_config();
+            let world = gather(tool, &request, call);
+            let plan = swap::plan(tool, flavour, &call.argv, &request, &world, &config);
+            carry_out(&plan, &real, &config, &mut notices, call)
+        }
+        _ => become_real(tool, &real, call, &Config::default()),
+    }
+}
+
+/// The config, and a notice if it makes no sense. A caller who may not read it is told nothing.
+pub fn load_config() -> (Config, Vec<Notice>) {
+    let path = Path::new(paths::CONFIG);
+    match Config::load(path) {
+        Ok(config) => (config.unwrap_or_default(), Vec::new()),
+        Err(error) if error.errno() == Some(nix::errno::Errno::EACCES) => (Config::default(), Vec::new()),
+        Err(error) => (Config::default(), vec![Notice::warn(format!("{error}; the defaults hold."))]),
+    }
+}
+
+/// The facts that a command needs.
+pub fn gather(tool: &Tool, request: &Request, call: &Invocation) -> World {
+    let Request::Act(Act { operands, all, tags, .. }) = request else { return World::default() };
+    let operands: Vec<_> = operands.iter().filter_map(|place| call.argv.get(*place).cloned()).collect();
+    let scope = Scope {
+        headers: tool.purpose == Purpose::Enable,
+        active_files: tool.purpose == Purpose::Disable && (*all || *tags),
+    };
+    World::gather(&operands, scope)
+}
+
+fn carry_out(plan: &Plan, real: &Real, config: &Config, notices: &mut Vec<Notice>, call: &Invocation) -> i32 {
+    match plan.road {
+        Road::Untouched(_) => {
+            notice::emit(notices, config);
+            become_real(plan.tool, real, call, config)
+        }
+        Road::Masked => {
+            let prepared = prepare::prepare_all(plan);
+            let masked = tool::mask(plan, &prepared);
+            let findings: Vec<Prepared> = prepared.into_iter().map(|(prepared, _)| prepared).collect();
+            notices.extend(report::before(plan, &findings));
+            notices.extend(masked.err().map(|error| Notice::warn(format!("{}: {error}.", plan.tool.name))));
+            notice::emit(notices, config);
+            if !plan.has_runs() {
+                return report::refused_status(plan, config);
+            }
+            let argv = plan.masked_argv();
+            failed(plan.tool, &tool::become_it(&real.path, &argv), real, config)
+        }
+        Road::Supervised => supervise(plan, real, config, notices, call),
+    }
+}
+
+fn supervise(plan: &Plan, real: &Real, config: &Config, notices: &mut Vec<Notice>, call: &Invocation) -> i32 {
+    let prepared: Vec<Prepared> =
+        prepare::prepare_all(plan).into_iter().map(|(prepared, _)| prepared).collect();
+    let proved: Vec<bool> = prepared.iter().map(Prepared::is_proved).collect();
+    let mut ran = Vec::new();
+    for run in plan.runs(&proved) {
+        match tool::run(&real.path, plan, run, call) {
+            Ok(outcome) => ran.push(outcome),
+            Err(error) => notices.push(Notice::error(format!("{}: {error}.", plan.tool.name))),
+        }
+    }
+    let report = report::report(plan, &prepared, &ran, config);
+    notices.extend(report.notices);
+    notice::emit(notices, config);
+    report.status
+}
+
+fn become_real(tool: &Tool, real: &Real, call: &Invocation, config: &Config) -> i32 {
+    failed(tool, &tool::become_it(&real.path, &call.argv), real, config)
+}
+
+/// The real tool is there but cannot be run.
+fn failed(tool: &Tool, errno: &nix::errno::Errno, real: &Real, config: &Config) -> i32 {
+    let error = Error::system("run", &real.path, *errno);
+    notice::emit(&[Notice::error(format!("{}: {error}.", tool.name))], config);
+    if tool.purpose == Purpose::Enable && config.swap.on_failure == OnFailure::Continue { 0 } else { 126 }
+}
+
+fn without_real(tool: &Tool, why: &NoReal) -> i32 {
+    let reason = match why {
+        NoReal::Missing => format!("there is no {}.real beside {}", tool.name, tool.name),
+        NoReal::IsShim(path) => format!("{} is rootfs-shim itself", escape::path(path)),
+    };
+    give_up(tool, &reason)
+}
+
+/// Nothing can be run. A script that enables swap goes on, as it does when swap cannot be enabled.
+fn give_up(tool: &Tool, reason: &str) -> i32 {
+    let (config, mut notices) = load_config();
+    let remedy = "run `rootfs-shim status` to see what is wrong and `rootfs-shim install` to mend it";
+    notices.push(Notice::error(format!("{}: nothing was done: {reason}; {remedy}.", tool.name)));
+    notice::emit(&notices, &config);
+    if tool.purpose == Purpose::Enable && config.swap.on_failure == OnFailure::Continue { 0 } else { 127 }
+}
+
+/// A panic would be a bug of ours; the user's call goes to the real tool all the same.
+fn fall_back_to(real: &Real, call: &Invocation) {
+    let (path, argv) = (real.path.clone(), call.argv.clone());
+    std::panic::set_hook(Box::new(move |_| {
+        let _ = tool::become_it(&path, &argv);
+    }));
+}

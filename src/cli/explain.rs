@@ -1,0 +1,58 @@
+//! `rootfs-shim explain -- swapon -p 5 /swapfile`: the Plan, printed.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use crate::cli::{print, print_json};
+use crate::error::{Error, Kind, Result};
+use crate::invocation::{Identity, Invocation};
+use crate::shim;
+use crate::world::real;
+
+/// Arguments of `explain`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Print JSON (version 1)
+    #[arg(long)]
+    json: bool,
+    /// The call to explain, after `--`
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+/// Explains.
+pub fn run(args: &Args, call: &Invocation) -> Result<i32> {
+    let asked = Invocation { argv: args.command.clone(), ..call.clone() };
+    let Identity::Shim(tool) = asked.identity() else {
+        let name = crate::escape::path(args.command.first().map_or(Path::new(""), Path::new));
+        return Err(Error::new(
+            Kind::Usage,
+            "explain",
+            format!("`{name}` is no command that rootfs-shim stands in for"),
+        )
+        .remedy("it knows swapon, swapoff and mkswap"));
+    };
+    let found = real::find(tool, None).ok();
+    let kind = found.as_ref().map_or(shim::tables::Kind::UtilLinux, |real| real.kind);
+    let Some((flavour, request)) = crate::plan::swap::request(tool, kind, &asked.argv, asked.posixly) else {
+        return Err(Error::new(Kind::State, "explain", "there are no rules for this command"));
+    };
+    let (config, notices) = shim::load_config();
+    let world = shim::gather(tool, &request, &asked);
+    let plan = crate::plan::swap::plan(tool, flavour, &asked.argv, &request, &world, &config);
+    if args.json {
+        print_json(&plan.json());
+        return Ok(0);
+    }
+    let mut text = String::new();
+    for notice in notices {
+        text += &format!("{}\n", notice.line(""));
+    }
+    text += &plan.to_string();
+    text += &match found {
+        Some(real) => format!("real tool: {}\n", crate::escape::path(&real.path)),
+        None => format!("real tool: none, because rootfs-shim is not installed for {} here\n", tool.name),
+    };
+    print(&text);
+    Ok(0)
+}

@@ -1,0 +1,64 @@
+//! The subcommands: arguments by clap, the work by the library, and the only place that prints.
+
+pub mod explain;
+
+use std::io::Write;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::Error;
+use crate::invocation::Invocation;
+
+/// Makes swap, Docker and databases work on an overlay root.
+#[derive(Debug, Parser)]
+#[command(name = "rootfs-shim", version, about, arg_required_else_help = true, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "Under the name swapon, swapoff or mkswap the same binary is a shim for that tool.\n\
+    Exit status: 0 done or nothing to do, 1 failed and nothing changed or all put back, 2 usage.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Say what a swapon, swapoff or mkswap call would come to, and why; change nothing
+    Explain(explain::Args),
+}
+
+/// Runs a subcommand; returns the exit status.
+pub fn run(call: &Invocation) -> i32 {
+    let cli = match Cli::try_parse_from(&call.argv) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return error.exit_code();
+        }
+    };
+    let done = match &cli.command {
+        Command::Explain(args) => explain::run(args, call),
+    };
+    match done {
+        Ok(status) => status,
+        Err(error) => fail(&error),
+    }
+}
+
+/// Prints to stdout; a reader who has gone away is no error.
+pub(crate) fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// One value as indented JSON.
+pub(crate) fn print_json(value: &impl serde::Serialize) {
+    if let Ok(text) = serde_json::to_string_pretty(value) {
+        print(&(text + "\n"));
+    }
+}
+
+/// One line on stderr, and the exit status.
+pub(crate) fn fail(error: &Error) -> i32 {
+    let _ = writeln!(std::io::stderr(), "rootfs-shim: {error}");
+    error.exit_status()
+}

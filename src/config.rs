@@ -1,0 +1,224 @@
+//! `/.rootfs-shim/config.toml`, parsed into what it means.
+//!
+//! One parser, two manners: at install an unknown key or a wrong type is an error; at run time the same error
+//! becomes a notice and the defaults hold, because a typo must not take a machine down.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Attempt, Error, Kind, Result};
+
+/// A config is never larger than this many bytes.
+pub const SIZE_CAP: u64 = 64 * 1024;
+
+/// The whole file; every key is optional.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// How the shims behave.
+    pub swap: Swap,
+    /// Where notices go.
+    pub console: Console,
+    /// What `mount` and `reset` work on, in the init's environment.
+    pub layers: Layers,
+    /// The platform's own swap device.
+    pub swap_device: SwapDevice,
+}
+
+/// `[swap]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Swap {
+    /// What a caller is told when swap could not be enabled.
+    pub on_failure: OnFailure,
+    /// Ends every notice.
+    pub hint: String,
+    /// Whether swapfiles on attached volumes are refused.
+    pub volumes: Volumes,
+    /// Tried in order when the backing filesystem cannot hold swap.
+    pub fallback: Vec<Fallback>,
+}
+
+/// What a caller is told when swap could not be enabled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnFailure {
+    /// Exit status 0 and a notice: the machine boots on.
+    #[default]
+    Continue,
+    /// The real exit status.
+    Fail,
+}
+
+/// Whether swapfiles on attached volumes are refused.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Volumes {
+    /// With a notice.
+    #[default]
+    Refuse,
+    /// They go to the real tool as they are.
+    Allow,
+}
+
+/// A way to have swap when the backing filesystem cannot hold it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fallback {
+    /// A loop device over the file.
+    Loop,
+    /// Compressed memory of the file's size.
+    Zram,
+}
+
+/// `[console]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Console {
+    /// Where notices go.
+    pub path: PathBuf,
+    /// From which level on.
+    pub level: Level,
+}
+
+impl Default for Console {
+    fn default() -> Self {
+        Self { path: "/dev/console".into(), level: Level::Warn }
+    }
+}
+
+/// How important a notice is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Swap could not be had.
+    Error,
+    /// The user should know.
+    #[default]
+    Warn,
+    /// Good to know.
+    Info,
+    /// For us.
+    Debug,
+}
+
+/// `[layers]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Layers {
+    /// Block devices, image files or directories; the first is topmost.
+    pub lower: Vec<PathBuf>,
+    /// The writable device, image file or directory.
+    pub writable: Option<PathBuf>,
+    /// What df and lsblk show; `auto` is the writable device.
+    pub source_name: Option<String>,
+    /// Directories kept on the backing filesystem.
+    pub passthrough: Vec<PathBuf>,
+    /// Whether fsync may cost nothing on a layer that is thrown away.
+    pub volatile: bool,
+}
+
+/// `[swap_device]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SwapDevice {
+    /// The block device.
+    pub device: Option<PathBuf>,
+}
+
+impl Config {
+    /// Parses the file's bytes.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`], with the place and the reason in one line, for anything that is not a config.
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        let invalid = |reason: String| Error::new(Kind::Invalid, "parse the config", reason);
+        let text = std::str::from_utf8(bytes).map_err(|error| invalid(error.to_string()))?;
+        let config: Self = toml::from_str(text).map_err(|error| invalid(one_line(text, &error)))?;
+        let relative = |path: &&PathBuf| !path.is_absolute();
+        if let Some(path) =
+            [&config.console.path].into_iter().chain(&config.layers.passthrough).find(relative)
+        {
+            return Err(invalid("the path is not absolute".to_owned()).at(path));
+        }
+        Ok(config)
+    }
+
+    /// Reads and parses `path`; `None` if there is no such file. Never blocks, and never reads more than
+    /// [`SIZE_CAP`].
+    ///
+    /// # Errors
+    /// A failed system call, a file that is no regular file or too large, or [`Kind::Invalid`].
+    pub fn load(path: &Path) -> Result<Option<Self>> {
+        let mut options = File::options();
+        options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC);
+        let file = match options.open(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            other => other.attempt("open the config", path)?,
+        };
+        let meta = file.metadata().attempt("stat the config", path)?;
+        if !meta.is_file() {
+            return Err(Error::new(Kind::Invalid, "read the config", "is not a regular file").at(path));
+        }
+        let mut bytes = Vec::new();
+        let read = file.take(SIZE_CAP + 1).read_to_end(&mut bytes).attempt("read the config", path)?;
+        if read as u64 > SIZE_CAP {
+            let reason = format!("is larger than {} KiB", SIZE_CAP / 1024);
+            return Err(Error::new(Kind::Invalid, "read the config", reason).at(path));
+        }
+        Self::parse(&bytes).map(Some).map_err(|error| error.at(path))
+    }
+}
+
+/// toml's message without its drawing, and the line that it is about.
+fn one_line(text: &str, error: &toml::de::Error) -> String {
+    let message = error.message().replace('\n', " ");
+    match error.span().and_then(|span| text.get(..span.start)) {
+        Some(before) => format!("line {}: {message}", before.matches('\n').count() + 1),
+        None => message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_at_all_is_the_default() {
+        let config = Config::parse(b"").unwrap();
+        assert_eq!(config, Config::default());
+        assert_eq!(config.console.path, Path::new("/dev/console"));
+        assert_eq!((config.swap.on_failure, config.console.level), (OnFailure::Continue, Level::Warn));
+    }
+
+    #[test]
+    fn the_example_of_the_design_is_understood() {
+        let config = Config::parse(
+            b"[swap]\non_failure = \"fail\"\nhint = \"Set swap_size_mb.\"\nvolumes = \"allow\"\nfallback = [\"loop\", \"zram\"]\n\
+              [console]\npath = \"/dev/ttyS0\"\nlevel = \"info\"\n\
+              [layers]\nlower = [\"/dev/vda\"]\nwritable = \"/dev/vdb\"\nsource_name = \"auto\"\n\
+              passthrough = [\"/var/lib/docker\"]\nvolatile = false\n[swap_device]\ndevice = \"/dev/vdc\"\n",
+        )
+        .unwrap();
+        assert_eq!(config.swap.fallback, [Fallback::Loop, Fallback::Zram]);
+        assert_eq!(config.swap_device.device.as_deref(), Some(Path::new("/dev/vdc")));
+    }
+
+    #[test]
+    fn a_mistake_is_one_line_with_its_place() {
+        for (text, says) in [
+            ("[swap]\nhintt = \"x\"", "line 2: unknown field `hintt`"),
+            ("[swap]\non_failure = \"maybe\"", "line 2: unknown variant `maybe`"),
+            ("[console]\npath = \"tty\"", "not absolute"),
+            ("[swap", "line 1"),
+        ] {
+            let error = Config::parse(text.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(says) && !error.contains('\n'), "{error}");
+        }
+        assert!(Config::parse(b"\xff").is_err());
+    }
+}

@@ -1,0 +1,139 @@
+//! The real tool's output on its way to the caller, with backing paths turned back into the user's.
+//!
+//! Lines pass one by one as they come. Where a line matches several paths, the leftmost and then the longest
+//! wins, so `/upper/a` never bites into `/upper/ab`.
+
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+/// A line is passed on unfinished when it is longer than this.
+const LINE_AT_MOST: usize = 64 * 1024;
+
+/// Pairs of what the real tool says and what the user reads.
+pub type Translations<'a> = [(&'a Path, &'a Path)];
+
+/// What was learnt from the output on its way.
+#[derive(Debug, Default)]
+pub struct Heard {
+    /// The last line on stderr that was not empty.
+    pub last_words: Vec<u8>,
+    /// A line that begins with `Usage:` went by.
+    pub usage_shown: bool,
+}
+
+/// Passes both pipes on until they are closed.
+pub fn pump(stdout: Option<OwnedFd>, stderr: Option<OwnedFd>, translations: &Translations<'_>) -> Heard {
+    let mut heard = Heard::default();
+    let mut streams = [Stream::new(stdout, 1), Stream::new(stderr, 2)];
+    loop {
+        let open: Vec<usize> =
+            (0..2).filter(|at| streams.get(*at).is_some_and(|s| s.pipe.is_some())).collect();
+        let ready: Vec<usize> = {
+            let fds = open.iter().filter_map(|at| streams.get(*at)?.pipe.as_ref());
+            let mut polled: Vec<PollFd<'_>> =
+                fds.map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN)).collect();
+            if polled.is_empty() {
+                return heard;
+            }
+            match poll(&mut polled, PollTimeout::NONE) {
+                Err(nix::errno::Errno::EINTR) => continue,
+                Err(_) => return heard,
+                Ok(_) => {}
+            }
+            open.iter().zip(&polled).filter(|(_, fd)| fd.any() != Some(false)).map(|(at, _)| *at).collect()
+        };
+        for at in ready {
+            if let Some(stream) = streams.get_mut(at) {
+                stream.step(translations, &mut heard);
+            }
+        }
+    }
+}
+
+/// `text` with each backing path turned back.
+pub fn translate(text: &[u8], translations: &Translations<'_>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, tail @ ..] = rest {
+        let matching =
+            translations.iter().filter(|(backing, _)| rest.starts_with(backing.as_os_str().as_bytes()));
+        match matching.max_by_key(|(backing, _)| backing.as_os_str().len()) {
+            Some((backing, user)) if !backing.as_os_str().is_empty() => {
+                out.extend_from_slice(user.as_os_str().as_bytes());
+                rest = rest.get(backing.as_os_str().len()..).unwrap_or(&[]);
+            }
+            _ => {
+                out.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    out
+}
+
+struct Stream {
+    pipe: Option<std::fs::File>,
+    target: u8,
+    line: Vec<u8>,
+}
+
+impl Stream {
+    fn new(pipe: Option<OwnedFd>, target: u8) -> Self {
+        Self { pipe: pipe.map(std::fs::File::from), target, line: Vec::new() }
+    }
+
+    fn step(&mut self, translations: &Translations<'_>, heard: &mut Heard) {
+        let mut chunk = [0; 4096];
+        let read = self.pipe.as_mut().map(|pipe| pipe.read(&mut chunk));
+        match read {
+            Some(Ok(length)) if length > 0 => {
+                self.line.extend_from_slice(chunk.get(..length).unwrap_or(&[]));
+                while let Some(end) = self.line.iter().position(|&b| b == b'\n') {
+                    let rest = self.line.split_off(end + 1);
+                    let line = std::mem::replace(&mut self.line, rest);
+                    self.pass(&line, translations, heard);
+                }
+                if self.line.len() <= LINE_AT_MOST {
+                    return;
+                }
+            }
+            Some(Err(error)) if error.kind() == std::io::ErrorKind::Interrupted => return,
+            _ => self.pipe = None,
+        }
+        let line = std::mem::take(&mut self.line);
+        self.pass(&line, translations, heard);
+    }
+
+    fn pass(&self, line: &[u8], translations: &Translations<'_>, heard: &mut Heard) {
+        let line = translate(line, translations);
+        let trimmed = line.trim_ascii();
+        heard.usage_shown |= trimmed.starts_with(b"Usage:");
+        if self.target == 2 && !trimmed.is_empty() {
+            heard.last_words = trimmed.iter().copied().take(1024).collect();
+        }
+        write_all(self.target, &line);
+    }
+}
+
+/// std's own stdout would buffer lines that the real tool has written; an error is the reader's affair.
+fn write_all(target: u8, bytes: &[u8]) {
+    let Ok(copy) = crate::sys::stdio(target).try_clone_to_owned() else { return };
+    let _ = std::fs::File::from(copy).write_all(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_path_wins_and_the_rest_stays() {
+        let pairs = [(Path::new("/u/a"), Path::new("/a")), (Path::new("/u/ab"), Path::new("ab"))];
+        assert_eq!(translate(b"swapon: /u/ab: x /u/a\n", &pairs), b"swapon: ab: x /a\n");
+        assert_eq!(translate(b"nothing \xff", &pairs), b"nothing \xff");
+        assert_eq!(translate(b"/u/a", &[]), b"/u/a");
+    }
+}

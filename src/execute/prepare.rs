@@ -1,0 +1,145 @@
+//! Making a file ready, and proving that its two names are one file.
+//!
+//! The order matters. Everything that changes the file goes through the user's own path, which is always
+//! right; only then is the backing path looked at, and it is used only if the kernel itself says that it is
+//! the same inode: overlayfs's file handle embeds it, or both names have the same exclusive blocks. Times and
+//! size have to agree as well, so that a clone of the disk does not pass for the disk.
+
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{FallocateFlags, OFlag, fallocate};
+
+use crate::error::{Attempt, Error, Kind, Result};
+use crate::plan::report::Prepared;
+use crate::plan::swap::{Plan, Twofold};
+use crate::sys;
+use crate::world::files;
+
+/// Prepares and proves each operand that has two names. The descriptor is the backing file's.
+pub fn prepare_all(plan: &Plan) -> Vec<(Prepared, Option<OwnedFd>)> {
+    let one = |at: usize| match plan.backing(at) {
+        None => (Prepared::Nothing, None),
+        Some(twofold) => match prepare(twofold) {
+            Ok((filled, fd)) => (Prepared::Proved { filled }, Some(fd)),
+            Err(error) => (Prepared::Doubt(error.to_string()), None),
+        },
+    };
+    (0..plan.operands.len()).map(one).collect()
+}
+
+fn prepare(twofold: &Twofold) -> Result<(u64, OwnedFd)> {
+    let seen = &twofold.seen;
+    let user = open_regular(seen, twofold.bring_up)?;
+    let mut filled = 0;
+    if twofold.fill > 0 {
+        filled = fill_holes(&user, twofold)?;
+    }
+    let backing = open_backing(twofold)?;
+    prove(&user, &backing, seen)?;
+    Ok((filled, backing.into()))
+}
+
+/// Opening for writing is what copies a lower file up, a metacopy stub's data too.
+fn open_regular(path: &Path, write: bool) -> Result<File> {
+    let mut options = File::options();
+    options
+        .read(true)
+        .write(write)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC | libc::O_NOFOLLOW);
+    let file = options.open(path).attempt("open", path)?;
+    let meta = file.metadata().attempt("stat", path)?;
+    if !meta.is_file() {
+        return Err(Error::new(Kind::State, "open", "it is no regular file any more").at(path));
+    }
+    Ok(file)
+}
+
+/// posix_fallocate in place: what is written stays, what is a hole becomes blocks of zeros. Not begun if the
+/// disk has not the room, because a half-filled file would leave a full disk behind.
+fn fill_holes(user: &File, twofold: &Twofold) -> Result<u64> {
+    let path = &twofold.seen;
+    let space = nix::sys::statvfs::fstatvfs(user).attempt("statvfs", path)?;
+    let free = space.blocks_available() as u64 * space.fragment_size() as u64;
+    if free < twofold.fill {
+        return Err(Error::system("fill the holes of", path, Errno::ENOSPC));
+    }
+    let length = i64::try_from(twofold.size).map_err(|_| Error::system("fallocate", path, Errno::EFBIG))?;
+    fallocate(user, FallocateFlags::empty(), 0, length).attempt("fill the holes of", path)?;
+    Ok(twofold.fill)
+}
+
+fn open_backing(twofold: &Twofold) -> Result<File> {
+    let path = twofold.backing.as_path();
+    let upper = Path::new(crate::paths::UPPER);
+    let dir = files::open_path(upper).attempt("open", upper)?;
+    let fd = files::open_beneath(&dir, &twofold.overlay, OFlag::O_RDONLY).attempt("open", path)?;
+    Ok(File::from(fd))
+}
+
+/// Proves that two open files are one inode.
+///
+/// # Errors
+/// [`Kind::State`] if they are not, or if nothing that the kernel says can settle it.
+pub fn prove(user: &File, backing: &File, path: &Path) -> Result<()> {
+    let doubt = |why: &str| Error::new(Kind::State, "find the backing file of", why).at(path);
+    if !same_stat(user, backing, path)? {
+        return Err(doubt("another file stands at its place on the backing filesystem"));
+    }
+    match same_handle(user, backing) {
+        Some(true) => return Ok(()),
+        Some(false) => return Err(doubt("another file stands at its place on the backing filesystem")),
+        None => {}
+    }
+    match same_blocks(user, backing) {
+        Some(true) => Ok(()),
+        Some(false) => Err(doubt("another file stands at its place on the backing filesystem")),
+        None => Err(doubt("the kernel cannot tell whether it is the same file")),
+    }
+}
+
+/// Size, blocks and times; overlayfs passes the real inode's on. A writer at work changes them between two
+/// looks, hence the second chance.
+fn same_stat(user: &File, backing: &File, path: &Path) -> Result<bool> {
+    for _ in 0..3 {
+        let (a, b) = (user.metadata().attempt("stat", path)?, backing.metadata().attempt("stat", path)?);
+        let key = |m: &std::fs::Metadata| {
+            (m.size(), m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec(), m.mode(), m.uid())
+        };
+        if key(&a) == key(&b) && a.is_file() && b.is_file() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// overlayfs's handle of a file that was made in the upper layer embeds upper's own handle of it:
+/// three bytes of padding, version, magic 0xfb, length, flags, type, a UUID of 16 bytes, then the handle
+/// (`struct ovl_fh`). Of a copied-up file it embeds the lower one's, which settles nothing.
+fn same_handle(user: &File, backing: &File) -> Option<bool> {
+    const OVERLAY: i32 = 0xf8;
+    const PATH_UPPER: u8 = 4;
+    let outer = sys::file_handle(user.as_fd()).ok().filter(|handle| handle.kind == OVERLAY)?;
+    let inner = sys::file_handle(backing.as_fd()).ok()?;
+    let [_, _, _, _, 0xfb, length, flags, kind, rest @ ..] = outer.bytes.as_slice() else { return None };
+    if flags & PATH_UPPER == 0 {
+        return None;
+    }
+    let handle = rest.get(16..usize::from(*length).checked_sub(5)?)?;
+    let padded = handle.get(..inner.bytes.len()).is_some_and(|head| head == inner.bytes)
+        && handle.iter().skip(inner.bytes.len()).all(|&b| b == 0);
+    Some(i32::from(*kind) == inner.kind && padded)
+}
+
+/// Two files never have the same blocks, unless those are shared; FIEMAP through the overlay tells the real
+/// file's.
+fn same_blocks(user: &File, backing: &File) -> Option<bool> {
+    let (a, b) = (sys::extents(user.as_fd(), 0).ok()?, sys::extents(backing.as_fd(), 0).ok()?);
+    if a != b {
+        return Some(false);
+    }
+    a.iter().any(sys::Extent::is_exclusive).then_some(true)
+}

@@ -1,0 +1,11 @@
+//! Decisions: from facts and config to what shall be done, as pure data.
+//!
+//! Nothing in here touches the system, so `explain` and `--dry-run` can print a plan and a test can compare
+//! two. What a plan cannot know yet (is the file at the backing path really the same one?) it writes down as
+//! a condition with an alternative; execute reports back, and [`report`] turns that into an exit status and
+//! notices.
+
+pub mod place;
+pub mod report;
+pub mod show;
+pub mod swap;

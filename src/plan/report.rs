@@ -1,0 +1,214 @@
+//! From what happened to an exit status and notices: the last decision of a run, and still pure.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use crate::config::Config;
+use crate::escape;
+use crate::notice::Notice;
+use crate::shim::tables::Purpose;
+
+use super::swap::{Decided, Decision, Plan, Run, Twofold};
+
+/// What execute found out about one operand before the real tool was run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Prepared {
+    /// Nothing was to be done.
+    Nothing,
+    /// Both names are one file, and it is ready.
+    Proved {
+        /// Bytes of holes that were filled.
+        filled: u64,
+    },
+    /// It could not be made ready or not be proved; the words say why.
+    Doubt(String),
+}
+
+impl Prepared {
+    /// Whether the backing path may be used.
+    pub fn is_proved(&self) -> bool {
+        matches!(self, Self::Proved { .. })
+    }
+}
+
+/// What one run of the real tool came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ran {
+    /// The run.
+    pub run: Run,
+    /// Its exit status; 128 + n if signal n ended it.
+    pub status: i32,
+    /// The last line that it wrote to stderr, as the user reads it.
+    pub last_words: Vec<u8>,
+    /// Whether it printed how it is used.
+    pub usage_shown: bool,
+}
+
+/// What the caller is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Our exit status.
+    pub status: i32,
+    /// For the console.
+    pub notices: Vec<Notice>,
+}
+
+/// What to tell after a supervised run.
+pub fn report(plan: &Plan, prepared: &[Prepared], ran: &[Ran], config: &Config) -> Report {
+    let mut notices = before(plan, prepared);
+    let mut status = 0;
+    for outcome in ran {
+        if is_usage(plan, outcome) {
+            return Report { status: outcome.status, notices };
+        }
+        status |= outcome.status;
+        for at in &outcome.run.operands {
+            let Some(operand) = plan.operands.get(*at) else { continue };
+            let twofold = plan.backing(*at).filter(|_| prepared.get(*at).is_some_and(Prepared::is_proved));
+            notices.extend(after(plan, operand, twofold, outcome, config));
+        }
+    }
+    if plan.operands.iter().any(|operand| !is_tried(&operand.decision)) {
+        status |= plan.flavour.failure_status;
+    }
+    Report { status: if plan.lenient { 0 } else { status }, notices }
+}
+
+/// The notices that are due whatever the real tool does: refusals, doubts, what was done to a file. They are
+/// all there is when we become the real tool.
+pub fn before(plan: &Plan, prepared: &[Prepared]) -> Vec<Notice> {
+    let decided = plan.operands.iter().enumerate();
+    decided.filter_map(|(at, operand)| first_words(plan, operand, prepared.get(at))).collect()
+}
+
+/// The status when every operand was refused and the real tool is not run at all.
+pub fn refused_status(plan: &Plan, config: &Config) -> i32 {
+    match (plan.tool.purpose, config.swap.on_failure) {
+        (Purpose::Disable, _) | (_, crate::config::OnFailure::Continue) => 0,
+        (_, crate::config::OnFailure::Fail) => plan.flavour.failure_status,
+    }
+}
+
+fn is_tried(decision: &Decision) -> bool {
+    !matches!(decision, Decision::Refuse { .. } | Decision::Skip { .. })
+}
+
+/// A bad command line gives the real tool's status, lenient or not. BusyBox has one status for everything,
+/// but only bad usage makes it print its usage.
+fn is_usage(plan: &Plan, ran: &Ran) -> bool {
+    let flavour = plan.flavour;
+    ran.status == flavour.usage_status && (flavour.usage_status != flavour.failure_status || ran.usage_shown)
+}
+
+fn first_words(plan: &Plan, operand: &Decided, prepared: Option<&Prepared>) -> Option<Notice> {
+    let name = plan.tool.name;
+    let given = escape::path(&operand.given);
+    match (&operand.decision, prepared) {
+        (Decision::Refuse { path, point, source }, _) => {
+            Some(Notice::error(volume_words(name, path, point, source)))
+        }
+        (Decision::Skip { path, fstype, reason }, _) => Some(Notice::error(format!(
+            "{name}: {} was not enabled: it is on {fstype}, which {reason} and cannot hold swap. Put the swapfile on the \
+             root filesystem.",
+            escape::path(path)
+        ))),
+        (Decision::AsItIs(why, true), _) => {
+            Some(Notice::warn(format!("{name}: {given} {why}; it goes to {name} as it is.")))
+        }
+        (Decision::Backing(_), Some(Prepared::Doubt(why))) => {
+            Some(Notice::warn(format!("{name}: {given}: {why}; it goes to {name} as it is.")))
+        }
+        (Decision::Backing(_), Some(Prepared::Proved { filled })) if *filled > 0 => {
+            Some(Notice::warn(format!(
+                "{name}: {given} had holes; {} of disk space was allocated for them.",
+                size_words(*filled)
+            )))
+        }
+        _ => None,
+    }
+}
+
+fn volume_words(name: &str, path: &Path, point: &Path, source: &std::ffi::OsStr) -> String {
+    let done = if name == "mkswap" { "was not formatted as swap" } else { "was not enabled as swap" };
+    format!(
+        "{name}: {} {done}: it is on the attached volume {} ({}), and swap on volumes is not supported here. Put the \
+         swapfile on the root filesystem.",
+        escape::path(path),
+        escape::path(point),
+        escape::path(source)
+    )
+}
+
+fn after(
+    plan: &Plan,
+    operand: &Decided,
+    twofold: Option<&Twofold>,
+    ran: &Ran,
+    config: &Config,
+) -> Option<Notice> {
+    if plan.tool.purpose != Purpose::Enable {
+        return None;
+    }
+    let name = plan.tool.name;
+    if ran.status == 0 {
+        let twofold = twofold?;
+        let device = config.swap_device.device.as_ref().map_or(String::new(), |device| {
+            format!(" This machine has a swap device of its own, {}.", escape::path(device))
+        });
+        return Some(Notice::warn(format!(
+            "{name}: {} is enabled ({} of swap on the writable layer, gone at the next stop).{device}",
+            escape::path(&twofold.seen),
+            size_words(twofold.size)
+        )));
+    }
+    if !plan.lenient {
+        return None;
+    }
+    let shown = twofold.map_or(Path::new(&operand.given), |twofold| &twofold.seen);
+    let why = reason(name, operand, shown, ran);
+    Some(Notice::error(format!("{name}: {} was not enabled: {why}.", escape::path(shown))))
+}
+
+/// Why it failed, in the user's terms where we know, else in the real tool's words.
+fn reason(name: &str, operand: &Decided, seen: &Path, ran: &Ran) -> String {
+    if let Decision::Backing(Twofold { signature: Some(false), .. }) = operand.decision {
+        return "it has no swap signature, so run mkswap on it first".to_owned();
+    }
+    let mut words = ran.last_words.trim_ascii();
+    let shown = [operand.given.as_bytes(), seen.as_os_str().as_bytes()];
+    let prefixes = [name.as_bytes()].into_iter().chain(shown);
+    for prefix in prefixes {
+        words = words.strip_prefix(prefix).and_then(|rest| rest.strip_prefix(b": ")).unwrap_or(words);
+    }
+    match words {
+        [] => format!("{name} ended with status {}", ran.status),
+        words => escape::escape(words).trim_end_matches('.').to_owned(),
+    }
+}
+
+/// 1536 KiB, 512 MiB, 2 GiB.
+pub fn size_words(bytes: u64) -> String {
+    const KIB: u64 = 1024;
+    let units = [(KIB * KIB * KIB, "GiB"), (KIB * KIB, "MiB"), (KIB, "KiB")];
+    for (unit, word) in units {
+        if bytes >= unit {
+            let (whole, tenth) = (bytes / unit, (bytes % unit) * 10 / unit);
+            return if tenth == 0 { format!("{whole} {word}") } else { format!("{whole}.{tenth} {word}") };
+        }
+    }
+    format!("{bytes} bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size_words;
+
+    #[test]
+    fn sizes_are_words_a_person_would_use() {
+        for (bytes, words) in
+            [(512 << 20, "512 MiB"), (3 << 29, "1.5 GiB"), (40 << 10, "40 KiB"), (7, "7 bytes")]
+        {
+            assert_eq!(size_words(bytes), words);
+        }
+    }
+}

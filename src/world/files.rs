@@ -1,0 +1,236 @@
+//! What an operand is: a tag, a missing path, a device, or a regular file and where it lives.
+//!
+//! Nothing here changes a file or its access: O_PATH opens copy nothing up and cannot block, and only a
+//! regular file is ever opened for reading.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
+use nix::sys::stat::Mode;
+
+use crate::paths::OverlayPath;
+use crate::sys::{self, MountId};
+
+/// An operand of a command line, or a path of `/proc/swaps`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operand {
+    /// As it was given.
+    pub given: OsString,
+    /// What it turned out to be.
+    pub what: What,
+}
+
+/// What an operand turned out to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// `LABEL=…`, `UUID=…`: a name for a swap area, not a path.
+    Tag,
+    /// The path leads nowhere; `parent` is the directory that it would be in, if there is one.
+    Missing {
+        /// Why it could not be opened.
+        errno: Errno,
+        /// Where its directory is.
+        parent: Option<Location>,
+    },
+    /// A device, directory, socket or FIFO.
+    NotAFile(&'static str),
+    /// A regular file.
+    File(FileFacts),
+}
+
+/// A regular file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileFacts {
+    /// Where it is.
+    pub location: Location,
+    /// In bytes.
+    pub size: u64,
+    /// In bytes; less than `size` means that the file has holes.
+    pub allocated: u64,
+    /// Whether it carries a swap signature; `None` if nobody looked.
+    pub signature: Option<bool>,
+    /// What stands at its backing path; `None` if it has none.
+    pub twin: Option<Twin>,
+}
+
+/// Where a file is, as the kernel says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location {
+    /// The mount that it is in.
+    pub mount: MountId,
+    /// Its path from this process's root, without symlinks.
+    pub path: PathBuf,
+}
+
+/// What stands at the path on the backing filesystem where a file of the overlay would be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Twin {
+    /// A regular file; whether it is the same one is for execute to prove.
+    File,
+    /// Nothing: the file is in a lower layer only.
+    Nothing,
+    /// Something that is no file, such as a whiteout or a symlink: the path means another thing there.
+    Other,
+}
+
+impl Operand {
+    /// Where it is, or would be.
+    pub fn location(&self) -> Option<&Location> {
+        match &self.what {
+            What::File(file) => Some(&file.location),
+            What::Missing { parent, .. } => parent.as_ref(),
+            What::Tag | What::NotAFile(_) => None,
+        }
+    }
+
+    /// The file, if it is one.
+    pub fn file(&self) -> Option<&FileFacts> {
+        match &self.what {
+            What::File(file) => Some(file),
+            What::Tag | What::Missing { .. } | What::NotAFile(_) => None,
+        }
+    }
+
+    pub(super) fn set_twin(&mut self, twin: Option<Twin>) {
+        if let What::File(file) = &mut self.what {
+            file.twin = twin;
+        }
+    }
+}
+
+impl FileFacts {
+    /// The bytes that no block holds yet.
+    pub fn holes(&self) -> u64 {
+        self.size.saturating_sub(self.allocated)
+    }
+}
+
+/// The words that util-linux takes for the beginning of a tag, before it looks at the file system.
+const TAGS: &[&[u8]] = &[b"LABEL=", b"UUID=", b"PARTLABEL=", b"PARTUUID=", b"ID="];
+
+/// Looks at one operand.
+pub fn probe(given: &OsStr, header: bool) -> Operand {
+    Operand { given: given.to_owned(), what: look(given, header) }
+}
+
+/// Looks at what stands at `path` on the backing filesystem; nothing there is followed.
+pub fn twin(upper: &Path, path: &OverlayPath) -> Twin {
+    let meta = open_path(upper).and_then(|upper| open_beneath(&upper, path, OFlag::O_PATH)).map(File::from);
+    match meta.map(|file| file.metadata()) {
+        Ok(Ok(meta)) if meta.is_file() => Twin::File,
+        Err(Errno::ENOENT) => Twin::Nothing,
+        _ => Twin::Other,
+    }
+}
+
+/// Where a path leads.
+///
+/// # Errors
+/// As open(2) with O_PATH says, and what /proc says where it is not there.
+pub fn locate(path: &Path) -> nix::Result<Location> {
+    location_of(&open_path(path)?)
+}
+
+/// Opens a file below `dir` without following a symlink or leaving the mount.
+///
+/// # Errors
+/// As openat2(2) says: ELOOP for a symlink, EXDEV for a mount point.
+pub fn open_beneath(dir: &OwnedFd, path: &OverlayPath, flags: OFlag) -> nix::Result<OwnedFd> {
+    let resolve =
+        ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_XDEV;
+    // openat2(2) refuses flags that mean nothing for a place.
+    let nonblock = if flags.contains(OFlag::O_PATH) { OFlag::empty() } else { OFlag::O_NONBLOCK };
+    let how = OpenHow::new().flags(flags | nonblock | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW).resolve(resolve);
+    openat2(dir, path.relative(), how)
+}
+
+/// Opens a path as a place only.
+///
+/// # Errors
+/// As open(2) says.
+pub fn open_path(path: &Path) -> nix::Result<OwnedFd> {
+    open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())
+}
+
+fn look(given: &OsStr, header: bool) -> What {
+    if TAGS.iter().any(|tag| given.as_bytes().starts_with(tag)) {
+        return What::Tag;
+    }
+    let fd = match open_path(Path::new(given)) {
+        Ok(fd) => fd,
+        Err(errno) => return What::Missing { errno, parent: locate(parent_of(Path::new(given))).ok() },
+    };
+    let file = File::from(fd);
+    let Ok(meta) = file.metadata() else { return What::Missing { errno: Errno::EIO, parent: None } };
+    let kind = meta.file_type();
+    if !kind.is_file() {
+        return What::NotAFile(name_of(kind));
+    }
+    let fd = OwnedFd::from(file);
+    match location_of(&fd) {
+        Err(errno) => What::Missing { errno, parent: None },
+        Ok(location) => What::File(FileFacts {
+            signature: header.then(|| has_signature(&fd)),
+            location,
+            size: meta.size(),
+            allocated: meta.blocks().saturating_mul(512),
+            twin: None,
+        }),
+    }
+}
+
+fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => path,
+    }
+}
+
+fn name_of(kind: fs::FileType) -> &'static str {
+    if kind.is_block_device() {
+        "block device"
+    } else if kind.is_dir() {
+        "directory"
+    } else if kind.is_char_device() {
+        "character device"
+    } else if kind.is_fifo() {
+        "FIFO"
+    } else {
+        "socket"
+    }
+}
+
+/// statx(2) tells the mount where the kernel knows how (5.8), /proc/self/fdinfo (3.15) elsewhere.
+fn location_of(fd: &OwnedFd) -> nix::Result<Location> {
+    let path = fs::read_link(sys::proc_path(fd)).map_err(|error| errno_of(&error))?;
+    let mount = sys::mount_id(fd.as_fd()).or_else(|_| mount_id_from_proc(fd))?;
+    Ok(Location { mount, path })
+}
+
+fn mount_id_from_proc(fd: &OwnedFd) -> nix::Result<MountId> {
+    let info = fs::read_to_string(sys::proc_path(fd).replace("/fd/", "/fdinfo/"))
+        .map_err(|error| errno_of(&error))?;
+    let line = info.lines().find_map(|line| line.strip_prefix("mnt_id:"));
+    line.and_then(|id| id.trim().parse().ok()).map(MountId).ok_or(Errno::ENOSYS)
+}
+
+/// The last ten bytes of the first page (mkswap(8)); a regular file only, so this cannot block.
+fn has_signature(fd: &OwnedFd) -> bool {
+    let Ok(file) = File::open(sys::proc_path(fd)) else { return false };
+    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten();
+    let page = page.and_then(|size| u64::try_from(size).ok()).unwrap_or(4096);
+    let mut mark = [0; 10];
+    let read = file.read_exact_at(&mut mark, page.saturating_sub(10));
+    read.is_ok() && matches!(&mark, b"SWAPSPACE2" | b"SWAP-SPACE")
+}
+
+fn errno_of(error: &std::io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
+}

@@ -1,0 +1,87 @@
+//! Which real tool stands behind a shim, and who made it.
+//!
+//! The real tool is beside the shim, under the tool's name plus `.real`. Who made it decides how it reads its
+//! arguments: a link says so by its target's name, a file by the words that every BusyBox and toybox carries.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::shim::tables::{Kind, Tool};
+
+/// A real tool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Real {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Who made it.
+    pub kind: Kind,
+}
+
+/// Why there is no real tool to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoReal {
+    /// There is none beside the shim or in the usual places.
+    Missing,
+    /// What stands there is a shim itself.
+    IsShim(PathBuf),
+}
+
+/// The real tool of `tool`, beside `executable` or in the usual places.
+///
+/// # Errors
+/// [`NoReal`] says why there is none.
+pub fn find(tool: &Tool, executable: Option<&Path>) -> Result<Real, NoReal> {
+    let name = format!("{}.real", tool.name);
+    let beside = executable.and_then(Path::parent).map(|dir| dir.join(&name));
+    let usual = tool.directories.iter().map(|dir| Path::new("/").join(dir).join(&name));
+    let own =
+        fs::metadata("/proc/self/exe").or_else(|error| executable.map_or(Err(error), fs::metadata)).ok();
+    let mut shim = None;
+    for path in beside.into_iter().chain(usual) {
+        let Ok(meta) = fs::metadata(&path) else { continue };
+        if !meta.is_file() {
+            continue;
+        }
+        if own.as_ref().is_some_and(|own| (own.dev(), own.ino()) == (meta.dev(), meta.ino())) {
+            shim = Some(path);
+            continue;
+        }
+        return Ok(Real { kind: kind_of(&path, meta.size()), path });
+    }
+    Err(shim.map_or(NoReal::Missing, NoReal::IsShim))
+}
+
+/// A multi-call binary is at least this large; util-linux's tools are smaller by far, static ones too.
+const MULTI_CALL_AT_LEAST: u64 = 150 * 1024;
+
+fn kind_of(path: &Path, size: u64) -> Kind {
+    let target = fs::read_link(path).ok();
+    let named = |word: &str| {
+        let name = target.as_deref().and_then(Path::file_name);
+        name.is_some_and(|name| name.as_encoded_bytes().windows(word.len()).any(|at| at == word.as_bytes()))
+    };
+    if named("busybox") || named("bbsuid") {
+        Kind::Busybox
+    } else if named("toybox") {
+        Kind::Toybox
+    } else if size < MULTI_CALL_AT_LEAST {
+        Kind::UtilLinux
+    } else {
+        kind_by_content(path)
+    }
+}
+
+/// A hard link or a copy of a multi-call binary has no telling name.
+fn kind_by_content(path: &Path) -> Kind {
+    const READ_AT_MOST: u64 = 8 * 1024 * 1024;
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(READ_AT_MOST).read_to_end(&mut bytes));
+    let has = |word: &[u8]| bytes.windows(word.len()).any(|at| at == word);
+    match read {
+        Ok(_) if has(b"BusyBox v") => Kind::Busybox,
+        Ok(_) if has(b"toybox ") => Kind::Toybox,
+        _ => Kind::UtilLinux,
+    }
+}
