@@ -1,12 +1,15 @@
 //! The tests, by subject.
 
+mod enable;
 mod itself;
+mod same;
+mod scenes;
 
 use crate::harness::Test;
 
 /// Every test that is run.
 pub fn all() -> Vec<Test> {
-    [itself::tests()].into_iter().flatten().collect()
+    [itself::tests(), enable::tests(), scenes::tests(), same::tests()].into_iter().flatten().collect()
 }
 
 /// The test of that name, also one that must fail.

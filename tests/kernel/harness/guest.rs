@@ -62,13 +62,15 @@ pub struct Spec {
     pub config: &'static str,
     /// A script that prepares layers, with `$IMAGE`, `$BACKING` and `$ROOT`, before anything is installed.
     pub prepare: &'static str,
+    /// A directory that is kept on the backing filesystem; none if empty.
+    pub passthrough: &'static str,
 }
 
 impl Spec {
     /// An overlay guest with the shim, and notices that a test can read.
     pub fn overlay(kind: Kind) -> Self {
         let config = "[swap]\nhint = \"Ask the harness instead.\"\n[console]\npath = \"/console\"\n";
-        Self { kind, overlay: true, install: true, config, prepare: "" }
+        Self { kind, overlay: true, install: true, config, prepare: "", passthrough: "" }
     }
 
     /// The same machine with a native root.
@@ -127,6 +129,11 @@ impl Guest {
             fs::write(&config, spec.config).expect("scratch is writable");
             let flags: [&OsStr; 2] = ["--config".as_ref(), config.as_ref()];
             shim_install(&root, &flags).ok("rootfs-shim install");
+        }
+        if !spec.passthrough.is_empty() {
+            let script = "mkdir -p \"$1/passthrough\" \"$2\"; mount --bind \"$1/passthrough\" \"$2\"";
+            let point = root.join(spec.passthrough.trim_start_matches('/'));
+            host_sh(script, &[scratch.join("overlay/backing").as_ref(), point.as_ref()]);
         }
         let guest = Self::pivot(scratch, &root, spec.kind);
         supervise::hold_swap_lock(scratch);
@@ -188,7 +195,8 @@ impl Guest {
     /// The same with `$1`, `$2` and so on.
     pub fn sh_with(&self, script: &str, args: &[&OsStr]) -> Ran {
         let nocow = if self.kind.0 == Fs::Btrfs { "NOCOW=1" } else { "NOCOW=" };
-        let script = format!("{nocow}\n{PRELUDE}\n{script}");
+        let tools = if self.kind.1 == Tools::Busybox { BY_PATH } else { "" };
+        let script = format!("{nocow}\n{tools}\n{PRELUDE}\n{script}");
         let mut argv: Vec<&OsStr> = ["/bin/sh", "-c", &script, "sh"].map(OsStr::new).to_vec();
         argv.extend(args);
         self.run(&argv)
@@ -252,7 +260,15 @@ space() {
     fallocate -l "${2:-16}M" "$1" && chmod 600 "$1"
 }
 mk() { space "$@" && mkswap "$1" >/dev/null; }
-cd /root
+mkdir -p /w; cd /w
+"#;
+
+/// Debian builds BusyBox with a shell that prefers its own applets to what stands in the file system, which
+/// no image does that has BusyBox as its tools (Alpine's does not).
+const BY_PATH: &str = r#"
+swapon() { /sbin/swapon "$@"; }
+swapoff() { /sbin/swapoff "$@"; }
+mkswap() { /sbin/mkswap "$@"; }
 "#;
 
 /// `rootfs-shim install --chroot ROOT …`.

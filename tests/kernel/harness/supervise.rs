@@ -183,6 +183,13 @@ pub fn sweep(scratch: &Path) -> Vec<String> {
     problems
 }
 
+/// Swaps off what lies on this test's loop devices.
+pub fn swap_off_all(scratch: &Path) {
+    for device in loops_of(scratch) {
+        swap_off_all_of(&device, scratch);
+    }
+}
+
 fn loops_of(scratch: &Path) -> Vec<PathBuf> {
     let devices = fs::read_dir("/sys/block").into_iter().flatten().flatten();
     let ours = devices.filter(|entry| {
