@@ -1,6 +1,8 @@
 //! The tests, by subject.
 
+mod demo;
 mod enable;
+mod install;
 mod itself;
 mod same;
 mod scenes;
@@ -9,7 +11,10 @@ use crate::harness::Test;
 
 /// Every test that is run.
 pub fn all() -> Vec<Test> {
-    [itself::tests(), enable::tests(), scenes::tests(), same::tests()].into_iter().flatten().collect()
+    [itself::tests(), install::tests(), enable::tests(), scenes::tests(), same::tests(), demo::tests()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// The test of that name, also one that must fail.

@@ -190,7 +190,8 @@ pub fn swap_off_all(scratch: &Path) {
     }
 }
 
-fn loops_of(scratch: &Path) -> Vec<PathBuf> {
+/// The loop devices whose files lie in a scratch directory.
+pub fn loops_of(scratch: &Path) -> Vec<PathBuf> {
     let devices = fs::read_dir("/sys/block").into_iter().flatten().flatten();
     let ours = devices.filter(|entry| {
         let file = fs::read_to_string(entry.path().join("loop/backing_file")).unwrap_or_default();
