@@ -5,6 +5,7 @@
 //! tool is run as the user called it.
 
 pub mod args;
+pub mod getopt;
 pub mod tables;
 
 use std::path::Path;
