@@ -78,7 +78,8 @@ pub fn canonical(path: &Path) -> PathBuf {
 /// The device or, of `files`, the swap file that carries a tag.
 pub fn by_tag(tag: &Tag, files: &[PathBuf]) -> Option<PathBuf> {
     by_udev(tag).or_else(|| by_device(tag)).or_else(|| {
-        let matching = files.iter().find(|path| matches!(tag.key, Key::Label | Key::Uuid) && carries(path, tag));
+        let matching =
+            files.iter().find(|path| matches!(tag.key, Key::Label | Key::Uuid) && carries(path, tag));
         matching.cloned()
     })
 }
@@ -112,9 +113,10 @@ fn udev_name(value: &[u8]) -> Vec<u8> {
 /// Where there is no udev: every partition that the kernel knows.
 fn by_device(tag: &Tag) -> Option<PathBuf> {
     let text = fs::read("/proc/partitions").unwrap_or_default();
-    let names = text.split(|&b| b == b'\n').skip(2).filter_map(|line| {
-        line.split(|b| *b == b' ').rfind(|field| !field.is_empty()).map(<[u8]>::to_vec)
-    });
+    let names = text
+        .split(|&b| b == b'\n')
+        .skip(2)
+        .filter_map(|line| line.split(|b| *b == b' ').rfind(|field| !field.is_empty()).map(<[u8]>::to_vec));
     names.into_iter().find_map(|name| {
         let node: Vec<u8> = name.iter().map(|&b| if b == b'!' { b'/' } else { b }).collect();
         let path = Path::new("/dev").join(OsStr::from_bytes(&node));

@@ -172,8 +172,12 @@ pub fn parse_uuid(text: &[u8]) -> Option<[u8; 16]> {
     if text.len() != 36 || [8, 13, 18, 23].iter().any(|at| text.get(*at) != Some(&b'-')) {
         return None;
     }
-    let digits: Vec<u8> =
-        text.iter().filter(|&&b| b != b'-').map(|&b| char::from(b).to_digit(16)).map(|d| d.map(|d| d as u8)).collect::<Option<_>>()?;
+    let digits: Vec<u8> = text
+        .iter()
+        .filter(|&&b| b != b'-')
+        .map(|&b| char::from(b).to_digit(16))
+        .map(|d| d.map(|d| d as u8))
+        .collect::<Option<_>>()?;
     let bytes: Vec<u8> =
         digits.chunks_exact(2).filter_map(|pair| Some((pair.first()? << 4) | pair.get(1)?)).collect();
     bytes.try_into().ok()
@@ -188,7 +192,8 @@ mod tests {
     fn a_uuid_is_read_as_strictly_as_libuuid_does() {
         let text = b"11111111-2222-3333-4444-5555555555aF";
         assert_eq!(uuid_text(&parse_uuid(text).unwrap()).as_bytes(), text.to_ascii_lowercase());
-        for bad in [&b"1111111122223333444455555555555555"[..], b"", b"11111111-2222-3333-4444-55555555555g"] {
+        for bad in [&b"1111111122223333444455555555555555"[..], b"", b"11111111-2222-3333-4444-55555555555g"]
+        {
             assert_eq!(parse_uuid(bad), None);
         }
         assert_eq!(parse_uuid(b"1111111-12222-3333-4444-555555555555"), None);

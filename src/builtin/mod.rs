@@ -21,7 +21,7 @@ use std::io::{IsTerminal, Write};
 use nix::errno::Errno;
 
 use crate::shim::getopt::{self, Given, Parts};
-use crate::shim::tables::{Effect, Flavour, Kind, Purpose, Tool};
+use crate::shim::tables::{Flavour, Kind, Purpose, Tool};
 
 /// Runs the builtin of that name on `argv` (with argv[0]); returns its exit status.
 pub fn run(tool: &'static Tool, argv: &[OsString], posixly: bool) -> i32 {
@@ -69,7 +69,7 @@ impl Call<'_> {
 
     /// What `-h` or `-V` prints, if that is where the reading ended.
     pub fn about(&self) -> Option<String> {
-        self.parts.options.last().and_then(|given| about(self.tool, self.flavour, given))
+        self.parts.options.last().and_then(|given| about(self.tool, given))
     }
 
     /// A refusal in the tool's own name.
@@ -113,52 +113,21 @@ fn ends(given: &Given) -> bool {
     matches!(given.option.long, Some("help" | "version" | "summary"))
 }
 
-fn about(tool: &Tool, flavour: &Flavour, given: &Given) -> Option<String> {
+/// What `-h` or `-V` prints.
+fn about(tool: &Tool, given: &Given) -> Option<String> {
     match given.option.long? {
         "version" => Some(format!("{} from rootfs-shim {}\n", tool.name, env!("CARGO_PKG_VERSION"))),
-        "help" => Some(help(tool, flavour)),
+        "help" => Some(help(tool.purpose).to_owned()),
         _ => None,
     }
 }
 
-fn help(tool: &Tool, flavour: &Flavour) -> String {
-    let operands = if tool.purpose == Purpose::Format { "device [size]" } else { "[<spec>...]" };
-    let purpose = match tool.purpose {
-        Purpose::Enable => "Enable files and devices as swap, or list those that are.",
-        Purpose::Disable => "Disable swap on files and devices.",
-        Purpose::Format => "Make a file or device a swap area.",
-    };
-    let mut text =
-        format!("\nUsage:\n {} [options] {operands}\n\n{purpose}\n\nOptions:\n", tool.name);
-    for option in flavour.options.iter().filter(|option| option.effect != Effect::Inform || !is_about(option.long)) {
-        text += &option_line(option);
+fn help(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Enable => include_str!("help/swapon.txt"),
+        Purpose::Disable => include_str!("help/swapoff.txt"),
+        Purpose::Format => include_str!("help/mkswap.txt"),
     }
-    text += "\n -h, --help\n -V, --version\n";
-    if tool.purpose != Purpose::Format {
-        text += "\nA <spec> is a file, a device, LABEL=<label>, UUID=<uuid>, PARTLABEL=<label> or PARTUUID=<uuid>.\n";
-    }
-    text + &format!("\nThis is the builtin of rootfs-shim. For more details see {}(8).\n", tool.name)
-}
-
-fn is_about(long: Option<&str>) -> bool {
-    matches!(long, Some("help" | "version"))
-}
-
-fn option_line(option: &crate::shim::tables::Opt) -> String {
-    use crate::shim::tables::Value;
-    let short = option.short.map(|letter| format!("-{}", char::from(letter)));
-    let long = option.long.map(|long| format!("--{long}"));
-    let names = match (short, long) {
-        (Some(short), Some(long)) => format!("{short}, {long}"),
-        (Some(short), None) => short,
-        (None, long) => format!("    {}", long.unwrap_or_default()),
-    };
-    let value = match (option.value, option.long) {
-        (Value::None, _) => "",
-        (Value::Optional, _) => "[=<value>]",
-        (Value::Required, _) => " <value>",
-    };
-    format!(" {names}{value}\n")
 }
 
 /// Where a builtin writes. stdout is held back until the end, or until there is a reader at a terminal, as
@@ -251,8 +220,8 @@ pub fn parse_number(text: &[u8]) -> Option<Result<i128, Errno>> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let value = digits.iter().try_fold(0i128, |value, digit| {
-        value.checked_mul(10)?.checked_add(i128::from(digit - b'0'))
-    });
+    let value = digits
+        .iter()
+        .try_fold(0i128, |value, digit| value.checked_mul(10)?.checked_add(i128::from(digit - b'0')));
     Some(value.map(|value| if negative { -value } else { value }).ok_or(Errno::ERANGE))
 }

@@ -110,8 +110,9 @@ pub fn partition_table(file: &File) -> Option<&'static str> {
         }
     }
     let boot = read(file, 0, 512)?;
-    let is_filesystem =
-        MAGICS.iter().any(|&(_, at, magic)| at < 512 && boot.get(at as usize..).is_some_and(|b| b.starts_with(magic)));
+    let is_filesystem = MAGICS
+        .iter()
+        .any(|&(_, at, magic)| at < 512 && boot.get(at as usize..).is_some_and(|b| b.starts_with(magic)));
     if boot.get(510..512)? != b"\x55\xaa" || is_filesystem {
         return None;
     }

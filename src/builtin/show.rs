@@ -28,8 +28,7 @@ pub enum Column {
 }
 
 /// What is shown when nobody chose.
-pub const DEFAULT: [Column; 5] =
-    [Column::Name, Column::Type, Column::Size, Column::Used, Column::Priority];
+pub const DEFAULT: [Column; 5] = [Column::Name, Column::Type, Column::Size, Column::Used, Column::Priority];
 
 impl Column {
     /// The column of that name, in either case.
@@ -95,7 +94,7 @@ pub fn table(rows: &[Row], style: &Style) -> Vec<u8> {
     // Without headings a column is still as wide as its name.
     let width_of = |at: usize, column: &Column| {
         let widest = lines.iter().filter_map(|line| line.get(at)).map(Vec::len).max();
-        widest.unwrap_or(0).max(if style.headings { column.name().len() } else { 0 })
+        widest.unwrap_or(0).max(column.name().len())
     };
     let widths: Vec<usize> = style.columns.iter().enumerate().map(|(at, c)| width_of(at, c)).collect();
     let mut out = Vec::new();

@@ -100,9 +100,8 @@ fn gather(disable: &Disable) -> World {
     let files: Vec<PathBuf> = swaps.iter().map(|swap| swap.path.clone()).collect();
     let by_spec = |spec: &OsStr| Target { spec: spec.to_owned(), path: find::resolve(spec, &files) };
     let tags = disable.tags.iter();
-    let mut named: Vec<Target> = tags
-        .map(|(spec, tag)| Target { spec: spec.clone(), path: find::by_tag(tag, &files) })
-        .collect();
+    let mut named: Vec<Target> =
+        tags.map(|(spec, tag)| Target { spec: spec.clone(), path: find::by_tag(tag, &files) }).collect();
     named.extend(disable.operands.iter().map(|spec| by_spec(spec)));
     if !disable.all {
         return World { named, ..World::default() };
@@ -189,6 +188,9 @@ mod tests {
 
     #[test]
     fn the_status_of_all_says_how_many_failed() {
-        assert_eq!([(0, 0), (0, 2), (2, 2), (1, 2)].map(|(failed, tried)| all_status(failed, tried)), [0, 0, 32, 64]);
+        assert_eq!(
+            [(0, 0), (0, 2), (2, 2), (1, 2)].map(|(failed, tried)| all_status(failed, tried)),
+            [0, 0, 32, 64]
+        );
     }
 }

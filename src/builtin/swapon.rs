@@ -13,7 +13,7 @@ use nix::errno::Errno;
 
 use super::find::{self, Key, Tag};
 use super::fstab::{self, Table};
-use super::header::{self, Header, SIGNATURE, Signature};
+use super::header::{Header, SIGNATURE, Signature};
 use super::show::{self, Column, Row, Style};
 use super::{Call, Console, Refusal, errno_of, parse_number, system_page_size};
 use crate::sys;
@@ -259,7 +259,8 @@ fn gather(enable: &Enable) -> World {
     let wants_tag = enable.all
         || !enable.tags.is_empty()
         || enable.operands.iter().any(|operand| Tag::parse(operand).is_some());
-    let table = if wants_tag { Table::parse(&fs::read(&fstab).unwrap_or_default()) } else { Table::default() };
+    let table =
+        if wants_tag { Table::parse(&fs::read(&fstab).unwrap_or_default()) } else { Table::default() };
     let swaps = crate::world::active_swaps();
     let entries = || table.entries.iter().filter(|entry| entry.is_swap());
     let listed = entries().filter(|entry| entry.spec.as_bytes().starts_with(b"/"));
@@ -318,9 +319,7 @@ fn steps(enable: &Enable, world: &World) -> Vec<Step> {
 fn on_its_own(how: How, candidate: &Candidate) -> Step {
     match &candidate.path {
         Some(path) => Step::Enable(path.clone(), how.flags()),
-        None => {
-            Step::Say([b"cannot find the device for ", candidate.spec.as_bytes()].concat(), true)
-        }
+        None => Step::Say([b"cannot find the device for ", candidate.spec.as_bytes()].concat(), true),
     }
 }
 
@@ -415,7 +414,8 @@ fn look(path: &Path) -> std::io::Result<Area> {
     let meta = file.metadata()?;
     let kind = meta.file_type();
     let is_device = kind.is_block_device();
-    let size = if is_device { std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0))? } else { meta.size() };
+    let size =
+        if is_device { std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0))? } else { meta.size() };
     let plain = kind.is_file() || is_device;
     Ok(Area {
         mode: meta.mode() & 0o7777,
@@ -488,7 +488,7 @@ fn resign(path: &Path, header: &Header, console: &mut Console) -> bool {
             return false;
         }
     };
-    let place = header.page_size.saturating_sub(header::SIGNATURE.len()) as u64;
+    let place = header.page_size.saturating_sub(SIGNATURE.len()) as u64;
     let written = file.write_all_at(SIGNATURE, place).and_then(|()| file.sync_all());
     if let Err(error) = &written {
         console.warn_errno(&[name, b": write signature failed"], errno_of(error));

@@ -33,8 +33,7 @@ pub fn format(format: &Format, console: &mut Console) -> Done<()> {
     let name = format.device.as_bytes();
     let system = system_page_size();
     if let Some(size) = format.page_size.filter(|size| *size != system && !format.quiet) {
-        let words =
-            format!("Using user-specified page size {size}, instead of the system value {system}");
+        let words = format!("Using user-specified page size {size}, instead of the system value {system}");
         console.warn(&[words.as_bytes()]);
     }
     let seen = match fs::metadata(device) {
@@ -52,7 +51,9 @@ pub fn format(format: &Format, console: &mut Console) -> Done<()> {
     }
     let file = open(format, seen.as_ref())
         .or_else(|error| failed(console, &[b"cannot open ", name], errno_of(&error)))?;
-    let meta = file.metadata().or_else(|error| failed(console, &[b"stat of ", name, b" failed"], errno_of(&error)))?;
+    let meta = file
+        .metadata()
+        .or_else(|error| failed(console, &[b"stat of ", name, b" failed"], errno_of(&error)))?;
     lock(format, &file, console)?;
     grow(format, &file, &meta, console)?;
     if !format.quiet {
@@ -113,7 +114,7 @@ fn grow(format: &Format, file: &File, meta: &Metadata, console: &mut Console) ->
 
 /// Zeros from the file's end on, where the filesystem has no fallocate(2).
 fn fill(file: &File, from: u64, to: u64) -> std::io::Result<()> {
-    const ZEROS: [u8; 65536] = [0; 65536];
+    static ZEROS: [u8; 65536] = [0; 65536];
     let mut at = from;
     while at < to {
         let length = usize::try_from(to - at).unwrap_or(ZEROS.len()).min(ZEROS.len());
@@ -127,12 +128,18 @@ fn is_mounted(device: &Path) -> bool {
     let Ok(meta) = fs::metadata(device) else { return false };
     crate::world::all_mounts().iter().any(|mount| {
         let source = Path::new(&mount.source);
-        let is_same = || fs::metadata(source).is_ok_and(|other| other.rdev() == meta.rdev() && other.file_type().is_block_device());
+        let is_same = || {
+            fs::metadata(source)
+                .is_ok_and(|other| other.rdev() == meta.rdev() && other.file_type().is_block_device())
+        };
         source == device || (source.starts_with("/dev") && is_same())
     })
 }
 
-#[expect(deprecated, reason = "nix's Flock wants to own the file, and the lock is the file's for as long as we are")]
+#[expect(
+    deprecated,
+    reason = "nix's Flock wants to own the file, and the lock is the file's for as long as we are"
+)]
 fn lock(format: &Format, file: &File, console: &mut Console) -> Done<()> {
     use nix::fcntl::{FlockArg, flock};
     use std::os::fd::AsRawFd;
@@ -171,7 +178,13 @@ fn warn_of_access(name: &[u8], meta: &Metadata, console: &mut Console) {
 }
 
 /// `-c`: the pages of a device that cannot be read.
-fn check(format: &Format, layout: &Layout, file: &File, meta: &Metadata, console: &mut Console) -> Done<Vec<u32>> {
+fn check(
+    format: &Format,
+    layout: &Layout,
+    file: &File,
+    meta: &Metadata,
+    console: &mut Console,
+) -> Done<Vec<u32>> {
     if !format.check {
         return Ok(Vec::new());
     }
@@ -230,11 +243,8 @@ fn holes(file: &File) -> Option<Vec<String>> {
             if extent.logical > end {
                 findings.push(format!("hole detected at offset {end}"));
             }
-            let words = [
-                (INLINE, "data inline extent"),
-                (SHARED, "shared extent"),
-                (UNKNOWN, "unallocated extent"),
-            ];
+            let words =
+                [(INLINE, "data inline extent"), (SHARED, "shared extent"), (UNKNOWN, "unallocated extent")];
             let unfit = words.iter().find(|(flag, _)| extent.flags & flag != 0);
             findings.extend(unfit.map(|(_, what)| format!("{what} at offset {}", extent.logical)));
             end = extent.logical.saturating_add(extent.length);
@@ -250,7 +260,13 @@ fn holes(file: &File) -> Option<Vec<String>> {
     Some(findings)
 }
 
-fn write(format: &Format, layout: &Layout, bad_pages: &[u32], file: &File, console: &mut Console) -> Done<()> {
+fn write(
+    format: &Format,
+    layout: &Layout,
+    bad_pages: &[u32],
+    file: &File,
+    console: &mut Console,
+) -> Done<()> {
     let name = format.device.as_bytes();
     let uuid = new_uuid(format.uuid).or_else(|errno| failed(console, &[b"cannot make a UUID"], errno))?;
     let used = u64::from(layout.pages).saturating_sub(1 + bad_pages.len() as u64);
@@ -261,9 +277,7 @@ fn write(format: &Format, layout: &Layout, bad_pages: &[u32], file: &File, conso
     if !format.quiet {
         let bytes = used * layout.page_size as u64;
         let size = show::human(bytes, "iB");
-        console.say(&[
-            format!("Setting up swapspace version 1, size = {size} ({bytes} bytes)\n").as_bytes(),
-        ]);
+        console.say(&[format!("Setting up swapspace version 1, size = {size} ({bytes} bytes)\n").as_bytes()]);
         match &format.label {
             Some(label) => console.say(&[b"LABEL=", label, b", "]),
             None => console.say(&[b"no label, "]),

@@ -10,12 +10,14 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::pipe2;
 
+use crate::builtin;
 use crate::error::{Attempt, Result};
 use crate::invocation::Invocation;
 use crate::plan::report::{Prepared, Ran};
 use crate::plan::swap::{Plan, Run};
 use crate::sys::{self, Program};
 use crate::world::files;
+use crate::world::real::Real;
 
 use super::output;
 
@@ -64,7 +66,8 @@ fn make_private() -> Result<()> {
 ///
 /// # Errors
 /// If no child could be started.
-pub fn run(real: &Path, plan: &Plan, run: Run, call: &Invocation) -> Result<Ran> {
+pub fn run(real: &Real, plan: &Plan, run: Run, call: &Invocation) -> Result<Ran> {
+    let (is_builtin, real) = (real.is_builtin, real.path.as_path());
     let program = Program::new(real.as_os_str(), &run.argv).attempt("run", real)?;
     let translations = plan.translations();
     let pipe = |wanted: bool| if wanted { pipe2(OFlag::O_CLOEXEC).map(Some) } else { Ok(None) };
@@ -74,7 +77,13 @@ pub fn run(real: &Path, plan: &Plan, run: Run, call: &Invocation) -> Result<Ran>
     let (out_read, out_write) = out.unzip();
     let (err_read, err_write) = err.unzip();
     sys::expect_children();
-    let pid = program.spawn(out_write.as_ref(), err_write.as_ref(), run.private).attempt("start", real)?;
+    let pid = if is_builtin {
+        let work = || builtin::run(plan.tool, &run.argv, call.posixly);
+        sys::spawn_work(out_write.as_ref(), err_write.as_ref(), run.private, work)
+    } else {
+        program.spawn(out_write.as_ref(), err_write.as_ref(), run.private)
+    };
+    let pid = pid.attempt("start", real)?;
     drop((out_write, err_write));
     let heard = output::pump(out_read, err_read, &translations);
     let status = sys::wait(pid).attempt("wait for", real)?;

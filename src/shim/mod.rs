@@ -8,6 +8,7 @@ pub mod args;
 pub mod getopt;
 pub mod tables;
 
+use std::ffi::OsString;
 use std::path::Path;
 
 use crate::config::{Config, OnFailure};
@@ -17,9 +18,9 @@ use crate::invocation::{DEPTH_VARIABLE, Invocation};
 use crate::notice::{self, Notice};
 use crate::plan::report::{self, Prepared};
 use crate::plan::swap::{self, Plan, Road};
-use crate::world::real::{self, NoReal, Real};
+use crate::world::real::{self, Real};
 use crate::world::{Scope, World};
-use crate::{escape, paths, sys};
+use crate::{builtin, escape, paths, sys};
 use args::{Act, Request};
 use tables::{Purpose, Tool};
 
@@ -28,23 +29,28 @@ const DEPTH_AT_MOST: u8 = 4;
 
 /// Runs as `tool`; returns the exit status, or does not return because the process became the real tool.
 pub fn run(tool: &'static Tool, call: &Invocation) -> i32 {
-    let real = match real::find(tool, call.executable().as_deref()) {
-        Ok(real) => real,
-        Err(why) => return without_real(tool, &why),
-    };
+    // An image without the tool, and one whose tool was replaced by a shim, get the builtin.
+    let real = real::find(tool, call.executable().as_deref()).unwrap_or_else(|_| Real::builtin());
+    run_with(tool, &real, call)
+}
+
+/// Runs as `tool`, with `real` or our builtin behind it.
+pub fn run_with(tool: &'static Tool, real: &Real, call: &Invocation) -> i32 {
     if call.depth >= DEPTH_AT_MOST {
         return give_up(tool, &format!("{} calls {} again and again", escape::path(&real.path), tool.name));
     }
-    fall_back_to(&real, call);
+    if !real.is_builtin {
+        fall_back_to(real, call);
+    }
     sys::set_environment(DEPTH_VARIABLE, &(call.depth + 1).to_string());
     match swap::request(tool, real.kind, &call.argv, call.posixly) {
         Some((flavour, request @ Request::Act(_))) => {
             let (config, mut notices) = load_config();
             let world = gather(tool, &request, call);
             let plan = swap::plan(tool, flavour, &call.argv, &request, &world, &config);
-            carry_out(&plan, &real, &config, &mut notices, call)
+            carry_out(&plan, real, &config, &mut notices, call)
         }
-        _ => become_real(tool, &real, call, &Config::default()),
+        _ => become_real(tool, real, &call.argv, call, &Config::default()),
     }
 }
 
@@ -73,7 +79,7 @@ fn carry_out(plan: &Plan, real: &Real, config: &Config, notices: &mut Vec<Notice
     match plan.road {
         Road::Untouched(_) => {
             notice::emit(notices, config);
-            become_real(plan.tool, real, call, config)
+            become_real(plan.tool, real, &call.argv, call, config)
         }
         Road::Masked => {
             let prepared = prepare::prepare_all(plan);
@@ -85,8 +91,7 @@ fn carry_out(plan: &Plan, real: &Real, config: &Config, notices: &mut Vec<Notice
             if !plan.has_runs() {
                 return report::refused_status(plan, config);
             }
-            let argv = plan.masked_argv();
-            failed(plan.tool, &tool::become_it(&real.path, &argv), real, config)
+            become_real(plan.tool, real, &plan.masked_argv(), call, config)
         }
         Road::Supervised => supervise(plan, real, config, notices, call),
     }
@@ -98,7 +103,7 @@ fn supervise(plan: &Plan, real: &Real, config: &Config, notices: &mut Vec<Notice
     let proved: Vec<bool> = prepared.iter().map(Prepared::is_proved).collect();
     let mut ran = Vec::new();
     for run in plan.runs(&proved) {
-        match tool::run(&real.path, plan, run, call) {
+        match tool::run(real, plan, run, call) {
             Ok(outcome) => ran.push(outcome),
             Err(error) => notices.push(Notice::error(format!("{}: {error}.", plan.tool.name))),
         }
@@ -109,8 +114,17 @@ fn supervise(plan: &Plan, real: &Real, config: &Config, notices: &mut Vec<Notice
     report.status
 }
 
-fn become_real(tool: &Tool, real: &Real, call: &Invocation, config: &Config) -> i32 {
-    failed(tool, &tool::become_it(&real.path, &call.argv), real, config)
+fn become_real(
+    tool: &'static Tool,
+    real: &Real,
+    argv: &[OsString],
+    call: &Invocation,
+    config: &Config,
+) -> i32 {
+    if real.is_builtin {
+        return builtin::run(tool, argv, call.posixly);
+    }
+    failed(tool, &tool::become_it(&real.path, argv), real, config)
 }
 
 /// The real tool is there but cannot be run.
@@ -118,14 +132,6 @@ fn failed(tool: &Tool, errno: &nix::errno::Errno, real: &Real, config: &Config) 
     let error = Error::system("run", &real.path, *errno);
     notice::emit(&[Notice::error(format!("{}: {error}.", tool.name))], config);
     if tool.purpose == Purpose::Enable && config.swap.on_failure == OnFailure::Continue { 0 } else { 126 }
-}
-
-fn without_real(tool: &Tool, why: &NoReal) -> i32 {
-    let reason = match why {
-        NoReal::Missing => format!("there is no {}.real beside {}", tool.name, tool.name),
-        NoReal::IsShim(path) => format!("{} is rootfs-shim itself", escape::path(path)),
-    };
-    give_up(tool, &reason)
 }
 
 /// Nothing can be run. A script that enables swap goes on, as it does when swap cannot be enabled.
