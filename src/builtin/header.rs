@@ -219,7 +219,7 @@ mod tests {
             let header = Header::parse(&page(&fields)).unwrap();
             prop_assert_eq!(header.page_size, size);
             prop_assert_eq!((header.last_page, header.uuid), (last_page, uuid));
-            prop_assert_eq!(header.label, label.into_bytes());
+            prop_assert_eq!(header.label, label.as_bytes());
             let swapped = Header::parse(&page(&Fields { swapped: true, ..fields })).unwrap();
             prop_assert_eq!(swapped.size(), (u64::from(last_page) + 1) * size as u64);
         }

@@ -17,18 +17,22 @@ pub mod write;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 
 use nix::errno::Errno;
 
+use crate::invocation::Invocation;
 use crate::shim::getopt::{self, Given, Parts};
 use crate::shim::tables::{Flavour, Kind, Purpose, Tool};
 
-/// Runs the builtin of that name on `argv` (with argv[0]); returns its exit status.
-pub fn run(tool: &'static Tool, argv: &[OsString], posixly: bool) -> i32 {
+/// Runs the builtin of that name on `argv` (with argv[0]), which need not be what we were called with;
+/// returns its exit status.
+pub fn run(tool: &'static Tool, argv: &[OsString], caller: &Invocation) -> i32 {
     let mut console = Console::new(tool.name);
     let Some(flavour) = tool.flavour(Kind::UtilLinux) else { return 1 };
-    let parts = getopt::take_apart(flavour, argv, posixly, ends);
-    let call = Call { tool, flavour, argv, parts };
+    let parts = getopt::take_apart(flavour, argv, caller.posixly, ends);
+    let fstab = caller.fstab.clone().unwrap_or_else(|| PathBuf::from("/etc/fstab"));
+    let call = Call { tool, flavour, argv, parts, fstab };
     let status = match tool.purpose {
         Purpose::Enable => swapon::run(&call, &mut console),
         Purpose::Disable => swapoff::run(&call, &mut console),
@@ -48,6 +52,8 @@ pub struct Call<'a> {
     pub argv: &'a [OsString],
     /// argv taken apart, up to the option that ends the reading.
     pub parts: Parts,
+    /// Where fstab is, unless an option says otherwise.
+    pub fstab: PathBuf,
 }
 
 impl Call<'_> {

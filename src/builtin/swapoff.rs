@@ -27,6 +27,7 @@ const NOT_FOUND: i32 = 255;
 struct Disable {
     about: Option<String>,
     all: bool,
+    fstab: PathBuf,
     verbose: bool,
     tags: Vec<(OsString, Tag)>,
     operands: Vec<OsString>,
@@ -48,9 +49,6 @@ struct World {
     bad_lines: Vec<usize>,
 }
 
-/// Where fstab is.
-const FSTAB: &str = "/etc/fstab";
-
 /// Runs it.
 pub(super) fn run(call: &Call<'_>, console: &mut Console) -> i32 {
     let disable = match ask(call) {
@@ -69,7 +67,7 @@ pub(super) fn run(call: &Call<'_>, console: &mut Console) -> i32 {
 }
 
 fn ask(call: &Call<'_>) -> Result<Disable, Refusal> {
-    let mut disable = Disable { operands: call.operands(), ..Disable::default() };
+    let mut disable = Disable { operands: call.operands(), fstab: call.fstab.clone(), ..Disable::default() };
     for given in &call.parts.options {
         let value = given.value.clone().unwrap_or_default();
         match (given.option.long, given.option.short) {
@@ -106,7 +104,7 @@ fn gather(disable: &Disable) -> World {
     if !disable.all {
         return World { named, ..World::default() };
     }
-    let table = Table::parse(&fs::read(FSTAB).unwrap_or_default());
+    let table = Table::parse(&fs::read(&disable.fstab).unwrap_or_default());
     let entries = table.entries.iter().filter(|entry| entry.is_swap());
     let listed = entries.map(|entry| by_spec(&entry.spec)).filter(|target| !is_active(target, &swaps));
     World {
@@ -139,8 +137,8 @@ fn carry_out(disable: &Disable, world: &World, console: &mut Console) -> Result<
         failures += usize::from(switch_off(target, disable.verbose, true, console)? != 0);
     }
     for line in &world.bad_lines {
-        let words = format!("{FSTAB}: parse error at line {line} -- ignored");
-        console.warn(&[words.as_bytes()]);
+        let words = format!(": parse error at line {line} -- ignored");
+        console.warn(&[disable.fstab.as_os_str().as_bytes(), words.as_bytes()]);
     }
     // What fstab lists and is not active is tried as well, because a name can be hidden; it is no failure.
     for target in &world.listed {

@@ -36,7 +36,7 @@ enum Ask {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Enable {
     all: bool,
-    fstab: Option<OsString>,
+    fstab: PathBuf,
     tags: Vec<(OsString, Tag)>,
     operands: Vec<OsString>,
     how: How,
@@ -92,7 +92,7 @@ const EXCLUSIVE: [&[&str]; 4] = [
 ];
 
 fn ask(call: &Call<'_>) -> Result<Ask, Refusal> {
-    let mut enable = Enable { operands: call.operands(), ..Enable::default() };
+    let mut enable = Enable { operands: call.operands(), fstab: call.fstab.clone(), ..Enable::default() };
     let mut style = Style { columns: show::DEFAULT.to_vec(), headings: true, raw: false, bytes: false };
     let (mut shows, mut columns, mut options) = (false, None, None);
     let mut seen: Vec<&str> = Vec::new();
@@ -112,7 +112,7 @@ fn ask(call: &Call<'_>) -> Result<Ask, Refusal> {
             ("ifexists", _) => enable.how.may_be_missing = true,
             ("fixpgsz", _) => enable.fix_page_size = true,
             ("verbose", _) => enable.verbose = true,
-            ("fstab", _) => enable.fstab = Some(value.to_owned()),
+            ("fstab", _) => enable.fstab = value.into(),
             ("options", _) => options = Some(value.to_owned()),
             ("priority", _) => enable.how.priority = priority(call, value)?,
             ("discard", _) => enable.how.discard |= policy(call, given.value.as_deref())?,
@@ -255,7 +255,7 @@ struct Candidate {
 }
 
 fn gather(enable: &Enable) -> World {
-    let fstab = PathBuf::from(enable.fstab.as_deref().unwrap_or(OsStr::new("/etc/fstab")));
+    let fstab = enable.fstab.clone();
     let wants_tag = enable.all
         || !enable.tags.is_empty()
         || enable.operands.iter().any(|operand| Tag::parse(operand).is_some());

@@ -63,7 +63,7 @@ fn open_regular(path: &Path, write: bool) -> Result<File> {
 fn fill_holes(user: &File, twofold: &Twofold) -> Result<u64> {
     let path = &twofold.seen;
     let space = nix::sys::statvfs::fstatvfs(user).attempt("statvfs", path)?;
-    let free = space.blocks_available() as u64 * space.fragment_size() as u64;
+    let free = space.blocks_available() * space.fragment_size();
     if free < twofold.fill {
         return Err(Error::system("fill the holes of", path, Errno::ENOSPC));
     }

@@ -14,7 +14,8 @@ use crate::builtin;
 use crate::error::{Attempt, Result};
 use crate::invocation::Invocation;
 use crate::plan::report::{Prepared, Ran};
-use crate::plan::swap::{Plan, Run};
+use crate::plan::runs::Run;
+use crate::plan::swap::Plan;
 use crate::sys::{self, Program};
 use crate::world::files;
 use crate::world::real::Real;
@@ -78,7 +79,7 @@ pub fn run(real: &Real, plan: &Plan, run: Run, call: &Invocation) -> Result<Ran>
     let (err_read, err_write) = err.unzip();
     sys::expect_children();
     let pid = if is_builtin {
-        let work = || builtin::run(plan.tool, &run.argv, call.posixly);
+        let work = || builtin::run(plan.tool, &run.argv, call);
         sys::spawn_work(out_write.as_ref(), err_write.as_ref(), run.private, work)
     } else {
         program.spawn(out_write.as_ref(), err_write.as_ref(), run.private)

@@ -7,8 +7,9 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
-use super::getopt::{self, Given};
-use super::tables::{Effect, Flavour, Operands, Opt, Tool};
+use super::getopt;
+pub use super::getopt::Given;
+use super::tables::{Effect, Flavour, Operands, Tool};
 
 /// What a command line asks for, as far as it concerns us.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub struct Act {
     pub tags: bool,
     /// The tool makes the file itself.
     pub creates: bool,
+    /// Every option in its order, with its value.
+    pub options: Vec<Given>,
 }
 
 /// Reads `argv` (with argv[0]) by the rules of one implementation of a tool.
@@ -49,9 +52,9 @@ pub fn read(tool: &Tool, flavour: &Flavour, argv: &[OsString], posixly: bool) ->
         Scan::Informs => Request::Untouched(Why::Informs),
         Scan::Bad => Request::Untouched(Why::BadUsage),
         Scan::Good { options, operands } => {
-            let has = |effect| options.iter().any(|option| option.effect == effect);
-            let given = |name| options.iter().any(|option| option.long == Some(name));
-            if options.iter().any(|option| option.needs.is_some_and(|name| !given(name))) {
+            let has = |effect| options.iter().any(|given| given.option.effect == effect);
+            let given = |name| options.iter().any(|given| given.option.long == Some(name));
+            if options.iter().any(|one| one.option.needs.is_some_and(|name| !given(name))) {
                 return Request::Untouched(Why::BadUsage);
             }
             let operands = match tool.operands {
@@ -63,7 +66,7 @@ pub fn read(tool: &Tool, flavour: &Flavour, argv: &[OsString], posixly: bool) ->
             if operands.is_empty() && !all && !tags {
                 return Request::Untouched(Why::NothingToDo);
             }
-            Request::Act(Act { operands, all, tags, creates })
+            Request::Act(Act { operands, all, tags, creates, options })
         }
     }
 }
@@ -85,7 +88,7 @@ pub fn rewrite(argv: &[OsString], changes: &[(usize, Option<OsString>)]) -> Vec<
 enum Scan {
     Informs,
     Bad,
-    Good { options: Vec<&'static Opt>, operands: Vec<usize> },
+    Good { options: Vec<Given>, operands: Vec<usize> },
 }
 
 fn scan(flavour: &Flavour, argv: &[OsString], posixly: bool) -> Scan {
@@ -98,10 +101,7 @@ fn scan(flavour: &Flavour, argv: &[OsString], posixly: bool) -> Scan {
     match parts.options.last() {
         Some(last) if parts.stopped && !refused(last) => Scan::Informs,
         _ if parts.stopped || parts.problem.is_some() => Scan::Bad,
-        _ => Scan::Good {
-            options: parts.options.iter().map(|given| given.option).collect(),
-            operands: parts.operands,
-        },
+        _ => Scan::Good { options: parts.options, operands: parts.operands },
     }
 }
 

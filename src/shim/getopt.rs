@@ -17,6 +17,37 @@ pub struct Given {
     pub value: Option<OsString>,
 }
 
+impl PartialEq for Given {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.option, other.option) && self.value == other.value
+    }
+}
+
+impl Eq for Given {}
+
+impl Given {
+    /// The option as arguments that any implementation reads in the same way.
+    pub fn arguments(&self) -> Vec<OsString> {
+        let mut head = OsString::new();
+        match (self.option.short, self.option.long) {
+            (Some(letter), _) => head.push(format!("-{}", char::from(letter))),
+            (None, Some(long)) => head.push(format!("--{long}")),
+            (None, None) => {}
+        }
+        match (&self.value, self.option.value) {
+            (None, _) | (_, Value::None) => vec![head],
+            (Some(value), Value::Required) => vec![head, value.clone()],
+            (Some(value), Value::Optional) => {
+                if self.option.short.is_none() {
+                    head.push("=");
+                }
+                head.push(value);
+                vec![head]
+            }
+        }
+    }
+}
+
 /// Why getopt(3) stopped. The words are its own, because a script may show them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
