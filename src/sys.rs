@@ -337,22 +337,7 @@ impl Program {
         unsafe {
             let pid = Errno::result(libc::fork())?;
             if pid == 0 {
-                for (fd, target) in [(stdout, 1), (stderr, 2)] {
-                    if let Some(fd) = fd {
-                        libc::dup2(fd.as_raw_fd(), target);
-                    }
-                }
-                match place {
-                    Where::Here => {}
-                    Where::Private => {
-                        libc::unshare(libc::CLONE_NEWNS);
-                    }
-                    Where::Home(home) => {
-                        if go_home(home).is_err() {
-                            libc::_exit(127);
-                        }
-                    }
-                }
+                become_child(stdout, stderr, place);
                 libc::execv(self.path.as_ptr(), pointers.as_ptr());
                 libc::_exit(127);
             }
@@ -362,6 +347,52 @@ impl Program {
 
     fn pointers(&self) -> Vec<*const libc::c_char> {
         self.argv.iter().map(|arg| arg.as_ptr()).chain([std::ptr::null()]).collect()
+    }
+}
+
+/// Runs `work` as a child, as [`Program::spawn`] runs a program; its exit status is what `work` gives. For a
+/// process with one thread only: the child has no other.
+///
+/// # Errors
+/// EAGAIN and ENOMEM from fork(2).
+pub fn spawn_work(
+    stdout: Option<&OwnedFd>,
+    stderr: Option<&OwnedFd>,
+    place: Where<'_>,
+    work: impl FnOnce() -> i32,
+) -> Result<Pid> {
+    // SAFETY: with one thread no lock can be held by another, so the child may do what its parent may.
+    unsafe {
+        let pid = Errno::result(libc::fork())?;
+        if pid == 0 {
+            become_child(stdout, stderr, place);
+            libc::_exit(work());
+        }
+        Ok(Pid::from_raw(pid))
+    }
+}
+
+/// What a child does first: its output goes where it shall, and it enters its mount namespace. It only makes
+/// async-signal-safe calls.
+fn become_child(stdout: Option<&OwnedFd>, stderr: Option<&OwnedFd>, place: Where<'_>) {
+    // SAFETY: descriptors that are open, and integers.
+    unsafe {
+        for (fd, target) in [(stdout, 1), (stderr, 2)] {
+            if let Some(fd) = fd {
+                libc::dup2(fd.as_raw_fd(), target);
+            }
+        }
+        match place {
+            Where::Here => {}
+            Where::Private => {
+                libc::unshare(libc::CLONE_NEWNS);
+            }
+            Where::Home(home) => {
+                if go_home(home).is_err() {
+                    libc::_exit(127);
+                }
+            }
+        }
     }
 }
 
@@ -408,6 +439,17 @@ pub fn swapon(path: &CStr, flags: i32) -> Result<()> {
 pub fn swapoff(path: &CStr) -> Result<()> {
     // SAFETY: a C string.
     Errno::result(unsafe { libc::swapoff(path.as_ptr()) }).map(drop)
+}
+
+/// Random bytes from the kernel: getrandom(2), which needs no /dev.
+///
+/// # Errors
+/// ENOSYS before Linux 3.17.
+pub fn random_bytes() -> Result<[u8; 16]> {
+    let mut bytes = [0; 16];
+    // SAFETY: the buffer is ours and its size is passed; up to 256 bytes come whole.
+    let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    Errno::result(got).map(|_| bytes)
 }
 
 /// Borrows descriptor 0, 1 or 2, which [`occupy_closed_stdio`] has made sure to be open.
