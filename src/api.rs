@@ -210,6 +210,13 @@ impl Job<'_> {
         let planned = self
             .look(&mut request)
             .and_then(|(tree, image)| planner(&image, &request).map(|plan| (tree, image, plan)));
+        if let Ok((_, image, _)) = &planned
+            && !makes_home
+            && let Some(manifest) = image.home.as_ref().and_then(|home| home.manifest.as_ref())
+        {
+            // uninstall writes no manifest: its temporary names have to be those that this one tells.
+            material.token.clone_from(&manifest.token);
+        }
         let (tree, image, plan) = match planned {
             Ok(planned) => planned,
             Err(error) => {
