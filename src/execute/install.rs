@@ -42,6 +42,7 @@ pub struct Material {
 struct Run<'a> {
     root: Root,
     upper: Option<Root>,
+    detached: bool,
     dirs: BTreeMap<String, Rc<Dir>>,
     before: Vec<(Rc<Dir>, Entry)>,
     material: &'a Material,
@@ -98,6 +99,7 @@ impl<'a> Run<'a> {
         Ok(Self {
             root: tree.root,
             upper: tree.upper,
+            detached: tree.detached,
             dirs,
             before,
             material,
@@ -284,7 +286,11 @@ impl<'a> Run<'a> {
         let missing = || Error::new(Kind::State, "mount the upper directory", "none was found");
         let upper = self.upper.as_ref().ok_or_else(missing)?.top();
         let onto = self.dir(&format!("{}/upper", paths::HOME))?;
-        let clone = sys::clone_mount(upper.as_fd()).attempt("clone the mount of", upper.shown(""))?;
+        let clone = if self.detached {
+            upper.as_fd().try_clone_to_owned().attempt("keep open", upper.shown(""))?
+        } else {
+            sys::clone_mount(upper.as_fd()).attempt("clone the mount of", upper.shown(""))?
+        };
         let _ = sys::make_private(clone.as_fd());
         sys::attach_mount(clone.as_fd(), onto.as_fd())
             .attempt("mount the upper directory on", onto.shown(""))?;

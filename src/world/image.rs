@@ -15,7 +15,7 @@ use crate::manifest::{self, Manifest};
 use crate::root::{Dir, Entry, FileId, FileKind, Found, Root};
 use crate::shim::tables::TOOLS;
 use crate::world::dpkg::{self, Dpkg};
-use crate::world::layer::{self, Layer};
+use crate::world::layer::{self, Hint, Layer};
 use crate::{paths, sys};
 
 /// What a renamed tool's name ends in.
@@ -46,6 +46,8 @@ pub struct Tree {
     pub places: Vec<Dir>,
     /// The overlay's upper directory, if a candidate was found.
     pub upper: Option<Root>,
+    /// Whether that is a mount which is attached nowhere, so that it is itself to be attached.
+    pub detached: bool,
     /// dpkg's directory, if this is a system of dpkg's.
     pub dpkg: Option<Dir>,
 }
@@ -166,7 +168,7 @@ impl Tree {
     /// Attack if our directory is something else; State for an old kernel.
     pub fn open(root: Root) -> Result<(Self, Vec<Place>, Vec<String>)> {
         let home = root.top().subdirectory(paths::HOME)?;
-        let mut tree = Self { home, root, places: Vec::new(), upper: None, dpkg: None };
+        let mut tree = Self { home, root, places: Vec::new(), upper: None, detached: false, dpkg: None };
         let (mut places, mut warnings, mut seen): (Vec<Place>, _, Vec<FileId>) =
             (Vec::new(), Vec::new(), Vec::new());
         let mount = sys::mount_id(tree.root.top().as_fd());
@@ -200,14 +202,15 @@ impl Tree {
     }
 }
 
-/// Looks at the whole tree; `upper` is where the caller says that the overlay's upper directory is.
+/// Looks at the whole tree; `hint` is where the caller says that the overlay's upper directory is.
 ///
 /// # Errors
 /// Attack if our directory or what is in it is not what it may be; what the calls say.
-pub fn look(root: Root, upper: Option<&Path>) -> Result<(Tree, Image)> {
+pub fn look(root: Root, hint: Hint<'_>) -> Result<(Tree, Image)> {
     let (mut tree, places, mut warnings) = Tree::open(root)?;
     let home = tree.home.as_ref().map(|dir| look_home(dir, &mut warnings)).transpose()?;
-    let (layer, found) = layer::look(&tree.root, tree.home.as_ref(), upper)?;
+    tree.detached = matches!(hint, Hint::Detached(..));
+    let (layer, found) = layer::look(&tree.root, tree.home.as_ref(), hint)?;
     tree.upper = found;
     let tokens = home.as_ref().map(tokens).unwrap_or_default();
     let dpkg = dpkg::look(&tree.root, &tokens).unwrap_or_else(|error| {
