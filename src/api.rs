@@ -334,6 +334,7 @@ fn read_config(path: &Path) -> Result<Vec<u8>> {
 }
 
 /// A regular file of the host's, opened so that nothing can block.
+#[expect(clippy::disallowed_methods, reason = "the caller's own files")]
 fn read_file(path: &Path, cap: u64) -> Result<Vec<u8>> {
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let fd: OwnedFd = open(path, flags, Mode::empty()).attempt("open", path)?;

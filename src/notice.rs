@@ -3,6 +3,7 @@
 //! A notice is a `tracing` event with the target [`TARGET`]; the subscriber here writes it. The invariant:
 //! a notice can neither block us nor give us a controlling terminal nor reach stdout. It is written with one
 //! write(2), so two notices never mix, and what cannot be written is dropped.
+#![expect(clippy::disallowed_methods, reason = "the running system's own files, and never an image's")]
 
 use std::fmt::{self, Write as _};
 use std::fs::File;
