@@ -36,6 +36,7 @@ use crate::plan::step::{Plan, Step};
 use crate::root::{Dir, Root};
 use crate::sys;
 use crate::world;
+use crate::world::content;
 use crate::world::image::{self, Image, Tree};
 use crate::world::layer::{Hint, Upper};
 use crate::world::machine::Machine;
@@ -121,11 +122,11 @@ pub fn install(options: &InstallOptions) -> Result<InstallReport> {
 pub fn install_watched(options: &InstallOptions, progress: &mut dyn FnMut(&Step)) -> Result<InstallReport> {
     root_only(options.dry_run)?;
     let config = options.config.as_deref().map(read_config).transpose()?;
-    let binary = read_file(&options.binary, image::CONTENT_CAP)?;
+    let binary = read_file(&options.binary, content::CAP)?;
     let request = Request {
         token: token()?,
         binary: manifest::sha256(&binary),
-        machine: image::machine(&binary),
+        machine: content::machine(&binary),
         config: config.as_deref().map(manifest::sha256),
         upper_given: options.upper.is_some(),
         provide_missing: options.provide_missing,

@@ -10,10 +10,12 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Attempt, Error, Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::manifest::{self, Manifest};
 use crate::root::{Dir, Entry, FileId, FileKind, Found, Root};
 use crate::shim::tables::TOOLS;
+pub use crate::world::content::Machine;
+use crate::world::content::{self, Contents, machine};
 use crate::world::dpkg::{self, Dpkg};
 use crate::world::layer::{self, Hint, Layer};
 use crate::{paths, sys};
@@ -30,8 +32,6 @@ pub const BIN: &str = "bin";
 pub const BINARY: &str = "rootfs-shim";
 /// The endings of temporary names: a staged shim, a new real tool, what a failed run puts back.
 pub const TEMPORARY: [&str; 3] = ["new", "tool", "old"];
-/// A file larger than this is not read to tell whether it is ours: an image may have one at each name.
-pub const CONTENT_CAP: u64 = 128 << 20;
 /// Symlinks that are followed one after the other: as the kernel.
 const LINKS: usize = 40;
 
@@ -137,10 +137,6 @@ pub struct Standing {
     pub leads: Option<Leads>,
 }
 
-/// ELF's e_machine: 62 is x86-64, 183 AArch64.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Machine(pub u16);
-
 /// Where a symlink leads, inside the root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Leads {
@@ -208,7 +204,8 @@ impl Tree {
 /// Attack if our directory or what is in it is not what it may be; what the calls say.
 pub fn look(root: Root, hint: Hint<'_>) -> Result<(Tree, Image)> {
     let (mut tree, places, mut warnings) = Tree::open(root)?;
-    let home = tree.home.as_ref().map(|dir| look_home(dir, &mut warnings)).transpose()?;
+    let mut contents = Contents::default();
+    let home = tree.home.as_ref().map(|dir| look_home(dir, &mut contents, &mut warnings)).transpose()?;
     tree.detached = matches!(hint, Hint::Detached(..));
     let (layer, found) = layer::look(&tree.root, tree.home.as_ref(), hint)?;
     tree.upper = found;
@@ -223,7 +220,7 @@ pub fn look(root: Root, hint: Hint<'_>) -> Result<(Tree, Image)> {
     for (index, place) in places.iter().enumerate() {
         let serves = |path: &&str| place.spellings.iter().any(|spelling| spelling == path);
         for tool in TOOLS.iter().filter(|tool| tool.directories.iter().any(&serves)) {
-            match look_slot(&tree, index, &place.path, tool.name, &tokens) {
+            match look_slot(&tree, &mut contents, (index, &place.path), tool.name, &tokens) {
                 Ok(slot) => slots.push(slot),
                 Err(error) => warnings.push(error.to_string()),
             }
@@ -234,7 +231,7 @@ pub fn look(root: Root, hint: Hint<'_>) -> Result<(Tree, Image)> {
     Ok((tree, image))
 }
 
-fn look_home(home: &Dir, warnings: &mut Vec<String>) -> Result<Home> {
+fn look_home(home: &Dir, contents: &mut Contents, warnings: &mut Vec<String>) -> Result<Home> {
     let entry = home.stat()?;
     if entry.uid != 0 || entry.mode & 0o077 != 0 {
         let reason =
@@ -254,9 +251,16 @@ fn look_home(home: &Dir, warnings: &mut Vec<String>) -> Result<Home> {
             Err(error) => warnings.push(error.at(home.shown(MANIFEST)).to_string()),
         }
     }
-    facts.config = home.read(CONFIG, CONTENT_CAP)?.map(|bytes| manifest::sha256(&bytes));
+    facts.config = home.read(CONFIG, content::CAP)?.map(|bytes| manifest::sha256(&bytes));
     if let Some(bin) = home.subdirectory(BIN)? {
-        facts.binary = bin.read(BINARY, CONTENT_CAP)?.map(|bytes| manifest::sha256(&bytes));
+        let entry = bin.entry(BINARY)?;
+        let bytes = bin.read(BINARY, content::CAP)?;
+        // What was exchanged meanwhile is not noted for the names that are links of it.
+        let still = bin.entry(BINARY)? == entry;
+        facts.binary = match entry.zip(bytes.as_deref()) {
+            Some((entry, bytes)) if still => contents.learn(entry, bytes).sha256,
+            _ => bytes.map(|bytes| manifest::sha256(&bytes)),
+        };
         look_names(&bin, &format!("{BIN}/"), &[BINARY], &mut facts)?;
     }
     look_names(home, "", &[BIN, "upper", MANIFEST, CONFIG], &mut facts)?;
@@ -293,7 +297,13 @@ fn look_names(dir: &Dir, prefix: &str, known: &[&str], facts: &mut Home) -> Resu
     Ok(())
 }
 
-fn look_slot(tree: &Tree, place: usize, path: &str, tool: &'static str, tokens: &[String]) -> Result<Slot> {
+fn look_slot(
+    tree: &Tree,
+    contents: &mut Contents,
+    (place, path): (usize, &str),
+    tool: &'static str,
+    tokens: &[String],
+) -> Result<Slot> {
     let missing = || Error::new(Kind::State, "look into", "no such place").at(path);
     let dir = tree.places.get(place).ok_or_else(missing)?;
     let mut leftovers = Vec::new();
@@ -302,8 +312,8 @@ fn look_slot(tree: &Tree, place: usize, path: &str, tool: &'static str, tokens: 
             leftovers.push(format!("{path}/{end}"));
         }
     }
-    let name = look_name(tree, dir, path, tool)?;
-    let real = look_name(tree, dir, path, &format!("{tool}{REAL}"))?;
+    let name = look_name(tree, contents, dir, path, tool)?;
+    let real = look_name(tree, contents, dir, path, &format!("{tool}{REAL}"))?;
     Ok(Slot { place, path: format!("{path}/{tool}"), tool, name, real, leftovers })
 }
 
@@ -312,19 +322,21 @@ pub fn temporary(name: &str, token: &str, end: &str) -> String {
     format!(".{name}.{token}.{end}")
 }
 
-fn look_name(tree: &Tree, dir: &Dir, path: &str, name: &str) -> Result<Option<Standing>> {
+fn look_name(
+    tree: &Tree,
+    contents: &mut Contents,
+    dir: &Dir,
+    path: &str,
+    name: &str,
+) -> Result<Option<Standing>> {
     let Some(found) = dir.find(name)? else { return Ok(None) };
     let mut standing = Standing { entry: found.entry, sha256: None, flags: 0, machine: None, leads: None };
     match found.entry.kind {
         FileKind::Regular => {
             let file = found.open()?;
             standing.flags = sys::inode_flags(file.as_fd()).unwrap_or(0);
-            if found.entry.size <= CONTENT_CAP {
-                let mut bytes = Vec::new();
-                file.take(CONTENT_CAP).read_to_end(&mut bytes).attempt("read", dir.shown(name))?;
-                standing.sha256 = Some(manifest::sha256(&bytes));
-                standing.machine = machine(&bytes);
-            }
+            let content = contents.of(found.entry, file, &dir.shown(name))?;
+            (standing.sha256, standing.machine) = (content.sha256, content.machine);
         }
         FileKind::Symlink => {
             let target = dir.link_target(name)?;
@@ -373,11 +385,4 @@ fn head(found: &Found) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     found.open().ok()?.take(64).read_to_end(&mut bytes).ok()?;
     Some(bytes)
-}
-
-/// For which machine an ELF file is.
-pub fn machine(bytes: &[u8]) -> Option<Machine> {
-    let [0x7f, b'E', b'L', b'F', _, order, ..] = bytes else { return None };
-    let word: [u8; 2] = bytes.get(18..20)?.try_into().ok()?;
-    Some(Machine(if *order == 2 { u16::from_be_bytes(word) } else { u16::from_le_bytes(word) }))
 }
