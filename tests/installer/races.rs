@@ -25,7 +25,7 @@ pub const TESTS: &[Test] = &[
 ];
 
 /// How often install and uninstall are run while the thread works.
-const ROUNDS: usize = 12;
+const ROUNDS: usize = 6;
 
 /// Exchanges two names until it is dropped; then the first is what it was.
 struct Racer {
