@@ -35,8 +35,8 @@ fn prepare(twofold: &Twofold, upper: &Path) -> Result<(u64, OwnedFd)> {
     let seen = &twofold.seen;
     let user = open_regular(seen, twofold.bring_up)?;
     let mut filled = 0;
-    if twofold.fill > 0 {
-        filled = fill_holes(&user, twofold)?;
+    if twofold.fill {
+        filled = fill_holes(&user, seen)?;
     }
     let backing = open_backing(twofold, upper)?;
     prove(&user, &backing, seen)?;
@@ -60,16 +60,20 @@ fn open_regular(path: &Path, write: bool) -> Result<File> {
 
 /// posix_fallocate in place: what is written stays, what is a hole becomes blocks of zeros. Not begun if the
 /// disk has not the room, because a half-filled file would leave a full disk behind.
-fn fill_holes(user: &File, twofold: &Twofold) -> Result<u64> {
-    let path = &twofold.seen;
+fn fill_holes(user: &File, path: &Path) -> Result<u64> {
+    let meta = user.metadata().attempt("stat", path)?;
+    let holes = meta.size().saturating_sub(meta.blocks().saturating_mul(512));
+    if holes == 0 {
+        return Ok(0);
+    }
     let space = nix::sys::statvfs::fstatvfs(user).attempt("statvfs", path)?;
-    let free = space.blocks_available() * space.fragment_size();
-    if free < twofold.fill {
+    if space.blocks_available() * space.fragment_size() < holes {
         return Err(Error::system("fill the holes of", path, Errno::ENOSPC));
     }
-    let length = i64::try_from(twofold.size).map_err(|_| Error::system("fallocate", path, Errno::EFBIG))?;
-    fallocate(user, FallocateFlags::empty(), 0, length).attempt("fill the holes of", path)?;
-    Ok(twofold.fill)
+    let length = i64::try_from(meta.size()).map_err(|_| Error::system("fallocate", path, Errno::EFBIG))?;
+    let filled = sys::unharmed(|| fallocate(user, FallocateFlags::empty(), 0, length));
+    filled.attempt("fill the holes of", path)?;
+    Ok(holes)
 }
 
 fn open_backing(twofold: &Twofold, upper: &Path) -> Result<File> {

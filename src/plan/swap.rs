@@ -108,8 +108,10 @@ pub struct Twofold {
     pub bring_up: bool,
     /// Nothing stands at the backing path yet, so opening will copy the whole file.
     pub lower_only: bool,
-    /// Bytes of holes to be filled in place; 0 for none.
-    pub fill: u64,
+    /// Holes are filled in place, those too that copying up leaves.
+    pub fill: bool,
+    /// Bytes of holes that are known already.
+    pub holes: u64,
     /// In bytes.
     pub size: u64,
     /// It was looked at and carries no swap signature.
@@ -300,7 +302,8 @@ fn on_the_overlay(
         overlay: path,
         bring_up: purpose != Purpose::Disable,
         lower_only: file.twin == Some(Twin::Nothing),
-        fill: if ready { file.holes() } else { 0 },
+        fill: ready,
+        holes: file.holes(),
         size: file.size,
         unformatted: file.header == Header::Missing,
     })
