@@ -7,6 +7,7 @@
 use std::path::Path;
 
 use crate::harness::guest::{Guest, KINDS, Kind, Spec, Tools, kind_name, needs};
+use crate::harness::needs::with_script;
 use crate::harness::{Test, supervise};
 
 /// `#!util-linux` at the start of a script: not for BusyBox.
@@ -153,7 +154,9 @@ pub fn tests() -> Vec<Test> {
     for kind in KINDS {
         for (name, script) in SCRIPTS.iter().filter(|(_, script)| suits(kind, script)) {
             let name = format!("same::{}::{name}", kind_name(kind));
-            tests.push(Test::new(name, &needs(kind), move |scratch| compare(scratch, kind, script)));
+            tests.push(Test::new(name, &with_script(needs(kind), script), move |scratch| {
+                compare(scratch, kind, script)
+            }));
         }
     }
     tests
