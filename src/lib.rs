@@ -34,4 +34,4 @@ pub mod shim;
 pub mod sys;
 pub mod world;
 
-pub use api::{InstallOptions, InstallReport, UninstallOptions, install, uninstall};
+pub use api::{InstallOptions, InstallReport, UninstallOptions, install, status, uninstall};

@@ -3,6 +3,7 @@
 pub mod demo;
 pub mod explain;
 pub mod install;
+pub mod status;
 
 use std::io::Write;
 
@@ -28,6 +29,8 @@ enum Command {
     Install(install::InstallArgs),
     /// Take it out again
     Uninstall(install::UninstallArgs),
+    /// Say what is where and what is off: exit status 0 if all is well, 1 if not
+    Status(status::Args),
     /// Say what a swapon, swapoff or mkswap call would come to, and why; change nothing
     Explain(explain::Args),
     /// Show it all on this machine: a throwaway overlay root, and nothing is left behind
@@ -46,6 +49,7 @@ pub fn run(call: &Invocation) -> i32 {
     let done = match &cli.command {
         Command::Install(args) => Ok(install::install(args)),
         Command::Uninstall(args) => Ok(install::uninstall(args)),
+        Command::Status(args) => status::run(args),
         Command::Explain(args) => explain::run(args, call),
         Command::Demo(args) => demo::run(args),
     };

@@ -162,7 +162,7 @@ impl Show {
 
     fn output(&self, text: &str) {
         for line in text.lines() {
-            let line = crate::escape::sanitise(line);
+            let line = crate::escape::sanitise(&line.replace('\t', "  "));
             print(&if self.colour { format!("  \x1b[2m{line}\x1b[0m\n") } else { format!("  {line}\n") });
         }
     }
