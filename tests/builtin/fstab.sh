@@ -16,4 +16,5 @@ r swapon -a -p 9; swaps; r swapoff -a; r swapon -a -d; swaps; r swapoff -a; r sw
 r swapon -ae nofile "$D/a"; r swapoff -a; r swapon -a --fixpgsz; r swapoff -a c; r swapon c; r swapoff -a c; r swapoff -a; umount /etc/fstab
 tab "$D/a none swap sw 0 0\n$D/b none swap sw 0 0\n"
 chmod 644 a; r swapon -a; r swapoff -a; chmod 600 a; : >b; r swapon -av; rm b; r swapon -av; r swapon -ave; r swapoff -av; r swapoff -av; truncate -s 1M b; chmod 600 b; r swapon -av; r swapoff -av; umount /etc/fstab
-area b; tab "$D/a none swap sw 0 0\n"; swapon a b; mv a hidden; r swapoff -a; swapon a; mv hidden a; swaps; swapon a; mv a hidden; mv b hidden2; r swapoff -av; mv hidden a; mv hidden2 b; r swapoff -av; umount /etc/fstab
+mkdir sub; area b; area sub/x; tab "$D/a none swap sw 0 0\n"; swapon a sub/x b; mount -t tmpfs tmpfs sub; swaps
+r swapoff -av; r swapoff -av; r swapoff "$D/sub/x"; r swapon "$D/sub/x"; r swapoff -a nofile; umount sub; r swapoff -av; swaps; umount /etc/fstab

@@ -7,7 +7,8 @@ here=$(dirname "$0")
 mkdir -p "$scratch/mnt" "$scratch/root"
 cleanup() {
     cd "$scratch"
-    for file in mnt/* mnt/upper/* mnt/upper/data/* mnt/data/*; do [ -f "$file" ] && /usr/sbin/swapoff "$file" 2>/dev/null; done
+    umount mnt/sub 2>/dev/null
+    for file in mnt/* mnt/sub/* mnt/upper/* mnt/upper/data/* mnt/data/*; do [ -f "$file" ] && /usr/sbin/swapoff "$file" 2>/dev/null; done
     umount /etc/fstab 2>/dev/null
     losetup -n -O NAME,BACK-FILE | while read -r loop file; do
         case $file in "$scratch"/*) /usr/sbin/swapoff "$loop" 2>/dev/null; chmod 660 "$loop"; losetup -d "$loop" ;; esac
