@@ -104,17 +104,27 @@ fn compare(script: &str, one: Side, other: Side) -> Result<(), String> {
     }
     // The same paths on both sides, because they are in the outputs.
     let scratch = tempfile::Builder::new().prefix("rootfs-shim-builtin-").tempdir_in("/var/tmp").unwrap();
-    let outputs = [one, other].map(|side| run(script, side, scratch.path()));
-    let left = fs::read_to_string("/proc/swaps").unwrap();
-    if left.contains("rootfs-shim-builtin-") {
-        return Err(format!("swap was left on:\n{left}"));
+    let mut found = Ok(());
+    for _ in 0..ATTEMPTS {
+        let [expected, actual] = [one, other].map(|side| run(script, side, scratch.path()));
+        let left = fs::read_to_string("/proc/swaps").unwrap();
+        if left.contains("rootfs-shim-builtin-") {
+            return Err(format!("swap was left on:\n{left}"));
+        }
+        if expected.lines().filter(|line| line.starts_with("status ")).count() < 20 {
+            return Err(format!("the script did not run:\n{expected}"));
+        }
+        found = difference(&expected, &actual).map_or(Ok(()), Err);
+        if found.is_ok() {
+            break;
+        }
     }
-    let [expected, actual] = outputs;
-    if expected.lines().filter(|line| line.starts_with("status ")).count() < 20 {
-        return Err(format!("the script did not run:\n{expected}"));
-    }
-    difference(&expected, &actual).map_or(Ok(()), Err)
+    found
 }
+
+/// A machine under pressure really swaps to the areas that a script enables, and the listings say how much:
+/// a difference is one only if it comes back.
+const ATTEMPTS: usize = 4;
 
 fn run(script: &str, side: Side, scratch: &Path) -> String {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/builtin");
@@ -146,8 +156,17 @@ fn run(script: &str, side: Side, scratch: &Path) -> String {
     lines.lines().map(|line| plain(line) + "\n").collect()
 }
 
-/// A line without what differs from run to run: the version, and which loop device was free.
+/// A line without what differs from run to run: the version, which loop device was free, and, in the two
+/// listings where it changes no widths, how much is in use.
 fn plain(line: &str) -> String {
+    for tab in ["\t", "<T>"] {
+        let fields: Vec<&str> = line.split(tab).collect();
+        if let [path, _, size, _, used, _, priority] | [path, size, _, used, _, priority] = fields[..]
+            && used.parse::<u64>().is_ok()
+        {
+            return format!("{path} {size} {priority}");
+        }
+    }
     if let Some((tool, _)) = line.split_once(" from util-linux ").or(line.split_once(" from rootfs-shim")) {
         return format!("{tool} from VERSION");
     }
