@@ -15,7 +15,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 
-pub use self::dir::{Dir, Lock};
+pub use self::dir::Dir;
 use crate::error::{Attempt, Error, Kind, Result};
 use crate::sys;
 
@@ -242,5 +242,29 @@ impl Found {
             .or_else(|_| openat(AT_FDCWD, again.as_str(), flags, Mode::empty()))
             .attempt("open", &self.shown)?;
         Ok(File::from(fd))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_named_pipe_is_never_opened() {
+        let scratch = tempfile::tempdir().unwrap();
+        nix::unistd::mkfifo(&scratch.path().join("pipe"), Mode::S_IRWXU).unwrap();
+        let root = Root::open(scratch.path()).unwrap();
+        let error = root.top().find("pipe").unwrap().unwrap().open().unwrap_err();
+        assert!(error.to_string().contains("a named pipe"), "{error}");
+        assert_eq!(root.top().read("pipe", 1).unwrap_err().kind(), Kind::Attack);
+    }
+
+    #[test]
+    fn a_name_is_one_plain_name() {
+        let scratch = tempfile::tempdir().unwrap();
+        let root = Root::open(scratch.path()).unwrap();
+        for name in ["", ".", "..", "a/b", "/etc", "../x"] {
+            assert_eq!(root.top().entry(name).unwrap_err().kind(), Kind::Attack, "{name:?}");
+        }
     }
 }

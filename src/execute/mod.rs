@@ -6,5 +6,6 @@
 pub mod install;
 pub mod output;
 pub mod prepare;
+pub mod stage;
 pub mod tool;
 mod undo;

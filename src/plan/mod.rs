@@ -12,6 +12,7 @@ pub mod place;
 pub mod report;
 pub mod runs;
 pub mod show;
+mod slot;
 pub mod step;
 pub mod swap;
 pub mod uninstall;

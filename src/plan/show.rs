@@ -143,8 +143,8 @@ fn words(operand: &Decided) -> String {
             if twofold.bring_up && twofold.lower_only {
                 text += "; copied up from the lower layer first";
             }
-            if twofold.fill > 0 {
-                text += &format!("; {} of holes filled", size_words(twofold.fill));
+            if twofold.fill && twofold.holes > 0 {
+                text += &format!("; {} of holes filled", size_words(twofold.holes));
             }
             text
         }
