@@ -216,7 +216,7 @@ fn decide_all(purpose: Purpose, act: &Act, world: &World, config: &Config) -> Ve
         }
         decided.push(chosen);
     }
-    if purpose == Purpose::Disable && (act.all || act.tags) {
+    if purpose == Purpose::Disable {
         decided.extend(world.active.iter().map(|operand| one(Origin::Active, operand)));
     }
     decided
