@@ -6,6 +6,7 @@
 pub mod install;
 pub mod output;
 pub mod prepare;
+pub mod remake;
 pub mod stage;
 pub mod tool;
 mod undo;
