@@ -99,7 +99,11 @@ fn tool(out: &mut String, file: &Path, shim: &Shim) -> Result<(), Box<dyn Error>
 
 fn opt(out: &mut String, file: &Path, option: &Opt) -> Result<(), Box<dyn Error>> {
     let value = word(file, or(&option.value, "none"), &["none", "optional", "required"])?;
-    let effect = word(file, or(&option.effect, "plain"), &["plain", "inform", "all", "tag", "create"])?;
+    let effect = word(
+        file,
+        or(&option.effect, "plain"),
+        &["plain", "inform", "all", "tag", "create", "fstab", "fstab-options", "if-exists", "verbose"],
+    )?;
     let expects = match &option.expects {
         None => "Expects::Anything".to_owned(),
         Some(Expects::Kind(kind)) => format!("Expects::{}", word(file, kind, &["int16"])?),

@@ -26,6 +26,8 @@ pub struct Invocation {
     pub argv: Vec<OsString>,
     /// Whether getopt(3) stops at the first operand, because POSIXLY_CORRECT is set.
     pub posixly: bool,
+    /// The fstab that libmount reads in place of /etc/fstab (LIBMOUNT_FSTAB), if there is one.
+    pub fstab: Option<PathBuf>,
     /// How many shims of ours already stand above us in this chain of processes.
     pub depth: u8,
     /// Which of stdin, stdout and stderr were closed when we were started.
@@ -42,7 +44,8 @@ impl Invocation {
         let closed = sys::occupy_closed_stdio();
         let depth = std::env::var(DEPTH_VARIABLE).ok().and_then(|depth| depth.parse().ok()).unwrap_or(0);
         let posixly = std::env::var_os("POSIXLY_CORRECT").is_some();
-        Self { argv: std::env::args_os().collect(), posixly, depth, closed }
+        let fstab = std::env::var_os("LIBMOUNT_FSTAB").map(PathBuf::from);
+        Self { argv: std::env::args_os().collect(), posixly, fstab, depth, closed }
     }
 
     /// Who argv[0] says we are.
@@ -78,7 +81,7 @@ mod tests {
 
     fn identity(argv0: &[u8]) -> Option<&'static str> {
         let argv = vec![OsStr::from_bytes(argv0).to_owned()];
-        match (Invocation { argv, posixly: false, depth: 0, closed: [false; 3] }).identity() {
+        match (Invocation { argv, posixly: false, fstab: None, depth: 0, closed: [false; 3] }).identity() {
             Identity::Shim(tool) => Some(tool.name),
             Identity::Manager => None,
         }
@@ -101,7 +104,7 @@ mod tests {
 
     #[test]
     fn no_argv_at_all_is_the_manager() {
-        let call = Invocation { argv: Vec::new(), posixly: false, depth: 0, closed: [false; 3] };
+        let call = Invocation { argv: Vec::new(), posixly: false, fstab: None, depth: 0, closed: [false; 3] };
         assert!(matches!(call.identity(), Identity::Manager));
     }
 }

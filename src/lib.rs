@@ -17,16 +17,21 @@
 //! - [`cli`]: the subcommands
 //! - [`sys`]: every raw system call; [`error`], [`escape`], [`octal`], [`paths`]: the words we speak in
 
+pub mod api;
 pub mod cli;
 pub mod config;
 pub mod error;
 pub mod escape;
 pub mod execute;
 pub mod invocation;
+pub mod manifest;
 pub mod notice;
 pub mod octal;
 pub mod paths;
 pub mod plan;
+pub mod root;
 pub mod shim;
 pub mod sys;
 pub mod world;
+
+pub use api::{InstallOptions, InstallReport, UninstallOptions, install, status, uninstall};

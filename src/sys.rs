@@ -383,3 +383,31 @@ fn owned(fd: libc::c_long) -> Result<OwnedFd> {
     // SAFETY: the kernel has just made it for us.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
+
+/// Random bytes for a name that nobody can have taken before: getrandom(2).
+///
+/// # Errors
+/// ENOSYS before Linux 3.17.
+pub fn random() -> Result<[u8; 8]> {
+    let mut bytes = [0u8; 8];
+    // SAFETY: the buffer is ours and its size is passed.
+    Errno::result(unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) })?;
+    Ok(bytes)
+}
+
+/// Whether `fd` is the root directory of the mount that it is in: statx(2), since Linux 5.8.
+///
+/// # Errors
+/// ENOSYS where the kernel does not tell.
+pub fn is_mount_root(fd: BorrowedFd<'_>) -> Result<bool> {
+    const MOUNT_ROOT: u64 = libc::STATX_ATTR_MOUNT_ROOT as u64;
+    // SAFETY: statx is plain data, and all zeroes is a value of it.
+    let mut buffer: libc::statx = unsafe { mem::zeroed() };
+    // SAFETY: the path is an empty C string, the buffer is ours and of the right size.
+    let done = unsafe { libc::statx(fd.as_raw_fd(), c"".as_ptr(), libc::AT_EMPTY_PATH, 0, &raw mut buffer) };
+    Errno::result(done)?;
+    if buffer.stx_attributes_mask & MOUNT_ROOT == 0 {
+        return Err(Errno::ENOSYS);
+    }
+    Ok(buffer.stx_attributes & MOUNT_ROOT != 0)
+}

@@ -1,6 +1,9 @@
 //! The subcommands: arguments by clap, the work by the library, and the only place that prints.
 
+pub mod demo;
 pub mod explain;
+pub mod install;
+pub mod status;
 
 use std::io::Write;
 
@@ -22,8 +25,16 @@ const AFTER_HELP: &str = "Under the name swapon, swapoff or mkswap the same bina
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Put the shim into a guest's root
+    Install(install::InstallArgs),
+    /// Take it out again
+    Uninstall(install::UninstallArgs),
+    /// Say what is where and what is off: exit status 0 if all is well, 1 if not
+    Status(status::Args),
     /// Say what a swapon, swapoff or mkswap call would come to, and why; change nothing
     Explain(explain::Args),
+    /// Show it all on this machine: a throwaway overlay root, and nothing is left behind
+    Demo(demo::Args),
 }
 
 /// Runs a subcommand; returns the exit status.
@@ -36,7 +47,11 @@ pub fn run(call: &Invocation) -> i32 {
         }
     };
     let done = match &cli.command {
+        Command::Install(args) => Ok(install::install(args)),
+        Command::Uninstall(args) => Ok(install::uninstall(args)),
+        Command::Status(args) => status::run(args),
         Command::Explain(args) => explain::run(args, call),
+        Command::Demo(args) => demo::run(args),
     };
     match done {
         Ok(status) => status,

@@ -10,6 +10,8 @@ use std::path::Path;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use crate::plan::swap::{Decision, Plan};
+
 /// A line is passed on unfinished when it is longer than this.
 const LINE_AT_MOST: usize = 64 * 1024;
 
@@ -73,6 +75,20 @@ pub fn translate(text: &[u8], translations: &Translations<'_>) -> Vec<u8> {
         }
     }
     out
+}
+
+/// With `-v` the real tool says what `-a` leaves alone; where the call is taken apart, we say it.
+pub fn say_what_is_left(plan: &Plan, range: std::ops::Range<usize>) {
+    if !plan.apart || !plan.verbose {
+        return;
+    }
+    for operand in plan.operands.get(range).unwrap_or_default() {
+        if let Decision::Leave(words) = operand.decision {
+            let line =
+                [plan.tool.name.as_bytes(), b": ", operand.given.as_bytes(), b": ", words.as_bytes(), b"\n"];
+            write_all(2, &line.concat());
+        }
+    }
 }
 
 struct Stream {

@@ -13,7 +13,8 @@ use nix::unistd::pipe2;
 use crate::error::{Attempt, Result};
 use crate::invocation::Invocation;
 use crate::plan::report::{Prepared, Ran};
-use crate::plan::swap::{Plan, Run};
+use crate::plan::runs::Run;
+use crate::plan::swap::Plan;
 use crate::sys::{self, Program};
 use crate::world::files;
 

@@ -5,7 +5,13 @@
 //! a condition with an alternative; execute reports back, and [`report`] turns that into an exit status and
 //! notices.
 
+pub mod health;
+pub mod install;
+pub mod listed;
 pub mod place;
 pub mod report;
+pub mod runs;
 pub mod show;
+pub mod step;
 pub mod swap;
+pub mod uninstall;

@@ -8,7 +8,8 @@ use crate::escape;
 use crate::notice::Notice;
 use crate::shim::tables::Purpose;
 
-use super::swap::{Decided, Decision, Plan, Run, Twofold};
+use super::runs::Run;
+use super::swap::{Decided, Decision, Plan, Twofold};
 
 /// What execute found out about one operand before the real tool was run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +63,10 @@ pub fn report(plan: &Plan, prepared: &[Prepared], ran: &[Ran], config: &Config) 
             return Report { status: outcome.status, notices };
         }
         status |= outcome.status;
+        if outcome.status != 0 && outcome.run.operands.len() != 1 && plan.lenient {
+            notices.push(Notice::error(format!("{}: {}.", plan.tool.name, together(plan, outcome))));
+            continue;
+        }
         for at in &outcome.run.operands {
             let Some(operand) = plan.operands.get(*at) else { continue };
             let twofold = plan.backing(*at).filter(|_| prepared.get(*at).is_some_and(Prepared::is_proved));
@@ -169,9 +174,16 @@ fn after(
     Some(Notice::error(format!("{name}: {} was not enabled: {why}.", escape::path(shown))))
 }
 
+/// One run was about several areas, and only the real tool knows which of them failed.
+fn together(plan: &Plan, ran: &Ran) -> String {
+    let words = ran.last_words.trim_ascii();
+    let words = words.strip_prefix(format!("{}: ", plan.tool.name).as_bytes()).unwrap_or(words);
+    format!("not everything was enabled: {}", escape::escape(words).trim_end_matches('.'))
+}
+
 /// Why it failed, in the user's terms where we know, else in the real tool's words.
 fn reason(name: &str, operand: &Decided, seen: &Path, ran: &Ran) -> String {
-    if let Decision::Backing(Twofold { signature: Some(false), .. }) = operand.decision {
+    if let Decision::Backing(Twofold { unformatted: true, .. }) = operand.decision {
         return "it has no swap signature, so run mkswap on it first".to_owned();
     }
     let mut words = ran.last_words.trim_ascii();

@@ -20,6 +20,7 @@ impl fmt::Display for Plan {
                 writeln!(f, "run: {}", command(&self.argv))?;
                 writeln!(f, "as it is, because {}; its exit status is the caller's", reason_words(reason))
             }
+            Road::Masked if !self.has_runs() => writeln!(f, "run nothing"),
             Road::Masked => {
                 writeln!(f, "run: {}", command(&self.masked_argv()))?;
                 writeln!(f, "in a private mount namespace where the backing file stands at the user's path")
@@ -65,7 +66,7 @@ pub struct PlanJson {
 pub struct OperandJson {
     /// As it was given.
     pub given: String,
-    /// `as-it-is`, `backing`, `refuse` or `skip`.
+    /// `as-it-is`, `backing`, `refuse`, `skip` or `leave`.
     pub decision: &'static str,
     /// The file on the backing filesystem, where one is used.
     pub backing: Option<String>,
@@ -90,6 +91,7 @@ impl Plan {
         };
         let (road, runs) = match self.road {
             Road::Untouched(_) => ("untouched", vec![RunJson { argv: argv(&self.argv), private: false }]),
+            Road::Masked if !self.has_runs() => ("masked", Vec::new()),
             Road::Masked => ("masked", vec![RunJson { argv: argv(&self.masked_argv()), private: true }]),
             Road::Supervised => {
                 let runs = self.runs(&vec![true; self.operands.len()]);
@@ -106,6 +108,7 @@ impl Plan {
                 Decision::Backing(_) => "backing",
                 Decision::Refuse { .. } => "refuse",
                 Decision::Skip { .. } => "skip",
+                Decision::Leave(_) => "leave",
             },
             backing: match &operand.decision {
                 Decision::Backing(twofold) => {
@@ -132,12 +135,13 @@ fn words(operand: &Decided) -> String {
         Decision::Refuse { point, source, .. } => {
             format!("is on the volume {} ({}); refused", escape::path(point), escape::path(source))
         }
+        Decision::Leave(why) => (*why).to_owned(),
         Decision::Skip { fstype, reason, .. } => format!("is on {fstype}, which {reason}; skipped"),
         Decision::Backing(twofold) => {
             let mut text = format!("is on the root overlay; {}", escape::path(twofold.backing.as_path()));
             text += " takes its place, once it is proved to be the same file";
-            if twofold.bring_up {
-                text += "; opened for writing first, which copies a lower file up";
+            if twofold.bring_up && twofold.lower_only {
+                text += "; copied up from the lower layer first";
             }
             if twofold.fill > 0 {
                 text += &format!("; {} of holes filled", size_words(twofold.fill));
@@ -155,7 +159,6 @@ fn reason_words(reason: Reason) -> &'static str {
         Reason::Forbidden => "the caller may not look at /.rootfs-shim",
         Reason::NoOverlay => "the root filesystem is not an overlay",
         Reason::NothingToDo => "no operand needs anything",
-        Reason::OwnBusiness => "fstab and labels are the real tool's business",
     }
 }
 

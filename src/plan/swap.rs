@@ -5,15 +5,16 @@
 //! cannot hold swap → skip; anything uncertain → as it is.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::config::{Config, OnFailure, Volumes};
 use crate::paths::{BackingPath, OverlayPath};
 use crate::shim::args::{self, Act, Request, Why};
-use crate::shim::tables::{Flavour, Kind, Purpose, Tool};
-use crate::world::World;
-use crate::world::files::{FileFacts, Operand, Twin, What};
+use crate::shim::tables::{Effect, Flavour, Kind, Purpose, Tool};
+use crate::world::files::{FileFacts, Header, Operand, Twin, What};
+use crate::world::{Backing, World};
 
+use super::listed;
 use super::place::{Place, place_of};
 
 /// What shall be done.
@@ -29,6 +30,12 @@ pub struct Plan {
     pub operands: Vec<Decided>,
     /// How the real tool is run.
     pub road: Road,
+    /// The options that every run of the real tool gets when the call is taken apart.
+    pub common: Vec<OsString>,
+    /// Whether the call has to be taken apart because fstab or a tag names a file that concerns us.
+    pub apart: bool,
+    /// `-v` was given.
+    pub verbose: bool,
     /// Whether a caller is told 0 when swap could not be enabled.
     pub lenient: bool,
 }
@@ -36,12 +43,25 @@ pub struct Plan {
 /// An operand and its decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decided {
-    /// Its place in argv; `None` for an active area that only `-a` means.
-    pub place: Option<usize>,
+    /// Where it comes from.
+    pub origin: Origin,
     /// As it was given.
     pub given: OsString,
     /// What shall happen.
     pub decision: Decision,
+}
+
+/// Where an operand comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// This place in argv.
+    Argv(usize),
+    /// An option that names a swap area (`-L`), as arguments.
+    Tag(Vec<OsString>),
+    /// A line of fstab, whose options are these arguments.
+    Fstab(Vec<OsString>),
+    /// `/proc/swaps`: an active area that only `swapoff -a` means.
+    Active,
 }
 
 /// What shall happen to an operand.
@@ -69,6 +89,8 @@ pub enum Decision {
         /// Why.
         reason: &'static str,
     },
+    /// Nothing is to be done, and natively nothing would be; the real tool says these words with `-v`.
+    Leave(&'static str),
 }
 
 /// One file with two names, and what it needs before swapon takes it.
@@ -80,14 +102,16 @@ pub struct Twofold {
     pub overlay: OverlayPath,
     /// On the backing filesystem, unproved.
     pub backing: BackingPath,
-    /// Opened for writing through the overlay first, which copies a lower file up.
+    /// Opened for writing through the overlay first, which copies a lower file up, and a metacopy stub's data.
     pub bring_up: bool,
+    /// Nothing stands at the backing path yet, so opening will copy the whole file.
+    pub lower_only: bool,
     /// Bytes of holes to be filled in place; 0 for none.
     pub fill: u64,
     /// In bytes.
     pub size: u64,
-    /// Whether it carries a swap signature, if that was looked at.
-    pub signature: Option<bool>,
+    /// It was looked at and carries no swap signature.
+    pub unformatted: bool,
 }
 
 /// How the real tool is run.
@@ -113,8 +137,6 @@ pub enum Reason {
     NoOverlay,
     /// No operand needs anything of us.
     NothingToDo,
-    /// fstab and labels are the real tool's own business.
-    OwnBusiness,
 }
 
 /// What the scanner made of argv, or the road if that alone decides.
@@ -137,49 +159,68 @@ pub fn plan(
     world: &World,
     config: &Config,
 ) -> Plan {
-    let lenient = tool.purpose == Purpose::Enable && config.swap.on_failure == OnFailure::Continue;
-    let untouched = |why| Plan {
+    let mut plan = Plan {
         tool,
         flavour,
         argv: argv.to_vec(),
         operands: Vec::new(),
-        road: Road::Untouched(why),
+        road: Road::Untouched(Reason::NothingToDo),
+        common: Vec::new(),
+        apart: false,
+        verbose: false,
         lenient: false,
     };
     let act = match request {
-        Request::Untouched(why) => return untouched(Reason::Request(*why)),
+        Request::Untouched(why) => return Plan { road: Road::Untouched(Reason::Request(*why)), ..plan },
         Request::Act(act) => act,
     };
-    if world.backing == crate::world::Backing::Forbidden {
-        return untouched(Reason::Forbidden);
+    if world.backing == Backing::Forbidden {
+        return Plan { road: Road::Untouched(Reason::Forbidden), ..plan };
     }
     if world.root.is_none() {
-        return untouched(Reason::NoOverlay);
+        return Plan { road: Road::Untouched(Reason::NoOverlay), ..plan };
     }
-    if tool.purpose == Purpose::Enable && (act.all || act.tags) {
-        return untouched(Reason::OwnBusiness);
-    }
-    let operands = decide_all(tool.purpose, act, world, config);
-    let road = road(tool.purpose, &operands, lenient);
-    Plan { tool, flavour, argv: argv.to_vec(), operands, road, lenient }
+    plan.lenient = tool.purpose == Purpose::Enable && config.swap.on_failure == OnFailure::Continue;
+    plan.operands = decide_all(tool.purpose, act, world, config);
+    let quiet =
+        |operand: &Decided| matches!(operand.decision, Decision::AsItIs(_, false) | Decision::Leave(_));
+    plan.apart =
+        plan.operands.iter().any(|operand| matches!(operand.origin, Origin::Fstab(_) | Origin::Tag(_)))
+            && !plan.operands.iter().all(quiet);
+    plan.common = listed::common_options(act);
+    plan.verbose = act.options.iter().any(|given| given.option.effect == Effect::Verbose);
+    plan.road = road(tool.purpose, &plan.operands, plan.lenient);
+    plan
 }
 
 fn decide_all(purpose: Purpose, act: &Act, world: &World, config: &Config) -> Vec<Decided> {
-    let one = |place, operand: &Operand| Decided {
-        place,
+    let judge = |operand: &Operand| decide(purpose, act, operand, world, config);
+    let one = |origin, operand: &Operand| Decided {
+        origin,
         given: operand.given.clone(),
-        decision: decide(purpose, act, operand, world, config),
+        decision: judge(operand),
     };
-    let mut decided: Vec<Decided> =
-        act.operands.iter().zip(&world.operands).map(|(place, operand)| one(Some(*place), operand)).collect();
+    let mut decided = Vec::new();
+    if purpose == Purpose::Enable {
+        decided = listed::decide(act, world, judge);
+    }
+    for (place, operand) in act.operands.iter().zip(&world.operands) {
+        let mut chosen = one(Origin::Argv(*place), operand);
+        if let (Purpose::Enable, Some(file)) = (purpose, listed::file_of_tag(&operand.given, world)) {
+            chosen.decision = judge(file);
+        }
+        decided.push(chosen);
+    }
     if purpose == Purpose::Disable && (act.all || act.tags) {
-        decided.extend(world.active.iter().map(|operand| one(None, operand)));
+        decided.extend(world.active.iter().map(|operand| one(Origin::Active, operand)));
     }
     decided
 }
 
 fn road(purpose: Purpose, operands: &[Decided], lenient: bool) -> Road {
-    let quiet = operands.iter().all(|operand| matches!(operand.decision, Decision::AsItIs(_, false)));
+    let quiet = operands
+        .iter()
+        .all(|operand| matches!(operand.decision, Decision::AsItIs(_, false) | Decision::Leave(_)));
     match purpose {
         Purpose::Enable if quiet && !lenient => Road::Untouched(Reason::NothingToDo),
         Purpose::Enable => Road::Supervised,
@@ -192,7 +233,7 @@ fn decide(purpose: Purpose, act: &Act, operand: &Operand, world: &World, config:
     let as_it_is = |why: &str| Decision::AsItIs(why.to_owned(), false);
     let place = match (&operand.what, operand.location()) {
         (What::Tag, _) => return as_it_is("is a label or UUID"),
-        (What::NotAFile(kind), _) => return as_it_is(&format!("is a {kind}")),
+        (What::NotAFile(thing), _) => return as_it_is(&format!("is a {}", thing.kind)),
         (What::Missing { errno, .. }, None) => {
             return as_it_is(&format!("cannot be opened: {}", errno.desc()));
         }
@@ -210,6 +251,7 @@ fn decide(purpose: Purpose, act: &Act, operand: &Operand, world: &World, config:
             Decision::Skip { path: file.location.path.clone(), fstype, reason }
         }
         (_, Place::Backing) => as_it_is("is on the backing filesystem already"),
+        (_, Place::Volume { .. }) if purpose == Purpose::Disable => as_it_is("is on a volume"),
         (_, Place::Volume { .. }) => as_it_is("is on a volume, which is allowed here"),
         (_, Place::NoSwap { .. }) => as_it_is("is on a filesystem without swap"),
         (_, Place::Uncertain(why)) => as_it_is(why),
@@ -248,100 +290,15 @@ fn on_the_overlay(
             purpose == Purpose::Enable,
         );
     }
-    let ready = purpose == Purpose::Enable && file.signature == Some(true);
+    let ready = purpose == Purpose::Enable && matches!(file.header, Header::Swap { .. });
     Decision::Backing(Twofold {
         seen: file.location.path.clone(),
         backing: path.on(&upper.point),
         overlay: path,
         bring_up: purpose != Purpose::Disable,
+        lower_only: file.twin == Some(Twin::Nothing),
         fill: if ready { file.holes() } else { 0 },
         size: file.size,
-        signature: file.signature,
+        unformatted: file.header == Header::Missing,
     })
-}
-
-impl Plan {
-    /// The runs of the real tool that the plan comes to, given which operands were proved: for each, the
-    /// operands that it is about, argv, and whether it needs the private namespace.
-    ///
-    /// Operands that are as the user wrote them must not be enabled inside the namespace: the kernel prints
-    /// their names from a mount that is gone afterwards (`/dev/vdc` would become `/vdc`).
-    pub fn runs(&self, proved: &[bool]) -> Vec<Run> {
-        let live: Vec<usize> = (0..self.operands.len()).filter(|at| self.is_run(*at)).collect();
-        let mixed = live.len() != self.operands.len() || live.iter().any(|at| self.backing(*at).is_some());
-        let groups: Vec<Vec<usize>> = match mixed {
-            true => live.into_iter().map(|at| vec![at]).collect(),
-            false => vec![live],
-        };
-        groups.into_iter().map(|group| self.run(group, proved)).collect()
-    }
-
-    /// argv for [`Road::Masked`]: as it came, without what was refused.
-    pub fn masked_argv(&self) -> Vec<OsString> {
-        let refused = (0..self.operands.len()).filter(|at| !self.is_run(*at));
-        let places = refused.filter_map(|at| self.operands.get(at)?.place);
-        args::rewrite(&self.argv, &places.map(|place| (place, None)).collect::<Vec<_>>())
-    }
-
-    /// Whether there is anything left for the real tool.
-    pub fn has_runs(&self) -> bool {
-        (0..self.operands.len()).any(|at| self.is_run(at))
-    }
-
-    fn run(&self, group: Vec<usize>, proved: &[bool]) -> Run {
-        let mut changes = Vec::new();
-        let mut private = false;
-        for (at, operand) in self.operands.iter().enumerate() {
-            let Some(place) = operand.place else { continue };
-            if !group.contains(&at) {
-                changes.push((place, None));
-            } else if let (Some(twofold), Some(true)) = (self.backing(at), proved.get(at)) {
-                changes.push((place, Some(twofold.backing.as_path().into())));
-                private = true;
-            }
-        }
-        Run { argv: args::rewrite(&self.argv, &changes), operands: group, private }
-    }
-
-    fn is_run(&self, at: usize) -> bool {
-        self.operands
-            .get(at)
-            .is_some_and(|operand| matches!(operand.decision, Decision::AsItIs(..) | Decision::Backing(_)))
-    }
-
-    /// The two names of an operand, if it has two.
-    pub fn backing(&self, at: usize) -> Option<&Twofold> {
-        match self.operands.get(at).map(|operand| &operand.decision) {
-            Some(Decision::Backing(twofold)) => Some(twofold),
-            _ => None,
-        }
-    }
-
-    /// What the real tool's output says, and what the user shall read instead. util-linux prints the path
-    /// without symlinks, the others as it was given.
-    pub fn translations(&self) -> Vec<(&Path, &Path)> {
-        let mut pairs: Vec<(&Path, &Path)> = Vec::new();
-        for operand in &self.operands {
-            if let Decision::Backing(twofold) = &operand.decision {
-                let user = if self.flavour.kind == Kind::UtilLinux {
-                    twofold.seen.as_path()
-                } else {
-                    Path::new(&operand.given)
-                };
-                pairs.push((twofold.backing.as_path(), user));
-            }
-        }
-        pairs
-    }
-}
-
-/// One run of the real tool.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Run {
-    /// Its arguments, argv[0] too.
-    pub argv: Vec<OsString>,
-    /// Which operands of the plan it is about.
-    pub operands: Vec<usize>,
-    /// In a mount namespace of its own.
-    pub private: bool,
 }

@@ -4,7 +4,7 @@
 //! prefix, `--` ends the options, and POSIXLY_CORRECT ends them at the first operand. What we do not
 //! understand is the real tool's to judge: the answer is then [`Request::Untouched`], never an error of ours.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use super::tables::{Effect, Flavour, Operands, Opt, Tool, Value};
@@ -40,6 +40,48 @@ pub struct Act {
     pub tags: bool,
     /// The tool makes the file itself.
     pub creates: bool,
+    /// Every option in its order, with its value.
+    pub options: Vec<Given>,
+}
+
+/// An option as it was given.
+#[derive(Debug, Clone)]
+pub struct Given {
+    /// Which.
+    pub option: &'static Opt,
+    /// Its value, if it has one.
+    pub value: Option<OsString>,
+}
+
+impl PartialEq for Given {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.option, other.option) && self.value == other.value
+    }
+}
+
+impl Eq for Given {}
+
+impl Given {
+    /// The option as arguments that any implementation reads in the same way.
+    pub fn arguments(&self) -> Vec<OsString> {
+        let mut head = OsString::new();
+        match (self.option.short, self.option.long) {
+            (Some(letter), _) => head.push(format!("-{}", char::from(letter))),
+            (None, Some(long)) => head.push(format!("--{long}")),
+            (None, None) => {}
+        }
+        match (&self.value, self.option.value) {
+            (None, _) | (_, Value::None) => vec![head],
+            (Some(value), Value::Required) => vec![head, value.clone()],
+            (Some(value), Value::Optional) => {
+                if self.option.short.is_none() {
+                    head.push("=");
+                }
+                head.push(value);
+                vec![head]
+            }
+        }
+    }
 }
 
 /// Reads `argv` (with argv[0]) by the rules of one implementation of a tool.
@@ -48,9 +90,9 @@ pub fn read(tool: &Tool, flavour: &Flavour, argv: &[OsString], posixly: bool) ->
         Scan::Informs => Request::Untouched(Why::Informs),
         Scan::Bad => Request::Untouched(Why::BadUsage),
         Scan::Good { options, operands } => {
-            let has = |effect| options.iter().any(|option| option.effect == effect);
-            let given = |name| options.iter().any(|option| option.long == Some(name));
-            if options.iter().any(|option| option.needs.is_some_and(|name| !given(name))) {
+            let has = |effect| options.iter().any(|given| given.option.effect == effect);
+            let given = |name| options.iter().any(|given| given.option.long == Some(name));
+            if options.iter().any(|one| one.option.needs.is_some_and(|name| !given(name))) {
                 return Request::Untouched(Why::BadUsage);
             }
             let operands = match tool.operands {
@@ -62,7 +104,7 @@ pub fn read(tool: &Tool, flavour: &Flavour, argv: &[OsString], posixly: bool) ->
             if operands.is_empty() && !all && !tags {
                 return Request::Untouched(Why::NothingToDo);
             }
-            Request::Act(Act { operands, all, tags, creates })
+            Request::Act(Act { operands, all, tags, creates, options })
         }
     }
 }
@@ -84,7 +126,7 @@ pub fn rewrite(argv: &[OsString], changes: &[(usize, Option<OsString>)]) -> Vec<
 enum Scan {
     Informs,
     Bad,
-    Good { options: Vec<&'static Opt>, operands: Vec<usize> },
+    Good { options: Vec<Given>, operands: Vec<usize> },
 }
 
 fn scan(flavour: &Flavour, argv: &[OsString], posixly: bool) -> Scan {
@@ -114,13 +156,13 @@ fn scan(flavour: &Flavour, argv: &[OsString], posixly: bool) -> Scan {
         };
         match step {
             Step::Bad => return Scan::Bad,
-            Step::Took { option, next } => {
-                options.push(option);
+            Step::Took { given, next } => {
+                options.push(given);
                 at += usize::from(next);
             }
         }
         // getopt(3) hands the options over one by one, and the tool obeys this one before it sees the rest.
-        if options.iter().any(|option| option.effect == Effect::Inform) {
+        if options.iter().any(|given| given.option.effect == Effect::Inform) {
             return Scan::Informs;
         }
     }
@@ -129,7 +171,7 @@ fn scan(flavour: &Flavour, argv: &[OsString], posixly: bool) -> Scan {
 
 enum Step {
     Bad,
-    Took { option: &'static Opt, next: bool },
+    Took { given: Given, next: bool },
 }
 
 fn read_long(flavour: &Flavour, long: &[u8], next: Option<&OsString>) -> Step {
@@ -162,7 +204,7 @@ fn read_letters(
     flavour: &Flavour,
     letters: &[u8],
     next: Option<&OsString>,
-    options: &mut Vec<&'static Opt>,
+    options: &mut Vec<Given>,
 ) -> Step {
     let mut rest = letters;
     while let [letter, tail @ ..] = rest {
@@ -173,9 +215,9 @@ fn read_letters(
             return take(option, (!tail.is_empty()).then_some(tail), next);
         }
         if tail.is_empty() || option.effect == Effect::Inform {
-            return Step::Took { option, next: false };
+            return Step::Took { given: Given { option, value: None }, next: false };
         }
-        options.push(option);
+        options.push(Given { option, value: None });
         rest = tail;
     }
     Step::Bad
@@ -192,7 +234,8 @@ fn take(option: &'static Opt, attached: Option<&[u8]>, next: Option<&OsString>) 
     if value.is_some_and(|value| !option.expects.accepts(value)) {
         return Step::Bad;
     }
-    Step::Took { option, next: from_next }
+    let value = value.map(|value| OsStr::from_bytes(value).to_owned());
+    Step::Took { given: Given { option, value }, next: from_next }
 }
 
 #[cfg(test)]

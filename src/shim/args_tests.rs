@@ -1,7 +1,5 @@
 //! The scanner against tables of calls that were seen in scripts, and against getopt's invariants.
 
-use std::ffi::{OsStr, OsString};
-
 use proptest::prelude::*;
 
 use super::super::tables::{Kind, Tool};
@@ -106,6 +104,18 @@ fn fstab_tags_and_creation_are_told_apart() {
     assert!(act("swapon -av").all && act("swapoff -a").all);
     assert!(act("swapon -L swap").tags && act("swapoff -U x /f").tags);
     assert!(act("mkswap --file /f").creates && !act("mkswap /f").creates);
+}
+
+#[test]
+fn options_come_back_as_arguments_that_mean_the_same() {
+    for (line, again) in [
+        ("swapon --prio 10 -donce -v /f", "-p 10 -donce -v"),
+        ("swapon --discard=pages --disc -fp5 /f", "-dpages -d -f -p 5"),
+    ] {
+        let Request::Act(act) = ask(line) else { panic!("{line}") };
+        let arguments: Vec<OsString> = act.options.iter().flat_map(Given::arguments).collect();
+        assert_eq!(arguments.join(OsStr::new(" ")), OsStr::new(again));
+    }
 }
 
 #[test]

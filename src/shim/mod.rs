@@ -7,20 +7,20 @@
 pub mod args;
 pub mod tables;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::config::{Config, OnFailure};
 use crate::error::Error;
-use crate::execute::{prepare, tool};
+use crate::execute::{output, prepare, tool};
 use crate::invocation::{DEPTH_VARIABLE, Invocation};
 use crate::notice::{self, Notice};
 use crate::plan::report::{self, Prepared};
 use crate::plan::swap::{self, Plan, Road};
 use crate::world::real::{self, NoReal, Real};
-use crate::world::{Scope, World};
+use crate::world::{Scope, World, files};
 use crate::{escape, paths, sys};
 use args::{Act, Request};
-use tables::{Purpose, Tool};
+use tables::{Effect, Purpose, Tool};
 
 /// A real tool that calls its own name may do so this often before we end the chain.
 const DEPTH_AT_MOST: u8 = 4;
@@ -59,13 +59,23 @@ pub fn load_config() -> (Config, Vec<Notice>) {
 
 /// The facts that a command needs.
 pub fn gather(tool: &Tool, request: &Request, call: &Invocation) -> World {
-    let Request::Act(Act { operands, all, tags, .. }) = request else { return World::default() };
-    let operands: Vec<_> = operands.iter().filter_map(|place| call.argv.get(*place).cloned()).collect();
+    let Request::Act(act) = request else { return World::default() };
+    let operands: Vec<_> = act.operands.iter().filter_map(|place| call.argv.get(*place).cloned()).collect();
+    let enables = tool.purpose == Purpose::Enable;
+    let tagged = act.tags || operands.iter().any(|operand| files::is_tag(operand));
     let scope = Scope {
-        headers: tool.purpose == Purpose::Enable,
-        active_files: tool.purpose == Purpose::Disable && (*all || *tags),
+        headers: enables,
+        active: act.all || tagged,
+        fstab: (enables && (act.all || tagged)).then(|| fstab_of(act, call)),
     };
-    World::gather(&operands, scope)
+    World::gather(&operands, &scope)
+}
+
+/// `--fstab FILE`, else what libmount would read.
+fn fstab_of(act: &Act, call: &Invocation) -> PathBuf {
+    let given = act.options.iter().rfind(|given| given.option.effect == Effect::Fstab);
+    let given = given.and_then(|given| given.value.clone()).map(PathBuf::from);
+    given.or_else(|| call.fstab.clone()).unwrap_or_else(|| PathBuf::from("/etc/fstab"))
 }
 
 fn carry_out(plan: &Plan, real: &Real, config: &Config, notices: &mut Vec<Notice>, call: &Invocation) -> i32 {
@@ -95,13 +105,17 @@ fn supervise(plan: &Plan, real: &Real, config: &Config, notices: &mut Vec<Notice
     let prepared: Vec<Prepared> =
         prepare::prepare_all(plan).into_iter().map(|(prepared, _)| prepared).collect();
     let proved: Vec<bool> = prepared.iter().map(Prepared::is_proved).collect();
-    let mut ran = Vec::new();
+    let (mut ran, mut said) = (Vec::new(), 0);
     for run in plan.runs(&proved) {
+        let at = run.operands.first().copied().unwrap_or_default();
+        output::say_what_is_left(plan, said..at);
+        said = at + 1;
         match tool::run(&real.path, plan, run, call) {
             Ok(outcome) => ran.push(outcome),
             Err(error) => notices.push(Notice::error(format!("{}: {error}.", plan.tool.name))),
         }
     }
+    output::say_what_is_left(plan, said..plan.operands.len());
     let report = report::report(plan, &prepared, &ran, config);
     notices.extend(report.notices);
     notice::emit(notices, config);

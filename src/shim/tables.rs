@@ -118,6 +118,14 @@ pub enum Effect {
     Tag,
     /// The tool makes the file itself.
     Create,
+    /// The value is read in place of /etc/fstab.
+    Fstab,
+    /// The value is a list of fstab's options, for operands only.
+    FstabOptions,
+    /// What is missing is no error.
+    IfExists,
+    /// The tool says what it leaves alone.
+    Verbose,
 }
 
 include!(concat!(env!("OUT_DIR"), "/tables.rs"));

@@ -39,9 +39,20 @@ pub enum What {
         parent: Option<Location>,
     },
     /// A device, directory, socket or FIFO.
-    NotAFile(&'static str),
+    NotAFile(Thing),
     /// A regular file.
     File(FileFacts),
+}
+
+/// Something at a path that is no regular file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Thing {
+    /// In words: `block device`.
+    pub kind: &'static str,
+    /// Its path without symlinks, if that is known.
+    pub path: Option<PathBuf>,
+    /// The swap header of a block device that is an active swap area; nothing else is read.
+    pub header: Header,
 }
 
 /// A regular file.
@@ -53,10 +64,38 @@ pub struct FileFacts {
     pub size: u64,
     /// In bytes; less than `size` means that the file has holes.
     pub allocated: u64,
-    /// Whether it carries a swap signature; `None` if nobody looked.
-    pub signature: Option<bool>,
+    /// Its swap header.
+    pub header: Header,
     /// What stands at its backing path; `None` if it has none.
     pub twin: Option<Twin>,
+}
+
+/// What the first page of a file says (mkswap(8)).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Header {
+    /// Nobody looked.
+    Unread,
+    /// It is no swap area.
+    Missing,
+    /// It is one.
+    Swap {
+        /// Without padding; empty if it has none.
+        label: Vec<u8>,
+        /// All zeroes if it has none.
+        uuid: [u8; 16],
+    },
+}
+
+impl Header {
+    /// Whether `name=value` (`LABEL=swap`) is what it says; a UUID in any case.
+    pub fn has_tag(&self, name: &[u8], value: &[u8]) -> bool {
+        let Self::Swap { label, uuid } = self else { return false };
+        match name {
+            b"LABEL" => !label.is_empty() && label == value,
+            b"UUID" => uuid_text(uuid).as_bytes().eq_ignore_ascii_case(value),
+            _ => false,
+        }
+    }
 }
 
 /// Where a file is, as the kernel says.
@@ -89,6 +128,15 @@ impl Operand {
         }
     }
 
+    /// What its first page says.
+    pub fn header(&self) -> &Header {
+        match &self.what {
+            What::File(file) => &file.header,
+            What::NotAFile(thing) => &thing.header,
+            What::Tag | What::Missing { .. } => &Header::Unread,
+        }
+    }
+
     /// The file, if it is one.
     pub fn file(&self) -> Option<&FileFacts> {
         match &self.what {
@@ -114,9 +162,26 @@ impl FileFacts {
 /// The words that util-linux takes for the beginning of a tag, before it looks at the file system.
 const TAGS: &[&[u8]] = &[b"LABEL=", b"UUID=", b"PARTLABEL=", b"PARTUUID=", b"ID="];
 
+/// Whether this names a swap area by what is written in it, not by a path.
+pub fn is_tag(given: &OsStr) -> bool {
+    TAGS.iter().any(|tag| given.as_bytes().starts_with(tag))
+}
+
 /// Looks at one operand.
 pub fn probe(given: &OsStr, header: bool) -> Operand {
     Operand { given: given.to_owned(), what: look(given, header) }
+}
+
+/// Looks at an active swap area; it is a swap area, so its first page can be read without harm.
+pub fn probe_active(path: &Path) -> Operand {
+    let mut operand = probe(path.as_os_str(), true);
+    if let What::NotAFile(thing) = &mut operand.what
+        && thing.kind == "block device"
+        && let Ok(fd) = open_path(path)
+    {
+        thing.header = read_header(&fd).unwrap_or(Header::Missing);
+    }
+    operand
 }
 
 /// Looks at what stands at `path` on the backing filesystem; nothing there is followed.
@@ -159,7 +224,7 @@ pub fn open_path(path: &Path) -> nix::Result<OwnedFd> {
 }
 
 fn look(given: &OsStr, header: bool) -> What {
-    if TAGS.iter().any(|tag| given.as_bytes().starts_with(tag)) {
+    if is_tag(given) {
         return What::Tag;
     }
     let fd = match open_path(Path::new(given)) {
@@ -170,19 +235,32 @@ fn look(given: &OsStr, header: bool) -> What {
     let Ok(meta) = file.metadata() else { return What::Missing { errno: Errno::EIO, parent: None } };
     let kind = meta.file_type();
     if !kind.is_file() {
-        return What::NotAFile(name_of(kind));
+        let path = fs::read_link(sys::proc_path(&file)).ok();
+        return What::NotAFile(Thing { kind: name_of(kind), path, header: Header::Unread });
     }
     let fd = OwnedFd::from(file);
     match location_of(&fd) {
         Err(errno) => What::Missing { errno, parent: None },
         Ok(location) => What::File(FileFacts {
-            signature: header.then(|| has_signature(&fd)),
+            header: if header { read_header(&fd).unwrap_or(Header::Missing) } else { Header::Unread },
             location,
             size: meta.size(),
             allocated: meta.blocks().saturating_mul(512),
             twin: None,
         }),
     }
+}
+
+/// A UUID as everybody writes it.
+pub fn uuid_text(uuid: &[u8; 16]) -> String {
+    let mut text = String::with_capacity(36);
+    for (at, byte) in uuid.iter().enumerate() {
+        if matches!(at, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        text += &format!("{byte:02x}");
+    }
+    text
 }
 
 fn parent_of(path: &Path) -> &Path {
@@ -221,14 +299,22 @@ fn mount_id_from_proc(fd: &OwnedFd) -> nix::Result<MountId> {
     line.and_then(|id| id.trim().parse().ok()).map(MountId).ok_or(Errno::ENOSYS)
 }
 
-/// The last ten bytes of the first page (mkswap(8)); a regular file only, so this cannot block.
-fn has_signature(fd: &OwnedFd) -> bool {
-    let Ok(file) = File::open(sys::proc_path(fd)) else { return false };
+/// The mark is the last ten bytes of the first page; version, last page and bad pages precede UUID and label
+/// at 1036. A regular file only, so this cannot block.
+fn read_header(fd: &OwnedFd) -> Option<Header> {
+    let file = File::open(sys::proc_path(fd)).ok()?;
     let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten();
     let page = page.and_then(|size| u64::try_from(size).ok()).unwrap_or(4096);
     let mut mark = [0; 10];
-    let read = file.read_exact_at(&mut mark, page.saturating_sub(10));
-    read.is_ok() && matches!(&mark, b"SWAPSPACE2" | b"SWAP-SPACE")
+    file.read_exact_at(&mut mark, page.checked_sub(10)?).ok()?;
+    if !matches!(&mark, b"SWAPSPACE2" | b"SWAP-SPACE") {
+        return None;
+    }
+    let (mut uuid, mut label) = ([0; 16], [0; 16]);
+    file.read_exact_at(&mut uuid, 1036).ok()?;
+    file.read_exact_at(&mut label, 1052).ok()?;
+    let label = label.split(|&b| b == 0).next().unwrap_or_default().to_vec();
+    Some(Header::Swap { label, uuid })
 }
 
 fn errno_of(error: &std::io::Error) -> Errno {

@@ -5,13 +5,17 @@
 //! (`/proc/self/fd`). No path is ever compared with a list of mount points.
 
 pub mod files;
+pub mod fstab;
+pub mod image;
+pub mod layer;
+pub mod machine;
 pub mod mountinfo;
 pub mod real;
 pub mod swaps;
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
@@ -34,8 +38,19 @@ pub struct World {
     pub mounts: Mounts,
     /// Active swap areas.
     pub swaps: Vec<Swap>,
-    /// The paths of those that are files, looked at as operands are; gathered only if asked for.
+    /// Their paths, looked at as operands are; gathered only if asked for.
     pub active: Vec<Operand>,
+    /// The swap entries of fstab, each with what its path turned out to be; gathered only if asked for.
+    pub fstab: Vec<Listed>,
+}
+
+/// A swap entry of fstab.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The line.
+    pub entry: fstab::Entry,
+    /// Its first field, looked at as an operand.
+    pub operand: Operand,
 }
 
 /// What stands at the place of the bind mount that install made.
@@ -61,18 +76,35 @@ impl Backing {
     }
 }
 
+/// What was seen by opening paths, before anybody looked at the mount table.
+#[derive(Debug, Clone, Default)]
+pub struct Sighted {
+    /// The mount that `/` is in.
+    pub root: Option<MountId>,
+    /// The mount that `/.rootfs-shim/upper` is in.
+    pub upper: Option<MountId>,
+    /// The operands.
+    pub operands: Vec<Operand>,
+    /// Active swap areas.
+    pub active: Vec<Operand>,
+    /// fstab's entries.
+    pub fstab: Vec<Listed>,
+}
+
 /// What a shim wants to know about the machine.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Default)]
 pub struct Scope {
     /// Look for the swap signature of each operand.
     pub headers: bool,
-    /// Read the active swap areas and find out which are files of the root overlay.
-    pub active_files: bool,
+    /// Look at the active swap areas as at operands.
+    pub active: bool,
+    /// Read this fstab.
+    pub fstab: Option<PathBuf>,
 }
 
 impl World {
     /// Gathers the facts about `operands`. What cannot be learnt is left out; a World is never an error.
-    pub fn gather(operands: &[OsString], scope: Scope) -> Self {
+    pub fn gather(operands: &[OsString], scope: &Scope) -> Self {
         let backing = files::locate(Path::new(UPPER));
         if matches!(backing, Err(Errno::EACCES | Errno::EPERM)) {
             return Self { backing: Backing::Forbidden, ..Self::default() };
@@ -80,30 +112,43 @@ impl World {
         let swaps = swaps::parse(&fs::read("/proc/swaps").unwrap_or_default());
         let mut probed: Vec<Operand> =
             operands.iter().map(|operand| files::probe(operand, scope.headers)).collect();
-        if scope.active_files {
-            let paths = swaps.iter().filter(|swap| swap.is_file);
-            probed.extend(paths.map(|swap| files::probe(swap.path.as_os_str(), false)));
+        if scope.active {
+            probed.extend(swaps.iter().map(|swap| files::probe_active(&swap.path)));
         }
-        let root = files::locate(Path::new("/")).ok();
-        let wanted = |id| {
-            let is = |location: Option<&Location>| location.is_some_and(|location| location.mount == id);
-            is(root.as_ref())
-                || is(backing.as_ref().ok())
-                || probed.iter().any(|operand| is(operand.location()))
-        };
-        let mounts = Mounts::parse(&fs::read("/proc/self/mountinfo").unwrap_or_default(), wanted);
-        let root_id = root.as_ref().map(|root| root.mount);
-        let active = probed.split_off(operands.len());
-        let mut world = Self {
-            backing: backing_of(backing.ok().map(|place| place.mount), root_id, &mounts),
-            root: root_id.and_then(|id| mounts.get(id)).filter(|mount| mount.fstype == "overlay").cloned(),
+        let entries = scope.fstab.as_deref().map(|path| fstab::parse(&fs::read(path).unwrap_or_default()));
+        let list = |entry: fstab::Entry| Listed { operand: files::probe(&entry.spec, scope.headers), entry };
+        let sighted = Sighted {
+            fstab: entries.unwrap_or_default().into_iter().map(list).collect(),
+            root: files::locate(Path::new("/")).ok().map(|root| root.mount),
+            upper: backing.ok().map(|upper| upper.mount),
+            active: probed.split_off(operands.len()),
             operands: probed,
-            active,
-            mounts,
-            swaps,
         };
+        let mut world = Self::assemble(sighted, &fs::read("/proc/self/mountinfo").unwrap_or_default(), swaps);
         world.look_for_twins();
         world
+    }
+
+    /// The World that these sightings and this mount table come to; what a fixture writes down goes through
+    /// here as well.
+    pub fn assemble(sighted: Sighted, mountinfo: &[u8], swaps: Vec<Swap>) -> Self {
+        let Sighted { root, upper, operands, active, fstab } = sighted;
+        let wanted = |id| {
+            let has = |operand: &Operand| operand.location().is_some_and(|location| location.mount == id);
+            let listed = fstab.iter().map(|listed| &listed.operand);
+            Some(id) == root || Some(id) == upper || operands.iter().chain(&active).chain(listed).any(has)
+        };
+        let mounts = Mounts::parse(mountinfo, wanted);
+        let root_mount = root.and_then(|id| mounts.get(id)).filter(|mount| mount.fstype == "overlay");
+        Self {
+            backing: backing_of(upper, root, &mounts),
+            root: root_mount.cloned(),
+            operands,
+            active,
+            fstab,
+            mounts,
+            swaps,
+        }
     }
 
     /// The path of a file within the root overlay's own tree, if that is where it is.
@@ -128,10 +173,15 @@ impl World {
             let path = self.overlay_path(&operand.file()?.location)?;
             Some(files::twin(&upper, &path))
         };
-        let twins: Vec<Option<files::Twin>> = self.operands.iter().chain(&self.active).map(twin_of).collect();
-        for (operand, twin) in self.operands.iter_mut().chain(&mut self.active).zip(twins) {
+        let twins: Vec<Option<files::Twin>> = self.all_operands().map(twin_of).collect();
+        let listed = self.fstab.iter_mut().map(|listed| &mut listed.operand);
+        for (operand, twin) in self.operands.iter_mut().chain(&mut self.active).chain(listed).zip(twins) {
             operand.set_twin(twin);
         }
+    }
+
+    fn all_operands(&self) -> impl Iterator<Item = &Operand> {
+        self.operands.iter().chain(&self.active).chain(self.fstab.iter().map(|listed| &listed.operand))
     }
 }
 

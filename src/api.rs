@@ -1,0 +1,308 @@
+//! The installer as a library: what an init calls instead of running the binary.
+//!
+//! World, plan, execute, once; under a lock, so that two of them take turns. The trick: the plan is made
+//! without the lock first, and if it is empty or only wanted for printing, nothing was touched, not even to
+//! take the lock.
+//!
+//! ```no_run
+//! # fn main() -> rootfs_shim::error::Result<()> {
+//! let options = rootfs_shim::InstallOptions { chroot: "/mnt/guest".into(), ..Default::default() };
+//! let report = rootfs_shim::install(&options)?;
+//! assert!(report.changed || report.steps.is_empty());
+//! # Ok(())
+//! # }
+//! ```
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+use nix::unistd::geteuid;
+use serde::Serialize;
+
+use crate::config::{self, Config};
+use crate::error::{Attempt, Error, Kind, Result};
+use crate::execute;
+use crate::execute::install::Material;
+use crate::manifest;
+use crate::paths;
+use crate::plan::health::{self, Status};
+use crate::plan::install::Request;
+use crate::plan::step::{Plan, Step};
+use crate::root::{Dir, Lock, Root};
+use crate::sys;
+use crate::world::image::{self, Image, Tree};
+use crate::world::machine::Machine;
+
+/// How long one install waits for another.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A binary larger than this is none of ours.
+const BINARY_CAP: u64 = 200 << 20;
+/// How often the lock is taken anew because an uninstall removed the directory meanwhile.
+const LOCK_ATTEMPTS: usize = 8;
+
+/// What [`install`] shall do.
+#[derive(Debug, Clone)]
+pub struct InstallOptions {
+    /// Where the guest's root is mounted; `/` by default.
+    pub chroot: PathBuf,
+    /// The overlay's upper directory, where it cannot be found by itself. It is proved in any case.
+    pub upper: Option<PathBuf>,
+    /// A configuration file that becomes the guest's.
+    pub config: Option<PathBuf>,
+    /// Whether to stand in for tools that the image does not have.
+    pub provide_missing: bool,
+    /// Whether to make the plan only.
+    pub dry_run: bool,
+    /// The rootfs-shim to install; by default the program that is running.
+    pub binary: PathBuf,
+}
+
+impl Default for InstallOptions {
+    fn default() -> Self {
+        Self {
+            chroot: "/".into(),
+            upper: None,
+            config: None,
+            provide_missing: false,
+            dry_run: false,
+            binary: "/proc/self/exe".into(),
+        }
+    }
+}
+
+/// What [`uninstall`] shall do.
+#[derive(Debug, Clone)]
+pub struct UninstallOptions {
+    /// Where the guest's root is mounted; `/` by default.
+    pub chroot: PathBuf,
+    /// Whether to make the plan only.
+    pub dry_run: bool,
+}
+
+impl Default for UninstallOptions {
+    fn default() -> Self {
+        Self { chroot: "/".into(), dry_run: false }
+    }
+}
+
+/// What was done. As JSON: `{"version":1,"changed":false,"steps":[{"action":"keep-real","path":"…"},…],
+/// "warnings":["…"]}`; the steps' forms are those of [`Step`]. Fields may be added to version 1, none goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InstallReport {
+    /// 1.
+    pub version: u32,
+    /// Whether anything was changed; `false` for a dry run.
+    pub changed: bool,
+    /// The steps that were done, or in a dry run would be.
+    pub steps: Vec<Step>,
+    /// What the caller should know; one escaped line each.
+    pub warnings: Vec<String>,
+}
+
+/// Puts the shim into a guest's root. Idempotent; on failure everything is put back.
+///
+/// # Errors
+/// [`Kind::Usage`] and [`Kind::State`] for what can be seen beforehand, with nothing touched; else the step
+/// that failed and why. [`Kind::Attack`] if the image tried to lead us astray.
+pub fn install(options: &InstallOptions) -> Result<InstallReport> {
+    install_watched(options, &mut |_| {})
+}
+
+/// [`install`], telling each step before it is done.
+///
+/// # Errors
+/// As [`install`].
+pub fn install_watched(options: &InstallOptions, progress: &mut dyn FnMut(&Step)) -> Result<InstallReport> {
+    root_only(options.dry_run)?;
+    let config = options.config.as_deref().map(read_config).transpose()?;
+    let binary = read_file(&options.binary, BINARY_CAP)?;
+    let request = Request {
+        token: token()?,
+        binary: manifest::sha256(&binary),
+        machine: image::machine(&binary),
+        config: config.as_deref().map(manifest::sha256),
+        upper_given: options.upper.is_some(),
+        provide_missing: options.provide_missing,
+        running: false,
+        home_made: false,
+    };
+    let material = Material { binary, config, token: request.token.clone(), home_made: false };
+    let job = Job { chroot: &options.chroot, upper: options.upper.as_deref(), dry_run: options.dry_run };
+    job.run(request, material, crate::plan::install::plan, true, progress)
+}
+
+/// Takes the shim out of a guest's root: the tools' own inodes go back to their names.
+///
+/// # Errors
+/// As [`install`].
+pub fn uninstall(options: &UninstallOptions) -> Result<InstallReport> {
+    uninstall_watched(options, &mut |_| {})
+}
+
+/// [`uninstall`], telling each step before it is done.
+///
+/// # Errors
+/// As [`install`].
+pub fn uninstall_watched(
+    options: &UninstallOptions,
+    progress: &mut dyn FnMut(&Step),
+) -> Result<InstallReport> {
+    root_only(options.dry_run)?;
+    let request = Request {
+        token: token()?,
+        binary: String::new(),
+        machine: None,
+        config: None,
+        upper_given: false,
+        provide_missing: false,
+        running: false,
+        home_made: false,
+    };
+    let material = Material { token: request.token.clone(), ..Material::default() };
+    let job = Job { chroot: &options.chroot, upper: None, dry_run: options.dry_run };
+    job.run(request, material, crate::plan::uninstall::plan, false, progress)
+}
+
+/// What is where, and what is off. Changes nothing.
+///
+/// # Errors
+/// If `chroot` is no directory, or needs root to be looked at; [`Kind::Attack`] if our own directory in it is
+/// not what it may be.
+pub fn status(chroot: &Path) -> Result<Status> {
+    Machine::look(chroot).map(|machine| health::judge(&machine))
+}
+
+/// Where a job is done, and whether it is done.
+struct Job<'a> {
+    chroot: &'a Path,
+    upper: Option<&'a Path>,
+    dry_run: bool,
+}
+
+type Planner = fn(&Image, &Request) -> Result<Plan>;
+
+impl Job<'_> {
+    fn run(
+        &self,
+        mut request: Request,
+        mut material: Material,
+        planner: Planner,
+        makes_home: bool,
+        progress: &mut dyn FnMut(&Step),
+    ) -> Result<InstallReport> {
+        let (tree, image) = self.look(&mut request)?;
+        let plan = planner(&image, &request)?;
+        if self.dry_run || plan.steps.is_empty() {
+            return Ok(report(plan, false));
+        }
+        let before = tree.root.top().stat()?;
+        let Some((lock, made)) = lock(&tree.root, makes_home)? else {
+            // Somebody else has just taken everything away.
+            return Ok(report(Plan { steps: Vec::new(), ..plan }, false));
+        };
+        (request.home_made, material.home_made) = (made, made);
+        drop(tree);
+        let planned = self
+            .look(&mut request)
+            .and_then(|(tree, image)| planner(&image, &request).map(|plan| (tree, image, plan)));
+        let (tree, image, plan) = match planned {
+            Ok(planned) => planned,
+            Err(error) => {
+                self.forget(made);
+                return Err(error);
+            }
+        };
+        if plan.steps.is_empty() {
+            return Ok(report(plan, false));
+        }
+        let done = execute::install::run(tree, &image, &plan, &material, progress);
+        if let Ok(root) = Root::open(self.chroot) {
+            // Best effort: our own directory is no change of the image's root.
+            let _ = root.top().restore_times(&before);
+        }
+        drop(lock);
+        done.map(|()| report(plan, true))
+    }
+
+    fn look(&self, request: &mut Request) -> Result<(Tree, Image)> {
+        let root = Root::open(self.chroot)?;
+        let own = Root::open(Path::new("/"))?.top().stat()?.id;
+        request.running = root.top().stat()?.id == own;
+        image::look(root, self.upper)
+    }
+
+    /// Removes the directory that was made only to be locked.
+    fn forget(&self, made: bool) {
+        if let (true, Ok(root)) = (made, Root::open(self.chroot)) {
+            let _ = root.top().remove_directory(paths::HOME);
+        }
+    }
+}
+
+fn report(plan: Plan, changed: bool) -> InstallReport {
+    InstallReport { version: 1, changed, steps: plan.steps, warnings: plan.warnings }
+}
+
+/// Locks `/.rootfs-shim`, which nobody but root can open, and makes it for that if need be; `None` if it is
+/// not there and shall not be made. The second part says whether it was made.
+fn lock(root: &Root, make: bool) -> Result<Option<((Dir, Lock), bool)>> {
+    for _ in 0..LOCK_ATTEMPTS {
+        let (home, made) = if make {
+            root.top().make_directory(paths::HOME, 0o700)?
+        } else {
+            match root.top().subdirectory(paths::HOME)? {
+                Some(home) => (home, false),
+                None => return Ok(None),
+            }
+        };
+        let lock = home.lock(PATIENCE)?;
+        // An uninstall that ended while we waited has removed the directory that we hold.
+        let there = root.top().entry(paths::HOME)?;
+        if there.map(|entry| entry.id) == Some(home.stat()?.id) {
+            return Ok(Some(((home, lock), made)));
+        }
+    }
+    Err(Error::new(Kind::State, "lock", "it is removed again and again").at(root.top().shown(paths::HOME)))
+}
+
+fn root_only(dry_run: bool) -> Result<()> {
+    if geteuid().is_root() || dry_run {
+        return Ok(());
+    }
+    let error = Error::new(Kind::State, "change a guest's root", "this needs root");
+    Err(error.remedy("run it with sudo; --dry-run shows what would be done"))
+}
+
+fn token() -> Result<String> {
+    Ok(manifest::hex(&sys::random().attempt("get random bytes from", "the kernel")?))
+}
+
+/// A configuration, validated: what is wrong with it shall show now, and not at boot.
+fn read_config(path: &Path) -> Result<Vec<u8>> {
+    let bytes = read_file(path, config::SIZE_CAP)?;
+    Config::parse(&bytes).map_err(|error| error.at(path))?;
+    Ok(bytes)
+}
+
+/// A regular file of the host's, opened so that nothing can block.
+fn read_file(path: &Path, cap: u64) -> Result<Vec<u8>> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let fd: OwnedFd = open(path, flags, Mode::empty()).attempt("open", path)?;
+    let file = File::from(fd);
+    let meta = file.metadata().attempt("stat", path)?;
+    let refuse = |reason: String| Err(Error::new(Kind::State, "read", reason).at(path));
+    if !meta.is_file() {
+        return refuse("it is not a regular file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    file.take(cap + 1).read_to_end(&mut bytes).attempt("read", path)?;
+    if bytes.len() as u64 > cap {
+        return refuse(format!("it is larger than {cap} bytes"));
+    }
+    Ok(bytes)
+}

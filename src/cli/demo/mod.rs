@@ -1,0 +1,169 @@
+//! `rootfs-shim demo`: the whole story on this machine, with nothing left behind.
+//!
+//! Every line that looks like a command is run as it is shown, and what it printed is shown as it was. The
+//! stage is built in a mount namespace of its own; an interrupt ends the play after the line that is being
+//! played, and the stage is cleared in either case.
+
+mod stage;
+
+use std::io::IsTerminal;
+use std::path::Path;
+
+use crate::cli::print;
+use crate::error::{Error, Kind, Result};
+use stage::{Interrupts, Stage};
+
+/// Arguments of `demo`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Where the throwaway disk image lives while the demo runs (about 40 MiB of it are used)
+    #[arg(long, value_name = "DIR", default_value = "/tmp")]
+    scratch: std::path::PathBuf,
+}
+
+/// The five lines that the world's boot scripts share.
+const SCRIPT: &str = "fallocate -l 32M /swapfile\nchmod 600 /swapfile\nmkswap /swapfile\nswapon /swapfile\necho \"boot goes on\"\n";
+
+/// What the demo's guest is configured with: a console that can be read afterwards, and a hint.
+const CONFIG: &str = "[console]\npath = \"/console\"\n\n[swap]\nhint = \"Set swap_size_mb in your machine's config instead.\"\n";
+
+/// Plays the demo.
+///
+/// # Errors
+/// What is missing on this machine, by name, with what brings it; or the step that failed. The stage is
+/// cleared all the same.
+pub fn run(args: &Args) -> Result<i32> {
+    check_machine()?;
+    let interrupts = Interrupts::watch()?;
+    let show = Show { colour: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() };
+    let before = stage::Traces::of_this_machine();
+    let mut stage = Stage::new(&args.scratch)?;
+    let played = stage.build().and_then(|()| play(&stage, &interrupts, &show));
+    let cleared = stage.clear();
+    let left = before.compare(&stage::Traces::of_this_machine());
+    match (played, cleared) {
+        (Err(error), _) | (_, Err(error)) => return Err(error),
+        (Ok(()), Ok(())) => {}
+    }
+    if !left.is_empty() {
+        return Err(Error::new(Kind::State, "clear the stage", format!("left behind: {}", left.join(", "))));
+    }
+    show.heading("Nothing is left behind: no mount, no loop device, no swap, no file.");
+    Ok(0)
+}
+
+fn play(stage: &Stage, interrupts: &Interrupts, show: &Show) -> Result<()> {
+    show.heading("A root filesystem of two layers");
+    show.say("The lower layer is this machine's own /, read-only. The writable layer is an empty ext4 disk.");
+    guest(stage, interrupts, show, "findmnt -no FSTYPE,TARGET /", false)?;
+
+    show.heading("What goes wrong on it");
+    show.say("The script that boots half the internet's small machines:");
+    show.script(SCRIPT);
+    guest(stage, interrupts, show, &format!("set -e\n{SCRIPT}"), true)?;
+    show.say("swapon refuses any file on overlayfs, and with `set -e` the boot ends there.");
+    guest(stage, interrupts, show, "rm /swapfile", false)?;
+
+    show.heading("The remedy");
+    let config = stage.path("config.toml");
+    std::fs::write(&config, CONFIG).map_err(|error| Error::io("write", &config, &error))?;
+    interrupts.check()?;
+    show.command("rootfs-shim install --chroot GUEST --config config.toml");
+    show.output(&stage.install(&config)?);
+
+    show.heading("The same script, unchanged");
+    guest(stage, interrupts, show, &format!("set -e\n{SCRIPT}"), true)?;
+    guest(stage, interrupts, show, "swapon --show", false)?;
+    guest(stage, interrupts, show, "cat /proc/swaps", false)?;
+    show.say("The kernel itself shows the user's own path. And the console got one line:");
+    guest(stage, interrupts, show, "cat /console", false)?;
+
+    show.heading("And back");
+    guest(stage, interrupts, show, "swapoff /swapfile && rm /swapfile && echo gone", false)?;
+    show.command("rootfs-shim uninstall --chroot GUEST");
+    show.output(&stage.uninstall()?);
+    interrupts.check()
+}
+
+/// Runs a script inside the guest's root and shows what it printed; `quiet` hides the script, which was
+/// shown already.
+fn guest(stage: &Stage, interrupts: &Interrupts, show: &Show, script: &str, quiet: bool) -> Result<()> {
+    interrupts.check()?;
+    if !quiet {
+        show.command(script);
+    }
+    let (output, status) = stage.run(script)?;
+    show.output(&output);
+    if quiet {
+        show.say(&format!("exit status {status}"));
+    }
+    interrupts.check()
+}
+
+fn check_machine() -> Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        return Err(Error::new(Kind::State, "play the demo", "mounting and swapping need root")
+            .remedy("run `sudo rootfs-shim demo`"));
+    }
+    let tools = [
+        ("mkfs.ext4", "e2fsprogs"),
+        ("mount", "mount"),
+        ("swapon", "mount"),
+        ("mkswap", "util-linux"),
+        ("fallocate", "util-linux"),
+    ];
+    let missing: Vec<_> = tools.iter().filter(|(tool, _)| !is_in_path(tool)).collect();
+    if !missing.is_empty() {
+        let names: Vec<&str> = missing.iter().map(|(tool, _)| *tool).collect();
+        let mut packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
+        packages.dedup();
+        return Err(Error::new(
+            Kind::State,
+            "play the demo",
+            format!("this machine has no {}", names.join(", ")),
+        )
+        .remedy(format!("run `apt-get install {}`", packages.join(" "))));
+    }
+    let known = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    if !known.lines().any(|line| line.trim_start_matches("nodev").trim() == "overlay") {
+        return Err(Error::new(Kind::State, "play the demo", "this kernel has no overlayfs")
+            .remedy("run `modprobe overlay`"));
+    }
+    Ok(())
+}
+
+fn is_in_path(tool: &str) -> bool {
+    ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].iter().any(|dir| Path::new(dir).join(tool).exists())
+}
+
+/// How the demo looks on a terminal, and plain elsewhere.
+struct Show {
+    colour: bool,
+}
+
+impl Show {
+    fn heading(&self, text: &str) {
+        print(&if self.colour { format!("\n\x1b[1m{text}\x1b[0m\n") } else { format!("\n== {text}\n") });
+    }
+
+    fn say(&self, text: &str) {
+        print(&format!("{text}\n"));
+    }
+
+    fn command(&self, text: &str) {
+        print(&if self.colour { format!("\x1b[36m# {text}\x1b[0m\n") } else { format!("# {text}\n") });
+    }
+
+    fn script(&self, text: &str) {
+        for line in text.lines() {
+            self.command(line);
+        }
+    }
+
+    fn output(&self, text: &str) {
+        for line in text.lines() {
+            let line = crate::escape::sanitise(&line.replace('\t', "  "));
+            print(&if self.colour { format!("  \x1b[2m{line}\x1b[0m\n") } else { format!("  {line}\n") });
+        }
+    }
+}

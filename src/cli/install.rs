@@ -1,0 +1,141 @@
+//! `install` and `uninstall`: the arguments, and what a person or a program reads of the outcome.
+//!
+//! The work is [`crate::api`]'s. stdout has the outcome, as text or (`--json`) as the report; stderr has
+//! warnings, one error line, and the steps as they are done if a person is watching.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::{print, print_json};
+use crate::api::{self, InstallOptions, InstallReport, UninstallOptions};
+use crate::error::Result;
+use crate::plan::step::Step;
+
+/// The arguments of `install`.
+#[derive(Debug, Args)]
+pub struct InstallArgs {
+    /// Where the guest's root is mounted
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub chroot: PathBuf,
+    /// The overlay's upper directory, if it cannot be found by itself
+    #[arg(long, value_name = "DIR")]
+    pub upper: Option<PathBuf>,
+    /// A configuration that becomes the guest's
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Stand in for tools that the image does not have
+    #[arg(long)]
+    pub provide_missing: bool,
+    /// Print the steps and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print the outcome as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Print nothing but errors
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// The arguments of `uninstall`.
+#[derive(Debug, Args)]
+pub struct UninstallArgs {
+    /// Where the guest's root is mounted
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub chroot: PathBuf,
+    /// Print the steps and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print the outcome as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Print nothing but errors
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// How the outcome is told.
+struct Telling {
+    dry_run: bool,
+    json: bool,
+    quiet: bool,
+    done: &'static str,
+}
+
+/// Runs `install`; the exit status.
+pub fn install(args: &InstallArgs) -> i32 {
+    let options = InstallOptions {
+        chroot: args.chroot.clone(),
+        upper: args.upper.clone(),
+        config: args.config.clone(),
+        provide_missing: args.provide_missing,
+        dry_run: args.dry_run,
+        ..InstallOptions::default()
+    };
+    let telling = Telling { dry_run: args.dry_run, json: args.json, quiet: args.quiet, done: "installed" };
+    let outcome = api::install_watched(&options, &mut |step| telling.progress(step));
+    telling.outcome(outcome)
+}
+
+/// Runs `uninstall`; the exit status.
+pub fn uninstall(args: &UninstallArgs) -> i32 {
+    let options = UninstallOptions { chroot: args.chroot.clone(), dry_run: args.dry_run };
+    let telling = Telling { dry_run: args.dry_run, json: args.json, quiet: args.quiet, done: "uninstalled" };
+    let outcome = api::uninstall_watched(&options, &mut |step| telling.progress(step));
+    telling.outcome(outcome)
+}
+
+/// A failure as `--json` tells it.
+#[derive(Serialize)]
+struct Failure {
+    version: u32,
+    changed: bool,
+    error: String,
+}
+
+impl Telling {
+    fn progress(&self, step: &Step) {
+        if !self.quiet && !self.json && std::io::stderr().is_terminal() {
+            complain(&crate::escape::sanitise(&step.to_string()));
+        }
+    }
+
+    fn outcome(&self, outcome: Result<InstallReport>) -> i32 {
+        let report = match outcome {
+            Ok(report) => report,
+            Err(error) => {
+                if self.json {
+                    print_json(&Failure { version: 1, changed: false, error: error.to_string() });
+                }
+                complain(&error.to_string());
+                return error.exit_status();
+            }
+        };
+        if self.json {
+            print_json(&report);
+            return 0;
+        }
+        if self.quiet {
+            return 0;
+        }
+        for warning in &report.warnings {
+            complain(&format!("warning: {}", crate::escape::sanitise(warning)));
+        }
+        if report.steps.is_empty() {
+            print("nothing to do\n");
+        } else if self.dry_run {
+            let lines: Vec<String> = report.steps.iter().map(|step| format!("would {step}\n")).collect();
+            print(&lines.concat());
+        } else {
+            print(&format!("{} ({} steps)\n", self.done, report.steps.len()));
+        }
+        0
+    }
+}
+
+fn complain(line: &str) {
+    let _ = writeln!(std::io::stderr(), "rootfs-shim: {line}");
+}

@@ -1,0 +1,368 @@
+//! Carries out the steps of install and uninstall, and puts everything back if one fails.
+//!
+//! It decides nothing: a step that finds something else than the plan saw is an error. The trick of the
+//! undoing: nothing is ever removed or overwritten in a step. A file that has to go is renamed to a
+//! temporary name, and only when every step has succeeded are those names removed.
+
+use std::collections::BTreeMap;
+use std::os::fd::AsFd;
+use std::rc::Rc;
+
+use nix::mount::{MsFlags, mount};
+
+use super::undo::{Undo, unmount};
+use crate::error::{Attempt, Error, Kind, Result};
+use crate::manifest::{Manifest, State};
+use crate::plan::step::{Over, Plan, Step};
+use crate::root::{Dir, Entry, Root};
+use crate::world::image::{BIN, BINARY, CONFIG, Image, MANIFEST, REAL, Tree, temporary};
+use crate::{paths, sys};
+
+/// What an error says of an attack; once is enough.
+const HOSTILE: &str = " (the image may be hostile)";
+
+/// What the steps put into the image.
+#[derive(Debug, Default)]
+pub struct Material {
+    /// The binary's content.
+    pub binary: Vec<u8>,
+    /// The configuration's.
+    pub config: Option<Vec<u8>>,
+    /// What is in every temporary name.
+    pub token: String,
+    /// Whether `/.rootfs-shim` was made for this run and goes if it fails.
+    pub home_made: bool,
+}
+
+/// The state of a run.
+struct Run<'a> {
+    root: Root,
+    upper: Option<Root>,
+    dirs: BTreeMap<String, Rc<Dir>>,
+    before: Vec<(Rc<Dir>, Entry)>,
+    material: &'a Material,
+    manifest: Option<&'a Manifest>,
+    undo: Vec<Undo>,
+    saved: Vec<(Rc<Dir>, String)>,
+    emptied: Vec<String>,
+}
+
+/// Does every step of `plan`, telling `progress` before each.
+///
+/// # Errors
+/// What stopped it, and whether all was put back.
+pub fn run(
+    tree: Tree,
+    image: &Image,
+    plan: &Plan,
+    material: &Material,
+    progress: &mut dyn FnMut(&Step),
+) -> Result<()> {
+    let mut run = Run::new(tree, image, plan, material)?;
+    for step in &plan.steps {
+        progress(step);
+        if let Err(error) = run.step(step) {
+            return Err(run.put_back(step, &error));
+        }
+    }
+    run.finish()
+}
+
+impl<'a> Run<'a> {
+    fn new(tree: Tree, image: &Image, plan: &'a Plan, material: &'a Material) -> Result<Self> {
+        let mut dirs = BTreeMap::new();
+        for (place, dir) in image.places.iter().zip(tree.places) {
+            dirs.insert(place.path.clone(), Rc::new(dir));
+        }
+        let missing = || Error::new(Kind::Attack, "open", "it is gone").at(tree.root.top().shown(""));
+        dirs.insert(".".to_owned(), Rc::new(tree.root.directory(".".as_ref())?.ok_or_else(missing)?));
+        let mut before = Vec::new();
+        for dir in dirs.values() {
+            before.push((Rc::clone(dir), dir.stat()?));
+        }
+        if let Some(home) = tree.home {
+            for name in [BIN, "upper"] {
+                if let Some(dir) = home.subdirectory(name)? {
+                    dirs.insert(format!("{}/{name}", paths::HOME), Rc::new(dir));
+                }
+            }
+            dirs.insert(paths::HOME.to_owned(), Rc::new(home));
+        }
+        Ok(Self {
+            root: tree.root,
+            upper: tree.upper,
+            dirs,
+            before,
+            material,
+            manifest: plan.manifest.as_ref(),
+            undo: Vec::new(),
+            saved: Vec::new(),
+            emptied: Vec::new(),
+        })
+    }
+
+    fn step(&mut self, step: &Step) -> Result<()> {
+        match step {
+            Step::MakeDirectory { path, mode } => self.make_directory(path, *mode),
+            Step::ProveUpper { .. } => self.prove_upper(),
+            Step::Clean { path } => self.at(path).and_then(|(dir, name)| dir.unlink(&name)),
+            Step::WriteManifest { state } => self.write_manifest(*state),
+            Step::PutBinary { .. } => {
+                let material = self.material;
+                self.put_file(&format!("{}/{BIN}/{BINARY}", paths::HOME), &material.binary, 0o755)
+            }
+            Step::PutConfig { .. } => {
+                let material = self.material;
+                let content = material.config.as_deref().unwrap_or_default();
+                self.put_file(&format!("{}/{CONFIG}", paths::HOME), content, 0o644)
+            }
+            Step::KeepReal { path } => self.keep_real(path),
+            Step::AdoptReal { path } => self.adopt_real(path),
+            Step::StageShim { path } => self.stage_shim(path),
+            Step::Sync { path } => self.dir(path)?.sync(),
+            Step::PutShim { path, over } => self.put_shim(path, *over),
+            Step::MakePrivate => self.make_private(),
+            Step::BindUpper { .. } => self.bind_upper(),
+            Step::Restore { path } => self.restore(path),
+            Step::RemoveShim { path } | Step::RemoveFile { path } => self.set_aside(path),
+            Step::DetachUpper => self.detach_upper(),
+            Step::RemoveDirectory { path } => {
+                self.emptied.push(path.clone());
+                Ok(())
+            }
+        }
+    }
+
+    fn dir(&self, path: &str) -> Result<Rc<Dir>> {
+        let missing = || Error::new(Kind::State, "use the directory", "no step has opened it").at(path);
+        self.dirs.get(path).cloned().ok_or_else(missing)
+    }
+
+    /// The directory and the name of a path of the plan.
+    fn at(&self, path: &str) -> Result<(Rc<Dir>, String)> {
+        let (parent, name) = path.rsplit_once('/').unwrap_or((".", path));
+        Ok((self.dir(parent)?, name.to_owned()))
+    }
+
+    fn temporary(&self, name: &str, end: &str) -> String {
+        temporary(name, &self.material.token, end)
+    }
+
+    fn make_directory(&mut self, path: &str, mode: u32) -> Result<()> {
+        let (parent, name) = self.at(path)?;
+        let (dir, made) = parent.make_directory(&name, mode)?;
+        if made || (self.material.home_made && path == paths::HOME) {
+            self.undo.push(Undo::RemoveDirectory(parent, name));
+        }
+        self.dirs.entry(path.to_owned()).or_insert_with(|| Rc::new(dir));
+        Ok(())
+    }
+
+    fn write_manifest(&mut self, state: State) -> Result<()> {
+        let missing = || Error::new(Kind::State, "write the manifest", "the plan has none");
+        let manifest = Manifest { state, ..self.manifest.ok_or_else(missing)?.clone() };
+        self.put_file(&format!("{}/{MANIFEST}", paths::HOME), &manifest.to_bytes()?, 0o600)
+    }
+
+    /// Puts a whole file at a name of ours: what stood there is kept until the end.
+    fn put_file(&mut self, path: &str, content: &[u8], mode: u32) -> Result<()> {
+        let (dir, name) = self.at(path)?;
+        let (new, old) = (self.temporary(&name, "new"), self.temporary(&name, "old"));
+        dir.create(&new, content, mode)?;
+        self.undo.push(Undo::RemoveName(Rc::clone(&dir), new.clone()));
+        let again = self.saved.iter().any(|saved| Rc::ptr_eq(&saved.0, &dir) && saved.1 == old);
+        let first = dir.entry(&name)?.is_none();
+        if !again && !first {
+            self.save(&dir, &name, &old)?;
+        } else if first {
+            self.undo.push(Undo::RemoveName(Rc::clone(&dir), name.clone()));
+        }
+        dir.rename(&new, &name)?;
+        dir.sync()
+    }
+
+    /// A second name for what stands at `name`, from which it is put back.
+    fn save(&mut self, dir: &Rc<Dir>, name: &str, old: &str) -> Result<()> {
+        dir.link(name, dir, old)?;
+        self.saved.push((Rc::clone(dir), old.to_owned()));
+        self.undo.push(Undo::RenameBack(Rc::clone(dir), old.to_owned(), name.to_owned()));
+        Ok(())
+    }
+
+    /// Makes a file through the overlay and looks for it, with its content, in the upper directory.
+    fn prove_upper(&self) -> Result<()> {
+        let home = self.dir(paths::HOME)?;
+        let missing = || Error::new(Kind::State, "prove the upper directory", "none was found");
+        let upper = self.upper.as_ref().ok_or_else(missing)?.top();
+        let name = self.temporary("marker", "new");
+        home.create(&name, self.material.token.as_bytes(), 0o600)?;
+        let seen = upper.subdirectory(paths::HOME).and_then(|dir| match dir {
+            Some(dir) => dir.read(&name, self.material.token.len() as u64),
+            None => Ok(None),
+        });
+        home.unlink(&name)?;
+        if seen?.as_deref() == Some(self.material.token.as_bytes()) {
+            return Ok(());
+        }
+        let reason = "a file made through the overlay does not show up in it";
+        Err(Error::new(Kind::State, "prove the upper directory", reason).at(upper.shown("")))
+    }
+
+    /// NAME and NAME.real are one inode after this, so the name has never been without it.
+    fn keep_real(&mut self, path: &str) -> Result<()> {
+        let (dir, name) = self.at(path)?;
+        let real = format!("{name}{REAL}");
+        dir.link(&name, &dir, &real)?;
+        self.undo.push(Undo::RemoveName(Rc::clone(&dir), real.clone()));
+        same(&dir, &name, &real)
+    }
+
+    fn adopt_real(&mut self, path: &str) -> Result<()> {
+        let (dir, name) = self.at(path)?;
+        let (real, tool) = (format!("{name}{REAL}"), self.temporary(&name, "tool"));
+        self.save(&dir, &real, &self.temporary(&name, "old"))?;
+        dir.link(&name, &dir, &tool)?;
+        self.undo.push(Undo::RemoveName(Rc::clone(&dir), tool.clone()));
+        dir.rename(&tool, &real)?;
+        same(&dir, &name, &real)
+    }
+
+    fn stage_shim(&mut self, path: &str) -> Result<()> {
+        let (dir, name) = self.at(path)?;
+        let staged = self.temporary(&name, "new");
+        self.dir(&format!("{}/{BIN}", paths::HOME))?.link(BINARY, &dir, &staged)?;
+        self.undo.push(Undo::RemoveName(dir, staged));
+        Ok(())
+    }
+
+    fn put_shim(&mut self, path: &str, over: Over) -> Result<()> {
+        let (dir, name) = self.at(path)?;
+        let staged = self.temporary(&name, "new");
+        match over {
+            Over::Tool => {
+                let real = format!("{name}{REAL}");
+                same(&dir, &name, &real)?;
+                let temporary = self.temporary(&name, "tool");
+                dir.rename(&staged, &name)?;
+                self.undo.push(Undo::LinkBack(dir, real, temporary, name));
+            }
+            Over::Shim => {
+                self.save(&dir, &name, &self.temporary(&name, "old"))?;
+                dir.rename(&staged, &name)?;
+            }
+            Over::Nothing => {
+                // link, not rename: it fails if something has appeared there.
+                dir.link(&staged, &dir, &name)?;
+                self.undo.push(Undo::RemoveName(Rc::clone(&dir), name));
+                dir.unlink(&staged)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn make_private(&self) -> Result<()> {
+        let root = self.root.top();
+        sys::make_private(root.as_fd())
+            .or_else(|_| {
+                // Before Linux 5.12 there is only the old call, which takes a path.
+                let path = sys::proc_path(root);
+                mount(None::<&str>, path.as_str(), None::<&str>, MsFlags::MS_PRIVATE, None::<&str>)
+            })
+            .attempt("make the mount private at", root.shown(""))
+    }
+
+    fn bind_upper(&mut self) -> Result<()> {
+        let missing = || Error::new(Kind::State, "mount the upper directory", "none was found");
+        let upper = self.upper.as_ref().ok_or_else(missing)?.top();
+        let onto = self.dir(&format!("{}/upper", paths::HOME))?;
+        let clone = sys::clone_mount(upper.as_fd()).attempt("clone the mount of", upper.shown(""))?;
+        let _ = sys::make_private(clone.as_fd());
+        sys::attach_mount(clone.as_fd(), onto.as_fd())
+            .attempt("mount the upper directory on", onto.shown(""))?;
+        self.undo.push(Undo::Unmount(clone));
+        Ok(())
+    }
+
+    fn restore(&mut self, path: &str) -> Result<()> {
+        let (dir, name) = self.at(path)?;
+        let real = format!("{name}{REAL}");
+        dir.rename(&real, &name)?;
+        let binary = (self.dir(&format!("{}/{BIN}", paths::HOME))?, BINARY.to_owned());
+        let temporary = self.temporary(&name, "new");
+        self.undo.push(Undo::Reshim { dir, names: [name, real], binary, temporary });
+        Ok(())
+    }
+
+    /// Takes a name away; the file itself goes at the end.
+    fn set_aside(&mut self, path: &str) -> Result<()> {
+        let (dir, name) = self.at(path)?;
+        let old = self.temporary(&name, "old");
+        dir.rename(&name, &old)?;
+        self.saved.push((Rc::clone(&dir), old.clone()));
+        self.undo.push(Undo::RenameBack(dir, old, name));
+        Ok(())
+    }
+
+    fn detach_upper(&mut self) -> Result<()> {
+        let home = self.dir(paths::HOME)?;
+        let Some(mounted) = home.subdirectory("upper")? else { return Ok(()) };
+        let clone = sys::clone_mount(mounted.as_fd()).attempt("clone the mount at", mounted.shown(""))?;
+        unmount(&mounted)?;
+        self.undo.push(Undo::Mount(clone, home, "upper".to_owned()));
+        Ok(())
+    }
+
+    fn put_back(mut self, step: &Step, error: &Error) -> Error {
+        let mut trouble = None;
+        while let Some(undo) = self.undo.pop() {
+            if let Err(error) = undo.run() {
+                trouble.get_or_insert(error);
+            }
+        }
+        self.restore_times();
+        let remedy = match trouble {
+            None => "everything was put back".to_owned(),
+            Some(trouble) => format!("not everything could be put back ({trouble}): run it again"),
+        };
+        let reason = error.to_string().replace(HOSTILE, "");
+        Error::new(error.kind(), format!("stopped at \"{step}\""), reason).remedy(remedy)
+    }
+
+    /// The point of no return: what was set aside goes.
+    fn finish(self) -> Result<()> {
+        for (dir, name) in &self.saved {
+            dir.unlink(name)?;
+        }
+        for path in &self.emptied {
+            let (dir, name) = self.at(path)?;
+            dir.remove_directory(&name)?;
+        }
+        if !self.emptied.is_empty() {
+            self.root.top().sync()?;
+        }
+        self.restore_times();
+        Ok(())
+    }
+
+    /// A directory in which only our own names came and went is as old as it was.
+    fn restore_times(&self) {
+        for (dir, before) in &self.before {
+            if dir.stat().is_ok_and(|now| now.modified != before.modified) {
+                // Best effort: the time of a directory is no reason to fail.
+                let _ = dir.restore_times(before);
+            }
+        }
+    }
+}
+
+/// That two names are one inode: somebody may have exchanged one since it was looked at.
+fn same(dir: &Dir, name: &str, real: &str) -> Result<()> {
+    let (one, other) = (dir.entry(name)?, dir.entry(real)?);
+    if let (Some(one), Some(other)) = (one, other)
+        && one.is_same_file(&other)
+    {
+        return Ok(());
+    }
+    let reason = format!("it and {real} are not one file any more");
+    Err(Error::new(Kind::Attack, "replace", reason).at(dir.shown(name)))
+}

@@ -1,0 +1,271 @@
+//! What a machine's facts mean: what stands at each command's name, and what is off.
+
+use serde::Serialize;
+
+use crate::escape;
+use crate::manifest::{Manifest, Real, State};
+use crate::paths;
+use crate::root::FileKind;
+use crate::world::image::{Image, Leads, Slot};
+use crate::world::layer::Upper;
+use crate::world::machine::Machine;
+
+/// `rootfs-shim status` as data; JSON of version 1. Fields may be added, none goes.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    /// 1.
+    pub version: u32,
+    /// Whether nothing is off.
+    pub healthy: bool,
+    /// The root's path.
+    pub root: String,
+    /// Whether it is an overlay.
+    pub overlay: bool,
+    /// What was mounted as the root; a device's path, or any word.
+    pub source: Option<String>,
+    /// The version of rootfs-shim that installed itself here.
+    pub installed: Option<String>,
+    /// The backing filesystem, if it is visible.
+    pub backing: Option<BackingStatus>,
+    /// Directories kept on the backing filesystem.
+    pub passthrough: Vec<String>,
+    /// The platform's own swap device, if one is configured.
+    pub swap_device: Option<String>,
+    /// Each name of a command.
+    pub commands: Vec<CommandStatus>,
+    /// Active swap areas of the machine.
+    pub swaps: Vec<SwapStatus>,
+    /// Attached volumes.
+    pub volumes: Vec<VolumeStatus>,
+    /// What is off, and what mends it.
+    pub problems: Vec<String>,
+    /// What one should know.
+    pub notes: Vec<String>,
+}
+
+/// The backing filesystem.
+#[derive(Debug, Clone, Serialize)]
+pub struct BackingStatus {
+    /// Where upper is visible.
+    pub upper: String,
+    /// `ext4`, `xfs` or `btrfs`.
+    pub fstype: String,
+    /// The device.
+    pub source: String,
+    /// In bytes.
+    pub size: u64,
+    /// In bytes.
+    pub used: u64,
+}
+
+/// A name of a command.
+#[derive(Debug, Clone, Serialize)]
+pub struct CommandStatus {
+    /// `swapon`, `swapoff` or `mkswap`.
+    pub command: &'static str,
+    /// The name.
+    pub path: String,
+    /// What stands there.
+    pub state: Standing,
+    /// The real tool's name, if it is there.
+    pub real: Option<String>,
+}
+
+/// What stands at a command's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// The shim, of the installed version.
+    Shim,
+    /// The shim, of a version before.
+    OlderShim,
+    /// The shim stood there, and something else does now.
+    Replaced,
+    /// A tool, and no shim ever was.
+    Tool,
+    /// A link to another name, where the shim is.
+    Link,
+    /// The shim stood there, and nothing does now.
+    Gone,
+}
+
+/// An active swap area.
+#[derive(Debug, Clone, Serialize)]
+pub struct SwapStatus {
+    /// As `/proc/swaps` shows it.
+    pub path: String,
+    /// Where it is on the backing filesystem, if it is a file of the root overlay.
+    pub backing: Option<String>,
+    /// In bytes.
+    pub size: u64,
+    /// In bytes.
+    pub used: u64,
+    /// Higher is used first.
+    pub priority: i32,
+}
+
+/// An attached volume.
+#[derive(Debug, Clone, Serialize)]
+pub struct VolumeStatus {
+    /// Where it is mounted.
+    pub path: String,
+    /// Its filesystem.
+    pub fstype: String,
+    /// Its device.
+    pub source: String,
+}
+
+/// What the facts mean.
+pub fn judge(machine: &Machine) -> Status {
+    let image = &machine.image;
+    let manifest = image.home.as_ref().and_then(|home| home.manifest.as_ref());
+    let commands: Vec<CommandStatus> =
+        image.slots.iter().filter_map(|slot| command(image, slot, manifest)).collect();
+    let mut problems = problems(machine, manifest, &commands);
+    problems.extend(image.warnings.iter().cloned());
+    Status {
+        version: 1,
+        healthy: problems.is_empty(),
+        root: escape::path(&image.root),
+        overlay: image.layer.is_overlay(),
+        source: machine.root.as_ref().map(|mount| escape::path(&mount.source)),
+        installed: manifest.map(|manifest| escape::escape(manifest.program.as_bytes())),
+        backing: backing(machine),
+        passthrough: machine.passthrough.iter().map(escape::path).collect(),
+        swap_device: machine
+            .config
+            .as_ref()
+            .ok()
+            .and_then(|config| config.swap_device.device.as_ref())
+            .map(escape::path),
+        commands,
+        swaps: machine
+            .swaps
+            .iter()
+            .map(|(swap, backing)| SwapStatus {
+                path: escape::path(&swap.path),
+                backing: backing.as_ref().map(|path| escape::path(path.as_path())),
+                size: swap.size * 1024,
+                used: swap.used * 1024,
+                priority: swap.priority,
+            })
+            .collect(),
+        volumes: machine
+            .volumes
+            .iter()
+            .map(|mount| VolumeStatus {
+                path: escape::path(&mount.point),
+                fstype: escape::escape(mount.fstype.as_bytes()),
+                source: escape::path(&mount.source),
+            })
+            .collect(),
+        notes: notes(machine, manifest),
+        problems,
+    }
+}
+
+fn backing(machine: &Machine) -> Option<BackingStatus> {
+    let mount = machine.backing.as_ref()?;
+    Some(BackingStatus {
+        upper: escape::path(&mount.point),
+        fstype: escape::escape(mount.fstype.as_bytes()),
+        source: escape::path(&mount.source),
+        size: machine.capacity.map_or(0, |capacity| capacity.size),
+        used: machine.capacity.map_or(0, |capacity| capacity.used),
+    })
+}
+
+/// `None` for a name where nothing stands and nothing of ours ever did.
+fn command(image: &Image, slot: &Slot, manifest: Option<&Manifest>) -> Option<CommandStatus> {
+    let recorded = manifest.and_then(|manifest| manifest.tool(&slot.path));
+    let state = match &slot.name {
+        None if recorded.is_some() => Standing::Gone,
+        None => return None,
+        Some(name) => {
+            let hash = name.sha256.as_deref().unwrap_or_default();
+            let file = name.entry.kind == FileKind::Regular;
+            match (manifest, &name.leads) {
+                (Some(manifest), _) if file && manifest.shim.sha256 == hash => Standing::Shim,
+                (Some(manifest), _) if file && manifest.is_shim(hash) => Standing::OlderShim,
+                (_, Some(Leads::Name(other))) if leads_to_shim(image, other, manifest) => Standing::Link,
+                _ if recorded.is_some() => Standing::Replaced,
+                _ => Standing::Tool,
+            }
+        }
+    };
+    let path = image.root.join(&slot.path);
+    let real = slot.real.is_some().then(|| format!("{}.real", escape::path(&path)));
+    Some(CommandStatus { command: slot.tool, path: escape::path(&path), state, real })
+}
+
+fn leads_to_shim(image: &Image, path: &str, manifest: Option<&Manifest>) -> bool {
+    let there = image.slots.iter().find(|slot| slot.path == path).and_then(|slot| slot.name.as_ref());
+    let hash = there.and_then(|name| name.sha256.as_deref());
+    hash.is_some_and(|hash| manifest.is_some_and(|manifest| manifest.is_shim(hash)))
+}
+
+fn problems(machine: &Machine, manifest: Option<&Manifest>, commands: &[CommandStatus]) -> Vec<String> {
+    let image = &machine.image;
+    let Some(manifest) = manifest else {
+        return vec!["rootfs-shim is not installed here; `rootfs-shim install` installs it".to_owned()];
+    };
+    let mut problems = Vec::new();
+    if manifest.state == State::Installing {
+        problems.push("an install did not end; `rootfs-shim install` finishes it".to_owned());
+    }
+    for command in commands {
+        let (path, name) = (&command.path, command.command);
+        let provided = manifest.tool(relative(image, path)).is_some_and(|tool| tool.real == Real::Nothing);
+        match command.state {
+            Standing::Shim if command.real.is_none() && !provided => {
+                problems.push(format!("{path} is the shim, but its real tool {path}.real is gone; reinstall the package of {name}"));
+            }
+            Standing::OlderShim => {
+                problems.push(format!("{path} is an older shim; `rootfs-shim install` upgrades it"))
+            }
+            Standing::Replaced => problems
+                .push(format!("{path} was replaced by something else; `rootfs-shim install` adopts it")),
+            Standing::Gone => problems
+                .push(format!("{path} is gone; reinstall the package of {name}, then `rootfs-shim install`")),
+            Standing::Tool => {
+                problems.push(format!("{path} has no shim; `rootfs-shim install` says why, or puts it there"))
+            }
+            Standing::Shim | Standing::Link => {}
+        }
+    }
+    problems.extend(upper_problem(image));
+    if let Err(error) = &machine.config {
+        problems.push(error.clone());
+    }
+    problems
+}
+
+fn upper_problem(image: &Image) -> Option<String> {
+    if !image.layer.is_overlay() || !image.layer.whole {
+        return None;
+    }
+    match &image.layer.upper {
+        Upper::Bound => None,
+        Upper::Occupied => Some(format!(
+            "something else than this overlay's upper directory is mounted at {}; unmount it",
+            paths::UPPER
+        )),
+        Upper::Found(_) | Upper::Unproved(_) => Some(format!(
+            "the upper directory is not mounted at {}; `rootfs-shim install` mounts it",
+            paths::UPPER
+        )),
+    }
+}
+
+fn relative<'a>(image: &Image, path: &'a str) -> &'a str {
+    let root = escape::path(&image.root);
+    path.strip_prefix(&root).unwrap_or(path).trim_start_matches('/')
+}
+
+fn notes(machine: &Machine, manifest: Option<&Manifest>) -> Vec<String> {
+    let mut notes = Vec::new();
+    if !machine.image.layer.is_overlay() && manifest.is_some() {
+        notes.push("the root is not an overlay, so the shims hand every call to the real tools".to_owned());
+    }
+    notes
+}

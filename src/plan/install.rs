@@ -1,0 +1,427 @@
+//! From what stands in an image to the steps that put the shim there.
+//!
+//! Pure. The order is the crash safety: the manifest first, then every `.real`, then (a sync later) every
+//! shim, so that at any moment each name answers with the real tool or with a shim that has its `.real`.
+//! What cannot be done safely is left alone, with a warning that names it; what would fail half-way through
+//! for a reason that can be seen beforehand is an error before anything is touched.
+
+use std::path::Path;
+
+use super::step::{Over, Plan, Step};
+use crate::error::{Error, Kind, Result};
+use crate::manifest::{self, Manifest, Real, Shim, State, Tool};
+use crate::paths;
+use crate::root::FileKind;
+use crate::shim::tables::TOOLS;
+use crate::world::image::{BIN, CONFIG, Image, Leads, Machine, Place, Slot, Standing};
+use crate::world::layer::Upper;
+
+/// How many older shims are remembered.
+const OLDER: usize = 8;
+/// FS_IMMUTABLE_FL and FS_APPEND_FL.
+const UNCHANGEABLE: u32 = 0x10 | 0x20;
+/// Where a shim is provided when the image has no such tool: the first of these that is there.
+const PROVIDE: [&str; 4] = ["usr/sbin", "sbin", "usr/bin", "bin"];
+
+/// What the caller wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Sixteen random hexadecimal digits for temporary names.
+    pub token: String,
+    /// SHA-256 of the binary that is to be installed.
+    pub binary: String,
+    /// The machine it is for.
+    pub machine: Option<Machine>,
+    /// SHA-256 of the configuration that is to be written.
+    pub config: Option<String>,
+    /// Whether the caller said where upper is.
+    pub upper_given: bool,
+    /// Whether to stand in for tools that the image does not have.
+    pub provide_missing: bool,
+    /// Whether the image is this process's own root.
+    pub running: bool,
+    /// Whether `/.rootfs-shim` was made a moment ago, to be locked.
+    pub home_made: bool,
+}
+
+/// What happens at one name.
+struct Decision {
+    steps: (Option<Step>, Option<Step>, Option<Step>),
+    tool: Tool,
+}
+
+/// # Errors
+/// Usage for an `--upper` that is not this overlay's; State for a root that cannot be changed.
+pub fn plan(image: &Image, request: &Request) -> Result<Plan> {
+    let mut warnings = image.warnings.clone();
+    let upper = upper(image, request, &mut warnings)?;
+    let mut decisions: Vec<(usize, Decision)> = Vec::new();
+    for slot in &image.slots {
+        if let Some(decision) = decide(image, request, slot, &mut warnings)? {
+            decisions.push((slot.place, decision));
+        }
+    }
+    let mut made = Vec::new();
+    provide(image, request, &mut decisions, &mut made, &mut warnings)?;
+    let manifest = remember(image, request, &decisions, &made);
+    let steps = order(image, request, &decisions, &made, upper, &manifest);
+    if !steps.is_empty() {
+        changeable(image.flags, &image.root)?;
+        if image.layer.read_only {
+            return Err(Error::new(Kind::State, "change", "it is mounted read-only")
+                .at(&image.root)
+                .remedy("mount it read-write first"));
+        }
+    }
+    Ok(Plan { steps, warnings, manifest: Some(manifest) })
+}
+
+/// The upper directory that is to be mounted, if one is.
+fn upper<'a>(image: &'a Image, request: &Request, warnings: &mut Vec<String>) -> Result<Option<&'a Path>> {
+    let error =
+        |kind, reason: &str| Err(Error::new(kind, "find the upper directory of", reason).at(&image.root));
+    let overlay = image.layer.is_overlay() && image.layer.whole;
+    match &image.layer.upper {
+        _ if !overlay && request.upper_given => {
+            error(Kind::Usage, "it is not where an overlay is mounted, so --upper makes no sense")
+        }
+        Upper::Bound => Ok(None),
+        Upper::Occupied => error(Kind::State, "something else is mounted at .rootfs-shim/upper")
+            .map_err(|error| error.remedy("unmount it there")),
+        Upper::Found(path) => Ok(Some(path)),
+        Upper::Unproved(_) if request.upper_given => error(
+            Kind::Usage,
+            "the directory that --upper names is missing, or another one than this overlay's",
+        )
+        .map_err(|error| error.remedy("findmnt -no OPTIONS shows the right one")),
+        Upper::Unproved(tried) => {
+            warnings.push(pass_through(image, request, overlay, tried));
+            Ok(None)
+        }
+    }
+}
+
+fn pass_through(image: &Image, request: &Request, overlay: bool, tried: &[std::path::PathBuf]) -> String {
+    let root = crate::escape::path(&image.root);
+    let why = if overlay {
+        let tried: Vec<String> = tried.iter().map(crate::escape::path).collect();
+        let hint = if request.running {
+            "it was mounted before the guest's root was switched to"
+        } else {
+            "--upper DIR names it"
+        };
+        format!("the upper directory of {root} is not to be found here (tried: {}); {hint}", tried.join(", "))
+    } else if image.layer.is_overlay() {
+        format!("{root} is a directory inside an overlay, not where it is mounted")
+    } else {
+        format!("{root} is not an overlay")
+    };
+    format!("{why}. The shims will hand every call to the real tools")
+}
+
+fn decide(
+    image: &Image,
+    request: &Request,
+    slot: &Slot,
+    warnings: &mut Vec<String>,
+) -> Result<Option<Decision>> {
+    let Some(name) = &slot.name else {
+        if slot.real.is_some() && recorded(image, slot).is_some() {
+            warnings.push(format!(
+                "{0} is gone and {0}.real is left: install its package again, or remove that",
+                slot.path
+            ));
+        }
+        return Ok(None);
+    };
+    let hash = name.sha256.as_deref().unwrap_or_default();
+    let current = hash == request.binary;
+    let older = manifest_of(image).is_some_and(|manifest| manifest.is_shim(hash));
+    let verdict = if name.entry.kind == FileKind::Regular && (current || older) {
+        over_shim(image, request, slot, current)
+    } else {
+        over_tool(image, request, slot, name)
+    };
+    match verdict {
+        Ok(decision) => {
+            if let Some(decision) = &decision
+                && decision.steps.2.is_some()
+            {
+                changeable(name.flags, &image.root.join(&slot.path))?;
+                let place = image.places.get(slot.place);
+                changeable(
+                    place.map_or(0, |place| place.flags),
+                    &image.root.join(place.map_or("", |p| &p.path)),
+                )?;
+            }
+            Ok(decision)
+        }
+        Err(reason) => {
+            if !reason.is_empty() {
+                warnings.push(format!("{} is left as it is: {reason}", slot.path));
+            }
+            Ok(None)
+        }
+    }
+}
+
+/// A shim stands there: of this content (nothing to do), or of another (it is replaced).
+fn over_shim(
+    image: &Image,
+    request: &Request,
+    slot: &Slot,
+    current: bool,
+) -> std::result::Result<Option<Decision>, String> {
+    let is_ours = |standing: &Standing| {
+        let hash = standing.sha256.as_deref().unwrap_or_default();
+        hash == request.binary || manifest_of(image).is_some_and(|manifest| manifest.is_shim(hash))
+    };
+    let tool = match &slot.real {
+        Some(real) if is_ours(real) => return Err(format!("{}.real is a shim as well", slot.path)),
+        Some(real) => entry(slot, real),
+        None => Tool { path: slot.path.clone(), real: Real::Nothing, sha256: None },
+    };
+    let path = || slot.path.clone();
+    let replace = (!current).then(|| Step::PutShim { path: path(), over: Over::Shim });
+    let stage = (!current).then(|| Step::StageShim { path: path() });
+    Ok(Some(Decision { steps: (None, stage, replace), tool }))
+}
+
+/// A tool stands there; the error says why it is left, and is empty if nobody needs to know.
+fn over_tool(
+    image: &Image,
+    request: &Request,
+    slot: &Slot,
+    name: &Standing,
+) -> std::result::Result<Option<Decision>, String> {
+    usable(image, request, slot, name)?;
+    let path = || slot.path.clone();
+    let ours = recorded(image, slot).is_some_and(|tool| tool.real != Real::Nothing);
+    let keep = match &slot.real {
+        None => Some(Step::KeepReal { path: path() }),
+        Some(real) if name.is_same_file(real) => None,
+        Some(real) if ours && matches!(real.entry.kind, FileKind::Regular | FileKind::Symlink) => {
+            Some(Step::AdoptReal { path: path() })
+        }
+        Some(_) => return Err(format!("{}.real is there already and is not ours", slot.path)),
+    };
+    let put = Step::PutShim { path: path(), over: Over::Tool };
+    Ok(Some(Decision {
+        steps: (keep, Some(Step::StageShim { path: path() }), Some(put)),
+        tool: entry(slot, name),
+    }))
+}
+
+fn usable(image: &Image, request: &Request, slot: &Slot, name: &Standing) -> std::result::Result<(), String> {
+    match (name.entry.kind, &name.leads) {
+        (FileKind::Regular, _) if name.entry.mode & 0o111 == 0 => {
+            return Err("it is not executable".to_owned());
+        }
+        (FileKind::Regular, _) | (FileKind::Symlink, Some(Leads::File)) => {}
+        (FileKind::Symlink, Some(Leads::Name(other))) => {
+            let there = image.slots.iter().find(|slot| slot.path == *other);
+            if *other == slot.path || there.is_none_or(|there| there.name.is_none()) {
+                return Err("it is a symbolic link that leads nowhere".to_owned());
+            }
+            if there.is_some_and(|there| there.tool == slot.tool) {
+                // The shim goes there, and this link leads to it.
+                return Err(String::new());
+            }
+        }
+        (FileKind::Symlink, Some(Leads::Astray(kind))) => {
+            return Err(format!("it is a symbolic link to {}", kind.words()));
+        }
+        (FileKind::Symlink, _) => return Err("it is a symbolic link that leads nowhere".to_owned()),
+        (kind, _) => return Err(format!("it is {}", kind.words())),
+    }
+    if let (Some(theirs), Some(ours)) = (name.machine, request.machine)
+        && !runs_on(ours, theirs)
+    {
+        return Err(format!("it is for another architecture (ELF machine {}, ours is {})", theirs.0, ours.0));
+    }
+    reachable(image.places.get(slot.place))
+}
+
+fn reachable(place: Option<&Place>) -> std::result::Result<(), String> {
+    match place {
+        Some(place) if place.elsewhere => Err(format!("{} is another mount than the root", place.path)),
+        Some(place) if place.noexec => Err(format!("{} is mounted noexec", place.path)),
+        _ => Ok(()),
+    }
+}
+
+/// Whether an image with tools for `theirs` can run a binary for `ours`: also the 32-bit brother's.
+fn runs_on(ours: Machine, theirs: Machine) -> bool {
+    const BROTHERS: [(u16, u16); 2] = [(62, 3), (183, 40)];
+    ours == theirs || BROTHERS.contains(&(ours.0, theirs.0))
+}
+
+fn provide(
+    image: &Image,
+    request: &Request,
+    decisions: &mut Vec<(usize, Decision)>,
+    made: &mut Vec<String>,
+    warnings: &mut Vec<String>,
+) -> Result<()> {
+    for tool in TOOLS {
+        let stands = |slot: &Slot| slot.tool == tool.name && slot.name.is_some();
+        if image.slots.iter().any(stands) {
+            continue;
+        }
+        if !request.provide_missing {
+            warnings
+                .push(format!("the image has no {}; --provide-missing puts the builtin there", tool.name));
+            continue;
+        }
+        let free = |path: &&str| {
+            image.slots.iter().find(|slot| {
+                slot.path == format!("{path}/{}", tool.name)
+                    && slot.real.is_none()
+                    && reachable(image.places.get(slot.place)).is_ok()
+            })
+        };
+        let (index, path) = match PROVIDE.iter().find_map(free) {
+            Some(slot) => (slot.place, slot.path.clone()),
+            None if image.places.is_empty() => {
+                made.push("sbin".to_owned());
+                (0, format!("sbin/{}", tool.name))
+            }
+            None => {
+                warnings.push(format!("there is no directory where {} can be provided", tool.name));
+                continue;
+            }
+        };
+        changeable(image.places.get(index).map_or(0, |place| place.flags), &image.root.join(&path))?;
+        let stage = Some(Step::StageShim { path: path.clone() });
+        let put = Some(Step::PutShim { path: path.clone(), over: Over::Nothing });
+        let tool = Tool { path, real: Real::Nothing, sha256: None };
+        decisions.push((index, Decision { steps: (None, stage, put), tool }));
+    }
+    made.dedup();
+    Ok(())
+}
+
+fn remember(image: &Image, request: &Request, decisions: &[(usize, Decision)], made: &[String]) -> Manifest {
+    let before = manifest_of(image);
+    let mut older: Vec<String> = before.map(|before| before.shim.older.clone()).unwrap_or_default();
+    older.extend(before.map(|before| before.shim.sha256.clone()));
+    older.retain(|hash| *hash != request.binary);
+    older.drain(..older.len().saturating_sub(OLDER));
+    let mut directories = [String::new(), format!("/{BIN}"), "/upper".to_owned()]
+        .map(|name| format!("{}{name}", paths::HOME))
+        .to_vec();
+    let kept = before.iter().flat_map(|before| &before.directories).chain(made).cloned();
+    for directory in kept.collect::<Vec<_>>() {
+        if !directories.contains(&directory) {
+            directories.push(directory);
+        }
+    }
+    Manifest {
+        version: manifest::VERSION,
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+        state: State::Installed,
+        token: request.token.clone(),
+        shim: Shim { sha256: request.binary.clone(), older },
+        config: request.config.clone().or_else(|| before.and_then(|before| before.config.clone())),
+        directories,
+        tools: decisions.iter().map(|(_, decision)| decision.tool.clone()).collect(),
+    }
+}
+
+fn order(
+    image: &Image,
+    request: &Request,
+    decisions: &[(usize, Decision)],
+    made: &[String],
+    upper: Option<&Path>,
+    manifest: &Manifest,
+) -> Vec<Step> {
+    let home = image.home.clone().unwrap_or_default();
+    let mut work = Vec::new();
+    let under = |name: &str| format!("{}/{name}", paths::HOME);
+    if home.binary.as_ref() != Some(&request.binary) {
+        work.push(Step::PutBinary { sha256: request.binary.clone() });
+        work.push(Step::Sync { path: under(BIN) });
+    }
+    if let Some(sha256) = request.config.clone().filter(|config| home.config.as_ref() != Some(config)) {
+        work.push(Step::PutConfig { sha256 });
+    }
+    for path in made {
+        work.push(Step::MakeDirectory { path: path.clone(), mode: 0o755 });
+        work.push(Step::Sync { path: ".".to_owned() });
+    }
+    for place in 0..image.places.len().max(1) {
+        let here: Vec<&Decision> = decisions.iter().filter(|d| d.0 == place).map(|d| &d.1).collect();
+        let path = image.places.get(place).map_or("sbin", |place| &place.path).to_owned();
+        let before = here.iter().flat_map(|d| [d.steps.0.clone(), d.steps.1.clone()]).flatten();
+        let before: Vec<Step> = before.collect();
+        if !before.is_empty() {
+            work.extend(before);
+            work.push(Step::Sync { path: path.clone() });
+            work.extend(here.iter().filter_map(|d| d.steps.2.clone()));
+            work.push(Step::Sync { path });
+        }
+    }
+    if let Some(upper) = upper {
+        if image.layer.shared && !request.running {
+            work.push(Step::MakePrivate);
+        }
+        work.push(Step::BindUpper { upper: upper.to_owned() });
+    }
+    let mut steps = Vec::new();
+    if image.home.is_none() || request.home_made {
+        steps.push(Step::MakeDirectory { path: paths::HOME.to_owned(), mode: 0o700 });
+        steps.push(Step::Sync { path: ".".to_owned() });
+    }
+    steps.extend(upper.map(|upper| Step::ProveUpper { upper: upper.to_owned() }));
+    steps.extend(leftovers(image));
+    for name in [BIN, "upper"].iter().filter(|name| !home.directories.iter().any(|there| there == *name)) {
+        steps.push(Step::MakeDirectory { path: under(name), mode: 0o755 });
+    }
+    let noted = home.manifest.as_ref().is_some_and(|before| before.same_as(manifest));
+    if steps.is_empty() && work.is_empty() && noted {
+        return steps;
+    }
+    if !work.is_empty() {
+        steps.push(Step::WriteManifest { state: State::Installing });
+        steps.extend(work);
+    }
+    steps.push(Step::WriteManifest { state: State::Installed });
+    steps
+}
+
+/// Removing what a run that did not end left under temporary names.
+pub(super) fn leftovers(image: &Image) -> Vec<Step> {
+    let ours =
+        image.home.iter().flat_map(|home| &home.leftovers).map(|name| format!("{}/{name}", paths::HOME));
+    let theirs = image.slots.iter().flat_map(|slot| &slot.leftovers).cloned();
+    ours.chain(theirs).map(|path| Step::Clean { path }).collect()
+}
+
+/// That chattr(1) has not forbidden what is to be done.
+pub(super) fn changeable(flags: u32, path: &Path) -> Result<()> {
+    if flags & UNCHANGEABLE == 0 {
+        return Ok(());
+    }
+    let (word, letter) = if flags & 0x10 != 0 { ("immutable", 'i') } else { ("append-only", 'a') };
+    let error = Error::new(Kind::State, "change", format!("it is {word}")).at(path);
+    Err(error.remedy(format!("run chattr -{letter} on it; nothing was changed")))
+}
+
+fn manifest_of(image: &Image) -> Option<&Manifest> {
+    image.home.as_ref()?.manifest.as_ref()
+}
+
+fn recorded<'a>(image: &'a Image, slot: &Slot) -> Option<&'a Tool> {
+    manifest_of(image)?.tool(&slot.path)
+}
+
+fn entry(slot: &Slot, real: &Standing) -> Tool {
+    let kind = if real.entry.kind == FileKind::Symlink { Real::Link } else { Real::File };
+    Tool { path: slot.path.clone(), real: kind, sha256: real.sha256.clone() }
+}
+
+/// The name of our configuration, as a path in the image.
+pub(super) fn config_path() -> String {
+    format!("{}/{CONFIG}", paths::HOME)
+}

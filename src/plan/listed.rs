@@ -1,0 +1,113 @@
+//! fstab's entries and tags: `swapon -a`, `-L`, `-U`, `LABEL=`, `UUID=`.
+//!
+//! Where none of them is a file that concerns us, the real tool does it all by itself. Where one is, the call
+//! is taken apart: one run for each entry, with the entry's own options, so that devices are enabled outside
+//! the private namespace and one bad entry does not stop the others.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+use crate::shim::args::Act;
+use crate::shim::tables::Effect;
+use crate::world::files::{Operand, What};
+use crate::world::fstab::Options;
+use crate::world::{Listed, World};
+
+use super::swap::{Decided, Decision, Origin};
+
+/// The options that hold for every single area: priority, discard, verbosity.
+pub fn common_options(act: &Act) -> Vec<OsString> {
+    let common =
+        act.options.iter().filter(|given| matches!(given.option.effect, Effect::Plain | Effect::Verbose));
+    common.flat_map(|given| given.arguments()).collect()
+}
+
+/// The entries that `-a` means, then the tags of `-L` and `-U`, in the real tool's order.
+pub fn decide(act: &Act, world: &World, judge: impl Fn(&Operand) -> Decision) -> Vec<Decided> {
+    let mut decided = Vec::new();
+    if act.all {
+        let optional = act.options.iter().any(|given| given.option.effect == Effect::IfExists);
+        let wanted = world.fstab.iter().filter(|listed| !listed.entry.options.noauto);
+        decided.extend(wanted.map(|listed| entry(listed, world, optional, &judge)));
+    }
+    for letter in [b'L', b'U'] {
+        for given in act.options.iter().filter(|given| given.option.short == Some(letter)) {
+            let value = given.value.clone().unwrap_or_default();
+            let mut tag = OsString::from(if letter == b'L' { "LABEL=" } else { "UUID=" });
+            tag.push(value);
+            let decision = match file_of_tag(&tag, world) {
+                Some(file) => judge(file),
+                None => Decision::AsItIs("is a label or UUID".to_owned(), false),
+            };
+            decided.push(Decided { origin: Origin::Tag(given.arguments()), given: tag, decision });
+        }
+    }
+    decided
+}
+
+/// The file of fstab or `/proc/swaps` whose swap header carries this tag. Devices are the real tool's to find.
+pub fn file_of_tag<'a>(tag: &OsStr, world: &'a World) -> Option<&'a Operand> {
+    let (name, value) = split_tag(tag)?;
+    let known = world.fstab.iter().map(|listed| &listed.operand).chain(&world.active);
+    known.into_iter().find(|operand| operand.file().is_some() && operand.header().has_tag(name, value))
+}
+
+fn entry(listed: &Listed, world: &World, optional: bool, judge: impl Fn(&Operand) -> Decision) -> Decided {
+    let operand = match listed.operand.what {
+        What::Tag => file_of_tag(&listed.entry.spec, world).unwrap_or(&listed.operand),
+        _ => &listed.operand,
+    };
+    let missing = matches!(operand.what, What::Missing { .. });
+    let decision = if is_active(operand, world) {
+        Decision::Leave("already active -- ignored")
+    } else if missing && (optional || listed.entry.options.nofail) {
+        Decision::Leave("inaccessible -- ignored")
+    } else {
+        judge(operand)
+    };
+    Decided {
+        origin: Origin::Fstab(arguments(&listed.entry.options)),
+        given: operand.given.clone(),
+        decision,
+    }
+}
+
+/// `/proc/swaps` shows the user's own path of a file of the root overlay, and that is what is compared; a tag
+/// is compared with what the active areas' own headers say.
+fn is_active(operand: &Operand, world: &World) -> bool {
+    let path = match &operand.what {
+        What::File(file) => {
+            let inside = world.overlay_path(&file.location);
+            inside.map_or_else(|| file.location.path.clone(), |path| path.as_path().to_owned())
+        }
+        What::NotAFile(thing) => {
+            return thing.path.as_ref().is_some_and(|path| world.swaps.iter().any(|swap| &swap.path == path));
+        }
+        What::Tag => {
+            return split_tag(&operand.given).is_some_and(|(name, value)| {
+                world.active.iter().any(|area| area.header().has_tag(name, value))
+            });
+        }
+        What::Missing { .. } => return false,
+    };
+    world.swaps.iter().any(|swap| swap.is_file && swap.path == path)
+}
+
+fn split_tag(tag: &OsStr) -> Option<(&[u8], &[u8])> {
+    let bytes = tag.as_bytes();
+    let equals = bytes.iter().position(|&b| b == b'=')?;
+    Some((bytes.get(..equals)?, bytes.get(equals + 1..)?))
+}
+
+fn arguments(options: &Options) -> Vec<OsString> {
+    let mut arguments = Vec::new();
+    if let Some(priority) = &options.priority {
+        arguments.extend([OsString::from("-p"), priority.clone()]);
+    }
+    if let Some(policy) = &options.discard {
+        let mut argument = OsString::from("-d");
+        argument.push(policy.clone().unwrap_or_default());
+        arguments.push(argument);
+    }
+    arguments
+}

@@ -1,0 +1,121 @@
+//! A plan as runs of the real tool: which arguments, for which operands, in which namespace.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use crate::shim::args;
+use crate::shim::tables::Kind;
+
+use super::swap::{Decision, Origin, Plan, Twofold};
+
+/// One run of the real tool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// Its arguments, argv[0] too.
+    pub argv: Vec<OsString>,
+    /// Which operands of the plan it is about.
+    pub operands: Vec<usize>,
+    /// In a mount namespace of its own.
+    pub private: bool,
+}
+
+impl Plan {
+    /// The runs that the plan comes to, given which operands were proved.
+    ///
+    /// Operands that are as the user wrote them must not be enabled inside the namespace: the kernel prints
+    /// their names from a mount that is gone afterwards (`/dev/vdc` would become `/vdc`). So where one operand
+    /// has two names, each gets a run of its own.
+    pub fn runs(&self, proved: &[bool]) -> Vec<Run> {
+        let all = 0..self.operands.len();
+        let quiet = |at: usize| matches!(self.decision(at), Some(Decision::AsItIs(..) | Decision::Leave(_)));
+        if all.clone().all(quiet) {
+            return vec![Run { argv: self.argv.clone(), operands: all.collect(), private: false }];
+        }
+        all.filter(|at| self.is_run(*at)).map(|at| self.run(at, proved)).collect()
+    }
+
+    /// argv for the road where the backing file stands at the user's path: as it came, without what was
+    /// refused.
+    pub fn masked_argv(&self) -> Vec<OsString> {
+        let refused = (0..self.operands.len()).filter(|at| !self.is_run(*at));
+        let places = refused.filter_map(|at| self.place(at)).map(|place| (place, None));
+        args::rewrite(&self.argv, &places.collect::<Vec<_>>())
+    }
+
+    /// Whether there is anything left for the real tool.
+    pub fn has_runs(&self) -> bool {
+        self.operands.is_empty() || (0..self.operands.len()).any(|at| self.is_run(at))
+    }
+
+    /// The two names of an operand, if it has two.
+    pub fn backing(&self, at: usize) -> Option<&Twofold> {
+        match self.decision(at) {
+            Some(Decision::Backing(twofold)) => Some(twofold),
+            _ => None,
+        }
+    }
+
+    /// What the real tool's output says, and what the user shall read instead. util-linux prints the path
+    /// without symlinks, the others as it was given.
+    pub fn translations(&self) -> Vec<(&Path, &Path)> {
+        let twofold =
+            self.operands.iter().enumerate().filter_map(|(at, operand)| Some((operand, self.backing(at)?)));
+        let pair = twofold.map(|(operand, twofold)| {
+            let resolved = self.flavour.kind == Kind::UtilLinux;
+            let user = if resolved { twofold.seen.as_path() } else { Path::new(&operand.given) };
+            (twofold.backing.as_path(), user)
+        });
+        pair.collect()
+    }
+
+    fn run(&self, at: usize, proved: &[bool]) -> Run {
+        let new = self.backing(at).filter(|_| proved.get(at) == Some(&true));
+        let new = new.map(|twofold| OsString::from(twofold.backing.as_path()));
+        let private = new.is_some();
+        let argv = if self.apart { self.argv_apart(at, new) } else { self.argv_whole(at, new) };
+        Run { argv, operands: vec![at], private }
+    }
+
+    /// argv with the other operands left out.
+    fn argv_whole(&self, at: usize, new: Option<OsString>) -> Vec<OsString> {
+        let others = (0..self.operands.len()).filter(|other| *other != at);
+        let mut changes: Vec<_> = others.filter_map(|other| Some((self.place(other)?, None))).collect();
+        if let (Some(place), Some(new)) = (self.place(at), new) {
+            changes.push((place, Some(new)));
+        }
+        args::rewrite(&self.argv, &changes)
+    }
+
+    /// argv made anew for one area: the options that hold for all, those of its line in fstab, and its name.
+    fn argv_apart(&self, at: usize, new: Option<OsString>) -> Vec<OsString> {
+        let mut argv: Vec<OsString> = self.argv.iter().take(1).cloned().chain(self.common.clone()).collect();
+        let Some(operand) = self.operands.get(at) else { return argv };
+        match (&operand.origin, new) {
+            (Origin::Fstab(options), new) => {
+                argv.extend(options.iter().cloned());
+                argv.push(new.unwrap_or_else(|| operand.given.clone()));
+            }
+            (Origin::Tag(arguments), None) => argv.extend(arguments.iter().cloned()),
+            (_, new) => {
+                argv.push("--".into());
+                argv.push(new.unwrap_or_else(|| operand.given.clone()));
+            }
+        }
+        argv
+    }
+
+    fn is_run(&self, at: usize) -> bool {
+        matches!(self.decision(at), Some(Decision::AsItIs(..) | Decision::Backing(_)))
+    }
+
+    fn decision(&self, at: usize) -> Option<&Decision> {
+        self.operands.get(at).map(|operand| &operand.decision)
+    }
+
+    fn place(&self, at: usize) -> Option<usize> {
+        match self.operands.get(at)?.origin {
+            Origin::Argv(place) => Some(place),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! An image's tree as install sees it: which tools stand where, and what of ours is there already.
+//!
+//! Facts only. [`Tree`] holds the directories, each opened once; [`Image`] says what stands in them, in
+//! words that a plan can be made of without a system. Two paths to one directory (usr-merge, sbin-merge) are
+//! one place, known by device and inode.
+
+use std::ffi::OsStr;
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Attempt, Error, Kind, Result};
+use crate::manifest::{self, Manifest};
+use crate::root::{Dir, Entry, FileId, FileKind, Found, Root};
+use crate::shim::tables::TOOLS;
+use crate::world::layer::{self, Layer};
+use crate::{paths, sys};
+
+/// What a renamed tool's name ends in.
+pub const REAL: &str = ".real";
+/// The manifest, in our directory.
+pub const MANIFEST: &str = "manifest.toml";
+/// The configuration, in our directory.
+pub const CONFIG: &str = "config.toml";
+/// The directory of the binary, in ours.
+pub const BIN: &str = "bin";
+/// The binary, in its directory.
+pub const BINARY: &str = "rootfs-shim";
+/// The endings of temporary names: a staged shim, a new real tool, what a failed run puts back.
+pub const TEMPORARY: [&str; 3] = ["new", "tool", "old"];
+/// A file larger than this is not read to tell whether it is ours.
+const CONTENT_CAP: u64 = 256 << 20;
+/// Symlinks that are followed one after the other: as the kernel.
+const LINKS: usize = 40;
+
+/// A tree's directories, each opened once.
+#[derive(Debug)]
+pub struct Tree {
+    /// The root.
+    pub root: Root,
+    /// `/.rootfs-shim`, if it is there.
+    pub home: Option<Dir>,
+    /// Where tools may stand.
+    pub places: Vec<Dir>,
+    /// The overlay's upper directory, if a candidate was found.
+    pub upper: Option<Root>,
+}
+
+/// What is in a tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// The root's path, for messages.
+    pub root: PathBuf,
+    /// Our own directory.
+    pub home: Option<Home>,
+    /// How the root is mounted.
+    pub layer: Layer,
+    /// Where tools may stand.
+    pub places: Vec<Place>,
+    /// What stands at each tool's name in each place.
+    pub slots: Vec<Slot>,
+    /// The root directory's chattr(1) flags.
+    pub flags: u32,
+    /// What could not be looked at, and why.
+    pub warnings: Vec<String>,
+}
+
+/// What is in `/.rootfs-shim`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Home {
+    /// Which directories in it are there.
+    pub directories: Vec<String>,
+    /// The manifest; `None` if there is none or it makes no sense, which is among the warnings then.
+    pub manifest: Option<Manifest>,
+    /// SHA-256 of the binary.
+    pub binary: Option<String>,
+    /// SHA-256 of the configuration.
+    pub config: Option<String>,
+    /// Temporary names of a run that did not end.
+    pub leftovers: Vec<String>,
+    /// Names that are not ours.
+    pub foreign: Vec<String>,
+}
+
+/// A directory where tools may stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Relative to the root: `usr/sbin`.
+    pub path: String,
+    /// chattr(1) flags.
+    pub flags: u32,
+    /// Whether programs cannot be run from it.
+    pub noexec: bool,
+    /// Whether it is in another mount than the root, so that nothing can be linked into it.
+    pub elsewhere: bool,
+}
+
+/// A tool's name in a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot {
+    /// Index into the places.
+    pub place: usize,
+    /// The path of the name: `usr/sbin/swapon`.
+    pub path: String,
+    /// The tool.
+    pub tool: &'static str,
+    /// What stands at the name.
+    pub name: Option<Standing>,
+    /// What stands at `.real`.
+    pub real: Option<Standing>,
+    /// Temporary names of a run that did not end: whole paths.
+    pub leftovers: Vec<String>,
+}
+
+/// A file at a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// What it is.
+    pub entry: Entry,
+    /// SHA-256 of a file's content or a link's target.
+    pub sha256: Option<String>,
+    /// chattr(1) flags of a file.
+    pub flags: u32,
+    /// For which machine the program is, if it is an ELF file; for a link, the program it leads to.
+    pub machine: Option<Machine>,
+    /// Where a link leads.
+    pub leads: Option<Leads>,
+}
+
+/// ELF's e_machine: 62 is x86-64, 183 AArch64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Machine(pub u16);
+
+/// Where a symlink leads, inside the root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Leads {
+    /// To nothing, or round in circles.
+    Nowhere,
+    /// To something that is no regular file.
+    Astray(FileKind),
+    /// To a file.
+    File,
+    /// To another name of ours: the path.
+    Name(String),
+}
+
+impl Standing {
+    /// Whether two names are one inode: by its numbers, or by all else that is known, content included.
+    pub fn is_same_file(&self, other: &Self) -> bool {
+        self.entry.is_same_file(&other.entry) && self.sha256 == other.sha256
+    }
+}
+
+impl Tree {
+    /// Opens the places and our directory, if it is there.
+    ///
+    /// # Errors
+    /// Attack if our directory is something else; State for an old kernel.
+    pub fn open(root: Root) -> Result<(Self, Vec<Place>, Vec<String>)> {
+        let mut tree =
+            Self { home: root.top().subdirectory(paths::HOME)?, root, places: Vec::new(), upper: None };
+        let (mut places, mut warnings, mut seen): (Vec<Place>, _, Vec<FileId>) =
+            (Vec::new(), Vec::new(), Vec::new());
+        let mount = sys::mount_id(tree.root.top().as_fd());
+        for path in TOOLS.iter().flat_map(|tool| tool.directories) {
+            if places.iter().any(|place| place.path == *path) {
+                continue;
+            }
+            let dir = match tree.root.directory(Path::new(path)) {
+                Ok(Some(dir)) => dir,
+                Ok(None) => continue,
+                Err(error) if matches!(error.errno(), Some(nix::errno::Errno::ENOSYS)) => return Err(error),
+                Err(error) => {
+                    warnings.push(error.to_string());
+                    continue;
+                }
+            };
+            let id = dir.stat()?.id;
+            if !seen.contains(&id) {
+                let elsewhere = sys::mount_id(dir.as_fd()) != mount;
+                let (flags, noexec) = (dir.flags(), dir.is_noexec());
+                places.push(Place { path: (*path).to_owned(), flags, noexec, elsewhere });
+                tree.places.push(dir);
+                seen.push(id);
+            }
+        }
+        warnings.dedup();
+        Ok((tree, places, warnings))
+    }
+}
+
+/// Looks at the whole tree; `upper` is where the caller says that the overlay's upper directory is.
+///
+/// # Errors
+/// Attack if our directory or what is in it is not what it may be; what the calls say.
+pub fn look(root: Root, upper: Option<&Path>) -> Result<(Tree, Image)> {
+    let (mut tree, places, mut warnings) = Tree::open(root)?;
+    let home = tree.home.as_ref().map(|dir| look_home(dir, &mut warnings)).transpose()?;
+    let (layer, found) = layer::look(&tree.root, tree.home.as_ref(), upper)?;
+    tree.upper = found;
+    let token = home.as_ref().and_then(|home| home.manifest.as_ref()).map(|manifest| manifest.token.as_str());
+    let mut slots = Vec::new();
+    for (index, place) in places.iter().enumerate() {
+        for tool in TOOLS.iter().filter(|tool| serves(&tree, tool.directories, index)) {
+            match look_slot(&tree, index, &place.path, tool.name, token) {
+                Ok(slot) => slots.push(slot),
+                Err(error) => warnings.push(error.to_string()),
+            }
+        }
+    }
+    let (flags, root) = (tree.root.top().flags(), tree.root.top().shown(""));
+    let image = Image { root, home, layer, places, slots, flags, warnings };
+    Ok((tree, image))
+}
+
+/// Whether one of a tool's directories is this place.
+fn serves(tree: &Tree, directories: &[&str], place: usize) -> bool {
+    let id = |dir: &Dir| dir.stat().ok().map(|entry| entry.id);
+    let wanted = tree.places.get(place).and_then(id);
+    directories.iter().any(|path| {
+        wanted.is_some()
+            && tree.root.directory(Path::new(path)).ok().flatten().as_ref().and_then(id) == wanted
+    })
+}
+
+fn look_home(home: &Dir, warnings: &mut Vec<String>) -> Result<Home> {
+    let entry = home.stat()?;
+    if entry.uid != 0 || entry.mode & 0o077 != 0 {
+        let reason =
+            format!("it belongs to uid {} with mode {:04o}, not to root with 0700", entry.uid, entry.mode);
+        let error = Error::new(Kind::Attack, "use", reason).at(home.shown(""));
+        return Err(error.remedy("remove it from the image, or chown and chmod it if it is yours"));
+    }
+    let mut facts = Home::default();
+    for name in [BIN, "upper"] {
+        if home.subdirectory(name)?.is_some() {
+            facts.directories.push(name.to_owned());
+        }
+    }
+    if let Some(bytes) = home.read(MANIFEST, manifest::CAP)? {
+        match Manifest::parse(&bytes) {
+            Ok(manifest) => facts.manifest = Some(manifest),
+            Err(error) => warnings.push(error.at(home.shown(MANIFEST)).to_string()),
+        }
+    }
+    facts.config = home.read(CONFIG, CONTENT_CAP)?.map(|bytes| manifest::sha256(&bytes));
+    if let Some(bin) = home.subdirectory(BIN)? {
+        facts.binary = bin.read(BINARY, CONTENT_CAP)?.map(|bytes| manifest::sha256(&bytes));
+        look_names(&bin, &format!("{BIN}/"), &[BINARY], &mut facts)?;
+    }
+    look_names(home, "", &[BIN, "upper", MANIFEST, CONFIG], &mut facts)?;
+    Ok(facts)
+}
+
+/// Sorts the other names of a directory of ours: temporary ones are regular files with a dot in front.
+fn look_names(dir: &Dir, prefix: &str, known: &[&str], facts: &mut Home) -> Result<()> {
+    for name in dir.names()? {
+        let Some(name) = name.to_str() else {
+            facts.foreign.push(crate::escape::path(&name));
+            continue;
+        };
+        let temporary =
+            name.starts_with('.') && TEMPORARY.iter().any(|end| name.ends_with(&format!(".{end}")));
+        if temporary && dir.entry(name)?.is_some_and(|entry| entry.kind == FileKind::Regular) {
+            facts.leftovers.push(format!("{prefix}{name}"));
+        } else if !known.contains(&name) {
+            facts.foreign.push(format!("{prefix}{}", crate::escape::path(name)));
+        }
+    }
+    Ok(())
+}
+
+fn look_slot(tree: &Tree, place: usize, path: &str, tool: &'static str, token: Option<&str>) -> Result<Slot> {
+    let missing = || Error::new(Kind::State, "look into", "no such place").at(path);
+    let dir = tree.places.get(place).ok_or_else(missing)?;
+    let mut leftovers = Vec::new();
+    for end in token.iter().flat_map(|token| TEMPORARY.map(|end| temporary(tool, token, end))) {
+        if dir.entry(&end)?.is_some_and(|entry| matches!(entry.kind, FileKind::Regular | FileKind::Symlink)) {
+            leftovers.push(format!("{path}/{end}"));
+        }
+    }
+    let name = look_name(tree, dir, path, tool)?;
+    let real = look_name(tree, dir, path, &format!("{tool}{REAL}"))?;
+    Ok(Slot { place, path: format!("{path}/{tool}"), tool, name, real, leftovers })
+}
+
+/// A name that only this run uses, for `name` in the same directory.
+pub fn temporary(name: &str, token: &str, end: &str) -> String {
+    format!(".{name}.{token}.{end}")
+}
+
+fn look_name(tree: &Tree, dir: &Dir, path: &str, name: &str) -> Result<Option<Standing>> {
+    let Some(found) = dir.find(name)? else { return Ok(None) };
+    let mut standing = Standing { entry: found.entry, sha256: None, flags: 0, machine: None, leads: None };
+    match found.entry.kind {
+        FileKind::Regular => {
+            let file = found.open()?;
+            standing.flags = sys::inode_flags(file.as_fd()).unwrap_or(0);
+            if found.entry.size <= CONTENT_CAP {
+                let mut bytes = Vec::new();
+                file.take(CONTENT_CAP).read_to_end(&mut bytes).attempt("read", dir.shown(name))?;
+                standing.sha256 = Some(manifest::sha256(&bytes));
+                standing.machine = machine(&bytes);
+            }
+        }
+        FileKind::Symlink => {
+            let target = dir.link_target(name)?;
+            standing.sha256 = Some(manifest::sha256(target.as_bytes()));
+            (standing.leads, standing.machine) = follow(tree, Path::new(path), Path::new(&target));
+        }
+        _ => {}
+    }
+    Ok(Some(standing))
+}
+
+/// Follows a link name by name, so that one that leads to a name of ours can be told from one that leads to
+/// the same inode by another name (BusyBox's hard links).
+fn follow(tree: &Tree, from: &Path, target: &Path) -> (Option<Leads>, Option<Machine>) {
+    let mut path = from.join(target);
+    for _ in 0..LINKS {
+        let (Some(parent), Some(last)) = (path.parent(), path.file_name().and_then(OsStr::to_str)) else {
+            break;
+        };
+        let Ok(Some(dir)) = tree.root.directory(parent) else { return (Some(Leads::Nowhere), None) };
+        let id = dir.stat().ok().map(|entry| entry.id);
+        let place =
+            tree.places.iter().position(|place| id.is_some() && place.stat().ok().map(|e| e.id) == id);
+        if let (Some(place), Some(tool)) = (place, TOOLS.iter().find(|tool| tool.name == last)) {
+            let known = tree.places.get(place).map(|place| place.shown(tool.name));
+            let root = tree.root.top().shown("");
+            let name = known.as_deref().and_then(|path| path.strip_prefix(root).ok()).and_then(Path::to_str);
+            return (name.map(|name| Leads::Name(name.to_owned())), None);
+        }
+        match dir.entry(last) {
+            Ok(Some(entry)) if entry.kind == FileKind::Symlink => match dir.link_target(last) {
+                Ok(next) => path = parent.join(next),
+                Err(_) => break,
+            },
+            _ => break,
+        }
+    }
+    let Ok(Some(found)) = tree.root.find(&path) else { return (Some(Leads::Nowhere), None) };
+    match found.entry.kind {
+        FileKind::Regular => (Some(Leads::File), head(&found).as_deref().and_then(machine)),
+        kind => (Some(Leads::Astray(kind)), None),
+    }
+}
+
+fn head(found: &Found) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    found.open().ok()?.take(64).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// For which machine an ELF file is.
+pub fn machine(bytes: &[u8]) -> Option<Machine> {
+    let [0x7f, b'E', b'L', b'F', _, order, ..] = bytes else { return None };
+    let word: [u8; 2] = bytes.get(18..20)?.try_into().ok()?;
+    Some(Machine(if *order == 2 { u16::from_be_bytes(word) } else { u16::from_le_bytes(word) }))
+}

@@ -1,0 +1,137 @@
+//! How an image's root is mounted, and where its overlay's upper directory is.
+//!
+//! A path that mountinfo calls `upperdir` is a rumour: it may not resolve here, may be relative, and may be
+//! a name that an image made up. The trick: overlayfs answers stat(2) of the overlay's root from the real
+//! upper directory, change time to the nanosecond included, which nobody can set. Only a directory with the
+//! same answer is a candidate at all; execute then proves it by a file made through the overlay.
+
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Attempt, Result};
+use crate::paths;
+use crate::root::{Dir, Root};
+use crate::sys;
+use crate::world::mountinfo::{Mount, Mounts};
+
+/// How often two directories are compared, if one changes in between (a running guest's `/`).
+const LOOKS: usize = 5;
+
+/// How the image's root is mounted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layer {
+    /// Where the mount is, from this process's root; `None` if mountinfo does not list it.
+    pub point: Option<PathBuf>,
+    /// The filesystem's type; empty if unknown.
+    pub fstype: String,
+    /// Whether what is mounted on it appears elsewhere.
+    pub shared: bool,
+    /// Whether nothing can be written.
+    pub read_only: bool,
+    /// Whether the image's root is the root of that mount, and not a directory somewhere in it.
+    pub whole: bool,
+    /// The overlay's upper directory.
+    pub upper: Upper,
+}
+
+/// What is known of an overlay's upper directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Upper {
+    /// It is mounted at `/.rootfs-shim/upper` already.
+    Bound,
+    /// Something else is mounted there.
+    Occupied,
+    /// It is here.
+    Found(PathBuf),
+    /// It is at none of these.
+    Unproved(Vec<PathBuf>),
+}
+
+impl Layer {
+    /// Whether the root is an overlay.
+    pub fn is_overlay(&self) -> bool {
+        self.fstype == "overlay"
+    }
+}
+
+/// Looks at the mount that `root` is in; `given` is where the caller says that upper is.
+///
+/// # Errors
+/// If `/proc/self/mountinfo` cannot be read.
+pub fn look(root: &Root, home: Option<&Dir>, given: Option<&Path>) -> Result<(Layer, Option<Root>)> {
+    let text = std::fs::read("/proc/self/mountinfo").attempt("read", "/proc/self/mountinfo")?;
+    let id = sys::mount_id(root.top().as_fd()).ok();
+    let mounts = Mounts::parse(&text, |line| Some(line) == id);
+    let mount = mounts.iter().next();
+    let whole = sys::is_mount_root(root.top().as_fd()).unwrap_or(false);
+    let is_overlay = whole && mount.is_some_and(|mount| mount.fstype == "overlay");
+    let (upper, dir) = if is_overlay || given.is_some() {
+        find_upper(root, home, mount, given)?
+    } else {
+        (Upper::Unproved(Vec::new()), None)
+    };
+    let layer = Layer {
+        point: mount.map(|mount| mount.point.clone()),
+        fstype: mount.map(|mount| mount.fstype.clone()).unwrap_or_default(),
+        shared: mount.is_some_and(|mount| mount.shared),
+        read_only: mount.is_some_and(|mount| mount.read_only),
+        whole,
+        upper,
+    };
+    Ok((layer, dir))
+}
+
+fn find_upper(
+    root: &Root,
+    home: Option<&Dir>,
+    mount: Option<&Mount>,
+    given: Option<&Path>,
+) -> Result<(Upper, Option<Root>)> {
+    if let Some(bound) = mounted_at_home(root, home)? {
+        let ours = is_upper_of(root, &bound)?;
+        return Ok((if ours { Upper::Bound } else { Upper::Occupied }, None));
+    }
+    let candidates = match (given, mount) {
+        (Some(given), _) => vec![given.to_owned()],
+        (None, Some(mount)) => within(mount),
+        (None, None) => Vec::new(),
+    };
+    for path in &candidates {
+        if let Ok(candidate) = Root::of_host(path)
+            && is_upper_of(root, candidate.top())?
+        {
+            return Ok((Upper::Found(path.clone()), Some(candidate)));
+        }
+    }
+    Ok((Upper::Unproved(candidates), None))
+}
+
+/// The candidates of a mount that may show only a part of its overlay.
+fn within(mount: &Mount) -> Vec<PathBuf> {
+    let below = mount.root.strip_prefix("/").unwrap_or(&mount.root);
+    let join = |upper: PathBuf| if below.as_os_str().is_empty() { upper } else { upper.join(below) };
+    mount.upper_candidates().into_iter().map(join).collect()
+}
+
+/// What is mounted at `/.rootfs-shim/upper`, if anything is.
+fn mounted_at_home(root: &Root, home: Option<&Dir>) -> Result<Option<Dir>> {
+    let Some(home) = home else { return Ok(None) };
+    let name = paths::UPPER.rsplit('/').next().unwrap_or_default();
+    let Some(dir) = home.subdirectory(name)? else { return Ok(None) };
+    let (inner, outer) = (sys::mount_id(dir.as_fd()), sys::mount_id(root.top().as_fd()));
+    Ok((inner.is_ok() && inner != outer).then_some(dir))
+}
+
+/// Whether the overlay's root answers as `candidate` does.
+fn is_upper_of(root: &Root, candidate: &Dir) -> Result<bool> {
+    for _ in 0..LOOKS {
+        let (before, there, after) = (root.top().stat()?, candidate.stat()?, root.top().stat()?);
+        let answer =
+            |entry: &crate::root::Entry| (entry.mode, entry.uid, entry.gid, entry.modified, entry.changed);
+        if answer(&before) == answer(&after) {
+            let apart = sys::mount_id(candidate.as_fd()) != sys::mount_id(root.top().as_fd());
+            return Ok(apart && answer(&before) == answer(&there));
+        }
+    }
+    Ok(false)
+}

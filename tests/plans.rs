@@ -1,0 +1,163 @@
+//! Fixture worlds: a folder is a test.
+//!
+//! `tests/cases/NN-name/` holds a call (`argv`, one argument a line), the machine (`mountinfo`, `swaps`,
+//! `facts.toml`: what opening the paths showed, `config.toml`) and the plan as text (`plan.expected`). With
+//! `BLESS=1` the expectations are written anew, to be read in the diff.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a fixture that cannot be read has to end the test"
+)]
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use nix::errno::Errno;
+use rootfs_shim::config::Config;
+use rootfs_shim::octal;
+use rootfs_shim::plan::swap;
+use rootfs_shim::shim::tables::{Kind, Tool};
+use rootfs_shim::sys::MountId;
+use rootfs_shim::world::files::{FileFacts, Header, Location, Operand, Thing, Twin, What};
+use rootfs_shim::world::{Backing, Listed, Sighted, World, fstab, swaps};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Facts {
+    root: Option<u64>,
+    upper: Option<u64>,
+    #[serde(default)]
+    forbidden: bool,
+    #[serde(default)]
+    busybox: bool,
+    #[serde(default)]
+    operand: Vec<OperandFacts>,
+    #[serde(default)]
+    active: Vec<OperandFacts>,
+    #[serde(default)]
+    fstab: Vec<ListedFacts>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListedFacts {
+    line: String,
+    operand: OperandFacts,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OperandFacts {
+    given: String,
+    what: String,
+    path: Option<String>,
+    mount: Option<u64>,
+    #[serde(default)]
+    size: u64,
+    allocated: Option<u64>,
+    signature: Option<bool>,
+    twin: Option<String>,
+    #[serde(default)]
+    label: String,
+}
+
+fn main() {
+    let mut folders: Vec<_> =
+        fs::read_dir("tests/cases").unwrap().map(|entry| entry.unwrap().path()).collect();
+    folders.sort();
+    assert!(folders.len() >= 20, "the fixture worlds are not here");
+    let trial = |folder: std::path::PathBuf| {
+        let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
+        Trial::test(name, move || check(&folder))
+    };
+    libtest_mimic::run(&Arguments::from_args(), folders.into_iter().map(trial).collect()).exit();
+}
+
+fn check(folder: &Path) -> Result<(), Failed> {
+    let read = |name: &str| fs::read(folder.join(name)).unwrap_or_default();
+    let argv: Vec<OsString> =
+        read("argv").split(|&b| b == b'\n').filter(|line| !line.is_empty()).map(decoded).collect();
+    let facts: Facts = toml::from_str(std::str::from_utf8(&read("facts.toml"))?)?;
+    let config = Config::parse(&read("config.toml"))?;
+    let tool = Tool::named(&argv[0]).ok_or("argv[0] is no tool")?;
+    let kind = if facts.busybox { Kind::Busybox } else { Kind::UtilLinux };
+    let (flavour, request) = swap::request(tool, kind, &argv, false).ok_or("no flavour")?;
+    let world = world(facts, &read("mountinfo"), &read("swaps"));
+    let shown = swap::plan(tool, flavour, &argv, &request, &world, &config).to_string();
+    let expected = folder.join("plan.expected");
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&expected, &shown)?;
+    }
+    let wanted = fs::read_to_string(&expected)?;
+    if shown == wanted {
+        Ok(())
+    } else {
+        Err(format!("the plan is\n{shown}\nbut {expected:?} says\n{wanted}").into())
+    }
+}
+
+fn world(facts: Facts, mountinfo: &[u8], text: &[u8]) -> World {
+    let sighted = Sighted {
+        fstab: facts
+            .fstab
+            .into_iter()
+            .map(|listed| Listed {
+                entry: fstab::parse(listed.line.as_bytes()).remove(0),
+                operand: operand(listed.operand),
+            })
+            .collect(),
+        root: facts.root.map(MountId),
+        upper: facts.upper.map(MountId),
+        operands: facts.operand.into_iter().map(operand).collect(),
+        active: facts.active.into_iter().map(operand).collect(),
+    };
+    let mut world = World::assemble(sighted, mountinfo, swaps::parse(text));
+    if facts.forbidden {
+        world.backing = Backing::Forbidden;
+    }
+    world
+}
+
+fn operand(facts: OperandFacts) -> Operand {
+    let location = facts.mount.map(|mount| Location {
+        mount: MountId(mount),
+        path: decoded(facts.path.as_deref().unwrap_or(&facts.given).as_bytes()).into(),
+    });
+    let what = match (facts.what.as_str(), location) {
+        ("tag", _) => What::Tag,
+        ("missing", parent) => What::Missing { errno: Errno::ENOENT, parent },
+        ("file", Some(location)) => What::File(FileFacts {
+            location,
+            size: facts.size,
+            allocated: facts.allocated.unwrap_or(facts.size),
+            header: match facts.signature {
+                None => Header::Unread,
+                Some(false) => Header::Missing,
+                Some(true) => Header::Swap { label: facts.label.clone().into_bytes(), uuid: [0x11; 16] },
+            },
+            twin: facts.twin.as_deref().map(|twin| match twin {
+                "file" => Twin::File,
+                "nothing" => Twin::Nothing,
+                _ => Twin::Other,
+            }),
+        }),
+        ("block device", _) => What::NotAFile(Thing {
+            kind: "block device",
+            path: Some(facts.given.clone().into()),
+            header: Header::Unread,
+        }),
+        (other, _) => panic!("{other}"),
+    };
+    Operand { given: decoded(facts.given.as_bytes()), what }
+}
+
+/// Fixtures write odd bytes as the kernel does.
+fn decoded(text: &[u8]) -> OsString {
+    OsString::from_vec(octal::decode(text))
+}
