@@ -18,6 +18,7 @@
 //! - [`sys`]: every raw system call; [`error`], [`escape`], [`octal`], [`paths`]: the words we speak in
 
 pub mod api;
+pub mod api_layers;
 pub mod cli;
 pub mod config;
 pub mod error;

@@ -6,6 +6,7 @@
 #![allow(unsafe_code, reason = "this is the one file that may")]
 
 pub mod block;
+pub mod tree;
 pub mod xattr;
 
 use std::ffi::{CStr, CString, OsStr, OsString};
@@ -201,19 +202,6 @@ pub fn make_private(fd: BorrowedFd<'_>) -> Result<()> {
         )
     };
     Errno::result(done).map(drop)
-}
-
-/// A clone of the mount tree that is visible below `dir`, attached nowhere.
-///
-/// # Errors
-/// As [`clone_mount`].
-pub fn clone_mount_tree(dir: BorrowedFd<'_>) -> Result<OwnedFd> {
-    const OPEN_TREE_CLONE: u32 = 1;
-    const AT_RECURSIVE: u32 = 0x8000;
-    let flags = OPEN_TREE_CLONE | AT_RECURSIVE | libc::O_CLOEXEC as u32 | libc::AT_EMPTY_PATH as u32;
-    // SAFETY: an empty C string and integers.
-    let fd = unsafe { libc::syscall(libc::SYS_open_tree, dir.as_raw_fd(), c"".as_ptr(), flags) };
-    owned(fd)
 }
 
 /// The inode flags that chattr(1) shows (FS_IMMUTABLE_FL 0x10, FS_APPEND_FL 0x20, FS_NOCOW_FL 0x800000).

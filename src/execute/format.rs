@@ -21,7 +21,8 @@ use crate::world::signature::{LABEL, MARK, MARK_BLOCK, mark_offset};
 /// # Errors
 /// EBUSY if somebody has it, mkfs's own last words if it fails.
 pub fn ext4(path: &Path, size: u64, mkfs: &Path) -> Result<()> {
-    let offset = mark_offset(size).ok_or_else(|| Error::new(Kind::State, "format", "is too small").at(path))?;
+    let offset =
+        mark_offset(size).ok_or_else(|| Error::new(Kind::State, "format", "is too small").at(path))?;
     let mut mark = vec![0; MARK_BLOCK];
     mark.splice(..MARK.len(), MARK.iter().copied());
     write_block(path, offset, &mark)?;

@@ -93,10 +93,12 @@ fn build(plan: &MountPlan, progress: &mut Progress<'_>, finish: &mut Finish<'_>)
     let root = stage.join("root");
     keep::show_upper(&root, &stage.join("w/upper"))?;
     for path in &plan.passthrough {
-        keep::keep(&root, &stage.join("w/passthrough"), path, &mut |done, total| progress(path, done, total))?;
+        keep::keep(&root, &stage.join("w/passthrough"), path, &mut |done, total| {
+            progress(path, done, total)
+        })?;
     }
     finish(&root)?;
-    let tree = sys::clone_mount_tree(directory(&root)?.as_fd()).attempt("take the root out of", &root)?;
+    let tree = sys::tree::clone_all(directory(&root)?.as_fd()).attempt("take the root out of", &root)?;
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let backing = open(&stage.join("w"), flags, Mode::empty()).attempt("open", &plan.writable.path)?;
     let old = old.into_iter().filter_map(|name| Some(plan.writable.path.join(name.file_name()?))).collect();
@@ -208,13 +210,8 @@ fn overlay(plan: &MountPlan, source: &OsString) -> Result<()> {
     let lower: Vec<String> = (0..plan.lower.len()).map(|at| at.to_string()).collect();
     let volatile = if plan.volatile { ",volatile" } else { "" };
     let options = format!("lowerdir={},upperdir=w/upper,workdir=w/work{volatile}", lower.join(":"));
-    let mounted = mount2(
-        Some(source.as_os_str()),
-        "root",
-        Some("overlay"),
-        MsFlags::empty(),
-        Some(options.as_str()),
-    );
+    let mounted =
+        mount2(Some(source.as_os_str()), "root", Some("overlay"), MsFlags::empty(), Some(options.as_str()));
     let path = &plan.writable.path;
     match mounted {
         Err(_) if Path::new("w/work/work/incompat/volatile").exists() => {

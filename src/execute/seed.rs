@@ -54,12 +54,15 @@ pub fn copy(from: &Path, to: &Path, progress: &mut Progress<'_>) -> Result<()> {
     let space = nix::sys::statvfs::statvfs(parent).attempt("statvfs", parent)?;
     let free = space.blocks_available() as u64 * space.fragment_size() as u64;
     if total > free {
-        return Err(Error::system(format!("keep {} of data of the image in", words(total)), to, Errno::ENOSPC));
+        return Err(Error::system(
+            format!("keep {} of data of the image in", words(total)),
+            to,
+            Errno::ENOSPC,
+        ));
     }
     let (source, target) = (open_dir(AT_FDCWD, from, from)?, open_dir(AT_FDCWD, parent, parent)?);
     let name = to.file_name().unwrap_or(OsStr::new("seed"));
-    let mut copier =
-        Copier { links: HashMap::new(), root: to.to_owned(), done: 0, total, progress };
+    let mut copier = Copier { links: HashMap::new(), root: to.to_owned(), done: 0, total, progress };
     copier.directory(&source, &target, name, Path::new(""))
 }
 
@@ -95,7 +98,8 @@ impl Copier<'_, '_> {
                 self.other(source, &made, &child, &below, &meta)?;
             }
         }
-        let meta = File::from(source.try_clone().attempt("dup", &shown)?).metadata().attempt("stat", &shown)?;
+        let meta =
+            File::from(source.try_clone().attempt("dup", &shown)?).metadata().attempt("stat", &shown)?;
         dress(&PathBuf::from(format!("{listing}/.")), target, name, &meta, &shown)
     }
 
@@ -181,13 +185,7 @@ fn next_data(file: &File, at: u64, size: u64) -> nix::Result<Option<(u64, u64)>>
 
 /// Owner, mode, attributes and times, in the one order that keeps them all: chown takes setuid bits and
 /// capabilities away, an access list changes the mode, and everything changes the times.
-fn dress(
-    source: &Path,
-    target: &OwnedFd,
-    name: &OsStr,
-    meta: &fs::Metadata,
-    shown: &Path,
-) -> Result<()> {
+fn dress(source: &Path, target: &OwnedFd, name: &OsStr, meta: &fs::Metadata, shown: &Path) -> Result<()> {
     let (owner, group) = (Uid::from_raw(meta.uid()), Gid::from_raw(meta.gid()));
     fchownat(target, name, Some(owner), Some(group), AtFlags::AT_SYMLINK_NOFOLLOW).attempt("chown", shown)?;
     if !meta.file_type().is_symlink() {
@@ -204,9 +202,9 @@ fn dress(
         xattr::set(&made, &attribute, &value).attempt("set an attribute of", shown)?;
     }
     let time = |seconds, nanoseconds| TimeSpec::new(seconds, nanoseconds);
-    let (read, written) =
-        (time(meta.atime(), meta.atime_nsec()), time(meta.mtime(), meta.mtime_nsec()));
-    utimensat(target, name, &read, &written, UtimensatFlags::NoFollowSymlink).attempt("set the times of", shown)
+    let (read, written) = (time(meta.atime(), meta.atime_nsec()), time(meta.mtime(), meta.mtime_nsec()));
+    utimensat(target, name, &read, &written, UtimensatFlags::NoFollowSymlink)
+        .attempt("set the times of", shown)
 }
 
 fn special(kind: fs::FileType) -> SFlag {

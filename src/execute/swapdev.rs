@@ -32,7 +32,8 @@ pub fn enable(plan: &SwapPlan) -> Result<()> {
         Error::new(Kind::State, "format as swap", "is smaller than ten pages of memory").at(device)
     })?;
     write(device, &header.bytes(page))?;
-    let path = CString::new(device.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL).attempt("swapon", device)?;
+    let path =
+        CString::new(device.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL).attempt("swapon", device)?;
     let plain = SWAP_FLAG_PREFER | i32::from(*priority);
     sys::swapon(&path, plain | SWAP_FLAG_DISCARD | SWAP_FLAG_DISCARD_ONCE).attempt("swapon", device)
 }

@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use crate::error::{Error, Kind, Result};
 use crate::escape;
 use crate::world::layers::{Layer, LayerKind, State, User};
+use crate::world::mountinfo::Mounts;
 use crate::world::signature::Content;
 
 use super::reset::{self, Discard, ResetPlan};
@@ -218,6 +219,33 @@ fn plain(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     Ok(plain)
 }
 
+/// The mounts of the root at `target`, in the order in which they can be taken down; empty if there is none.
+///
+/// # Errors
+/// [`Kind::State`] if what is mounted there is no overlay, or if something else is mounted inside.
+pub fn unmount(mounts: &Mounts, target: &Path) -> Result<Vec<PathBuf>> {
+    let refuse = |reason: String| Error::new(Kind::State, "unmount", reason).at(target);
+    let Some(root) = mounts.at(target) else { return Ok(Vec::new()) };
+    if root.fstype != "overlay" {
+        return Err(refuse(format!("what is mounted there is {}, and no overlay root", root.fstype)));
+    }
+    let backing = mounts.at(&target.join(".rootfs-shim/upper")).map(|mount| mount.device);
+    let mut tree = vec![root.id];
+    let mut points = vec![root.point.clone()];
+    for mount in mounts.iter().filter(|mount| mount.id != root.id) {
+        if tree.contains(&mount.parent) {
+            if Some(mount.device) != backing {
+                let what = escape::path(&mount.point);
+                return Err(refuse(format!("{what} is mounted inside")).remedy("unmount that first"));
+            }
+            tree.push(mount.id);
+            points.push(mount.point.clone());
+        }
+    }
+    points.reverse();
+    Ok(points)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -291,5 +319,22 @@ mod tests {
             assert!(kept(bad).is_err(), "{bad:?}");
         }
         assert!(kept(&["/var/lib/docker/", "/var/lib/docker", "/var/lib/containerd"]).is_ok());
+    }
+
+    #[test]
+    fn a_root_is_taken_down_from_its_leaves_and_never_with_what_is_not_its_own() {
+        let lines = "20 1 8:1 / / rw - ext4 /dev/vda rw\n\
+            30 20 0:40 / /new rw - overlay /dev/vdb rw,lowerdir=0\n\
+            31 30 8:16 /upper /new/.rootfs-shim/upper rw - ext4 /dev/vdb rw\n\
+            32 30 8:16 /passthrough/x /new/x rw - ext4 /dev/vdb rw\n";
+        let points = |text: &str, at: &str| {
+            unmount(&Mounts::parse_all(text.as_bytes()), Path::new(at)).map_err(|error| error.to_string())
+        };
+        let all = ["/new/x", "/new/.rootfs-shim/upper", "/new"].map(PathBuf::from);
+        assert_eq!(points(lines, "/new").unwrap(), all);
+        assert_eq!(points(lines, "/other").unwrap(), [] as [PathBuf; 0]);
+        let proc = format!("{lines}33 30 0:5 / /new/proc rw - proc proc rw\n");
+        assert!(points(&proc, "/new").unwrap_err().contains("/new/proc is mounted inside"));
+        assert!(points(lines, "/").unwrap_err().contains("no overlay root"));
     }
 }

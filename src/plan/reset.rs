@@ -129,8 +129,8 @@ pub fn format(layer: &Layer, mkfs: Option<PathBuf>) -> Result<How> {
     if size < LEAST {
         return Err(refuse(format!("it has {size} bytes, and a filesystem needs {} MiB", LEAST >> 20)));
     }
-    let mkfs = mkfs
-        .ok_or_else(|| refuse("there is no mkfs.ext4 here".to_owned()).remedy("install e2fsprogs"))?;
+    let mkfs =
+        mkfs.ok_or_else(|| refuse("there is no mkfs.ext4 here".to_owned()).remedy("install e2fsprogs"))?;
     Ok(How::Format { size, mkfs, image: matches!(layer.kind, LayerKind::Image(_)) })
 }
 
@@ -176,7 +176,8 @@ mod tests {
         for content in [Content::Swap, Content::Unknown, Content::Other("a LUKS volume".into())] {
             assert!(outcome(&device(content, None), false).is_err());
         }
-        for content in [Content::Empty, Content::Unfinished, Content::Filesystem { kind: "xfs", ours: true }] {
+        for content in [Content::Empty, Content::Unfinished, Content::Filesystem { kind: "xfs", ours: true }]
+        {
             assert!(outcome(&device(content, None), false).is_ok());
         }
     }

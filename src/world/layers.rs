@@ -182,17 +182,12 @@ fn asked_of_blkid(path: &Path) -> Option<Content> {
     command.args(["-p", "-o", "export", "--"]).arg(path).stdin(Stdio::null()).stderr(Stdio::null());
     let output = command.output().ok().filter(|output| output.status.success())?;
     let lines = output.stdout.split(|b| *b == b'\n');
-    let kind = lines.filter_map(|line| line.strip_prefix(b"TYPE=").or(line.strip_prefix(b"PTTYPE="))).next()?;
+    let kind =
+        lines.filter_map(|line| line.strip_prefix(b"TYPE=").or(line.strip_prefix(b"PTTYPE="))).next()?;
     Some(Content::Other(format!("data of the kind {}", crate::escape::escape(kind))))
 }
 
-fn user_of_device(
-    path: &Path,
-    device: DevNo,
-    key: &str,
-    mounts: &Mounts,
-    swaps: &[Swap],
-) -> Option<User> {
+fn user_of_device(path: &Path, device: DevNo, key: &str, mounts: &Mounts, swaps: &[Swap]) -> Option<User> {
     let same = |other: &Path| {
         fs::metadata(other).is_ok_and(|meta| {
             meta.file_type().is_block_device()
@@ -258,16 +253,16 @@ fn user_of_directory(path: &Path, mounts: &Mounts) -> Option<User> {
     let shows = |mount: &&super::mountinfo::Mount| {
         mount.device == home.device && parts.iter().any(|part| mount.root.starts_with(part))
     };
-    let stands = |mount: &&super::mountinfo::Mount| {
-        mount.point != here.path && mount.point.starts_with(&here.path)
-    };
+    let stands =
+        |mount: &&super::mountinfo::Mount| mount.point != here.path && mount.point.starts_with(&here.path);
     mounts.iter().find(|mount| shows(mount) || stands(mount)).map(|mount| User::Mounted(mount.point.clone()))
 }
 
 /// /proc/net/unix lists an abstract socket's name after an `@`.
 fn is_trimming(key: &str) -> bool {
     let wanted = format!("@{}", trim_socket(key)).into_bytes();
-    fs::read("/proc/net/unix").is_ok_and(|text| text.split(|b| *b == b'\n').any(|line| line.ends_with(&wanted)))
+    fs::read("/proc/net/unix")
+        .is_ok_and(|text| text.split(|b| *b == b'\n').any(|line| line.ends_with(&wanted)))
 }
 
 fn directory(path: &Path, mounts: &Mounts) -> Result<Directory> {

@@ -8,9 +8,11 @@ pub mod files;
 pub mod fstab;
 pub mod image;
 pub mod layer;
+pub mod layers;
 pub mod machine;
 pub mod mountinfo;
 pub mod real;
+pub mod signature;
 pub mod swaps;
 
 use std::ffi::OsString;
