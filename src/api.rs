@@ -33,7 +33,7 @@ use crate::paths;
 use crate::plan::health::{self, Status};
 use crate::plan::install::Request;
 use crate::plan::step::{Plan, Step};
-use crate::root::{Dir, Lock, Root};
+use crate::root::{Dir, Root};
 use crate::sys;
 use crate::world::image::{self, Image, Tree};
 use crate::world::machine::Machine;
@@ -250,7 +250,7 @@ fn report(plan: Plan, changed: bool) -> InstallReport {
 
 /// Locks `/.rootfs-shim`, which nobody but root can open, and makes it for that if need be; `None` if it is
 /// not there and shall not be made. The second part says whether it was made.
-fn lock(root: &Root, make: bool) -> Result<Option<((Dir, Lock), bool)>> {
+fn lock(root: &Root, make: bool) -> Result<Option<(Dir, bool)>> {
     for _ in 0..LOCK_ATTEMPTS {
         let (home, made) = if make {
             root.top().make_directory(paths::HOME, 0o700)?
@@ -260,11 +260,15 @@ fn lock(root: &Root, make: bool) -> Result<Option<((Dir, Lock), bool)>> {
                 None => return Ok(None),
             }
         };
-        let lock = home.lock(PATIENCE)?;
+        home.lock(PATIENCE).inspect_err(|_| {
+            if made {
+                let _ = root.top().remove_directory(paths::HOME);
+            }
+        })?;
         // An uninstall that ended while we waited has removed the directory that we hold.
         let there = root.top().entry(paths::HOME)?;
         if there.map(|entry| entry.id) == Some(home.stat()?.id) {
-            return Ok(Some(((home, lock), made)));
+            return Ok(Some((home, made)));
         }
     }
     Err(Error::new(Kind::State, "lock", "it is removed again and again").at(root.top().shown(paths::HOME)))

@@ -15,7 +15,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 
-pub use self::dir::{Dir, Lock};
+pub use self::dir::Dir;
 use crate::error::{Attempt, Error, Kind, Result};
 use crate::sys;
 

@@ -143,6 +143,59 @@ pub fn extents(fd: BorrowedFd<'_>, start: u64) -> Result<Vec<Extent>> {
 /// How many extents one [`extents`] call gives at the most.
 pub const EXTENTS_AT_ONCE: usize = 64;
 
+/// Opens what a handle names on the filesystem that `mount` is in, as a place: open_by_handle_at(2).
+///
+/// # Errors
+/// ESTALE if there is no such inode, EPERM without CAP_DAC_READ_SEARCH.
+pub fn open_by_handle(mount: BorrowedFd<'_>, handle: &FileHandle) -> Result<OwnedFd> {
+    let mut buffer = Vec::with_capacity(8 + handle.bytes.len());
+    buffer.extend_from_slice(&(handle.bytes.len() as u32).to_ne_bytes());
+    buffer.extend_from_slice(&handle.kind.to_ne_bytes());
+    buffer.extend_from_slice(&handle.bytes);
+    let flags = libc::O_PATH | libc::O_CLOEXEC;
+    // SAFETY: struct file_handle is these bytes; the kernel only reads them.
+    let fd =
+        unsafe { libc::syscall(libc::SYS_open_by_handle_at, mount.as_raw_fd(), buffer.as_mut_ptr(), flags) };
+    owned(fd)
+}
+
+/// The way back to the mount namespace, root and working directory that a process had.
+#[derive(Debug)]
+pub struct Home {
+    /// `/proc/self/ns/mnt`.
+    pub namespace: OwnedFd,
+    /// `/`, as a place.
+    pub root: OwnedFd,
+    /// `.`, as a place.
+    pub cwd: OwnedFd,
+}
+
+/// Returns to where [`Home`] leads; setns(2) alone would leave a chroot.
+///
+/// # Errors
+/// As setns(2), fchdir(2) and chroot(2) say.
+pub fn go_home(home: &Home) -> Result<()> {
+    let [namespace, root, cwd] = [&home.namespace, &home.root, &home.cwd].map(|fd| fd.as_raw_fd());
+    // SAFETY: descriptors that are open, and a C string. Async-signal-safe, so fit for a forked child.
+    unsafe {
+        Errno::result(libc::setns(namespace, libc::CLONE_NEWNS))?;
+        Errno::result(libc::fchdir(root))?;
+        Errno::result(libc::chroot(c".".as_ptr()))?;
+        Errno::result(libc::fchdir(cwd)).map(drop)
+    }
+}
+
+/// In which mount namespace a child runs.
+#[derive(Debug, Clone, Copy)]
+pub enum Where<'a> {
+    /// In ours.
+    Here,
+    /// In a new one, if the kernel grants one.
+    Private,
+    /// In the one that we came from.
+    Home(&'a Home),
+}
+
 /// A clone of the mount that `dir` is in, rooted at `dir`, attached nowhere: open_tree(2), Linux 5.2.
 ///
 /// # Errors
@@ -278,12 +331,11 @@ impl Program {
         Errno::last()
     }
 
-    /// Runs it as a child; `stdout` and `stderr`, where given, take the place of ours. With `private` it has a
-    /// mount namespace of its own, if the kernel grants one.
+    /// Runs it as a child; `stdout` and `stderr`, where given, take the place of ours.
     ///
     /// # Errors
     /// EAGAIN and ENOMEM from fork(2). A failing execve(2) shows as exit status 127.
-    pub fn spawn(&self, stdout: Option<&OwnedFd>, stderr: Option<&OwnedFd>, private: bool) -> Result<Pid> {
+    pub fn spawn(&self, stdout: Option<&OwnedFd>, stderr: Option<&OwnedFd>, place: Where<'_>) -> Result<Pid> {
         let pointers = self.pointers();
         // SAFETY: between fork and exec the child only makes async-signal-safe calls, on memory made before.
         unsafe {
@@ -294,8 +346,16 @@ impl Program {
                         libc::dup2(fd.as_raw_fd(), target);
                     }
                 }
-                if private {
-                    libc::unshare(libc::CLONE_NEWNS);
+                match place {
+                    Where::Here => {}
+                    Where::Private => {
+                        libc::unshare(libc::CLONE_NEWNS);
+                    }
+                    Where::Home(home) => {
+                        if go_home(home).is_err() {
+                            libc::_exit(127);
+                        }
+                    }
                 }
                 libc::execv(self.path.as_ptr(), pointers.as_ptr());
                 libc::_exit(127);
@@ -398,4 +458,14 @@ pub fn is_mount_root(fd: BorrowedFd<'_>) -> Result<bool> {
         return Err(Errno::ENOSYS);
     }
     Ok(buffer.stx_attributes & MOUNT_ROOT != 0)
+}
+
+/// Locks the open file against everybody else who locks it, until its last descriptor is closed: flock(2).
+/// nix's `Flock` panics if unlocking fails; closing cannot.
+///
+/// # Errors
+/// EWOULDBLOCK if somebody else has it.
+pub fn try_lock(fd: BorrowedFd<'_>) -> Result<()> {
+    // SAFETY: integers.
+    Errno::result(unsafe { libc::flock(fd.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) }).map(drop)
 }

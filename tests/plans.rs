@@ -117,7 +117,7 @@ fn world(facts: Facts, mountinfo: &[u8], text: &[u8]) -> World {
         operands: facts.operand.into_iter().map(operand).collect(),
         active: facts.active.into_iter().map(operand).collect(),
     };
-    let mut world = World::assemble(sighted, mountinfo, swaps::parse(text));
+    let mut world = World::assemble(sighted, Path::new("/.rootfs-shim/upper"), mountinfo, swaps::parse(text));
     if facts.forbidden {
         world.backing = Backing::Forbidden;
     }

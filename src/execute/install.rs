@@ -88,6 +88,8 @@ impl<'a> Run<'a> {
             }
             dirs.insert(paths::HOME.to_owned(), Rc::new(home));
         }
+        let top = dirs.get(".").cloned().filter(|_| material.home_made);
+        let undo = top.map(|top| Undo::RemoveDirectory(top, paths::HOME.to_owned()));
         Ok(Self {
             root: tree.root,
             upper: tree.upper,
@@ -95,7 +97,7 @@ impl<'a> Run<'a> {
             before,
             material,
             manifest: plan.manifest.as_ref(),
-            undo: Vec::new(),
+            undo: undo.into_iter().collect(),
             saved: Vec::new(),
             emptied: Vec::new(),
         })
@@ -151,7 +153,7 @@ impl<'a> Run<'a> {
     fn make_directory(&mut self, path: &str, mode: u32) -> Result<()> {
         let (parent, name) = self.at(path)?;
         let (dir, made) = parent.make_directory(&name, mode)?;
-        if made || (self.material.home_made && path == paths::HOME) {
+        if made {
             self.undo.push(Undo::RemoveDirectory(parent, name));
         }
         self.dirs.entry(path.to_owned()).or_insert_with(|| Rc::new(dir));
@@ -328,20 +330,26 @@ impl<'a> Run<'a> {
         Error::new(error.kind(), format!("stopped at \"{step}\""), reason).remedy(remedy)
     }
 
-    /// The point of no return: what was set aside goes.
+    /// The point of no return: every name is as it is to be, and what was set aside goes. What cannot be
+    /// removed is left for the next run, which knows it by its name.
     fn finish(self) -> Result<()> {
+        let mut trouble = Vec::new();
         for (dir, name) in &self.saved {
-            dir.unlink(name)?;
+            trouble.extend(dir.unlink(name).err());
         }
         for path in &self.emptied {
-            let (dir, name) = self.at(path)?;
-            dir.remove_directory(&name)?;
+            trouble.extend(self.at(path).and_then(|(dir, name)| dir.remove_directory(&name)).err());
         }
-        if !self.emptied.is_empty() {
-            self.root.top().sync()?;
-        }
+        // Should this not reach the disk, a power cut brings back what the next uninstall removes.
+        let _ = self.root.top().sync();
         self.restore_times();
-        Ok(())
+        match trouble.into_iter().next() {
+            None => Ok(()),
+            Some(error) => {
+                Err(Error::new(error.kind(), "remove what is not needed any more", error.to_string())
+                    .remedy("all else is done; run it again"))
+            }
+        }
     }
 
     /// A directory in which only our own names came and went is as old as it was.

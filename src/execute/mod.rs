@@ -12,6 +12,7 @@ pub mod output;
 pub mod prepare;
 pub mod reset;
 pub mod seed;
+pub mod stage;
 pub mod swap_header;
 pub mod swapdev;
 pub mod tool;

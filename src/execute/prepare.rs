@@ -17,13 +17,13 @@ use crate::error::{Attempt, Error, Kind, Result};
 use crate::plan::report::Prepared;
 use crate::plan::swap::{Plan, Twofold};
 use crate::sys;
-use crate::world::files;
+use crate::world::{files, trail};
 
 /// Prepares and proves each operand that has two names. The descriptor is the backing file's.
 pub fn prepare_all(plan: &Plan) -> Vec<(Prepared, Option<OwnedFd>)> {
     let one = |at: usize| match plan.backing(at) {
         None => (Prepared::Nothing, None),
-        Some(twofold) => match prepare(twofold) {
+        Some(twofold) => match prepare(twofold, &plan.upper) {
             Ok((filled, fd)) => (Prepared::Proved { filled }, Some(fd)),
             Err(error) => (Prepared::Doubt(error.to_string()), None),
         },
@@ -31,14 +31,14 @@ pub fn prepare_all(plan: &Plan) -> Vec<(Prepared, Option<OwnedFd>)> {
     (0..plan.operands.len()).map(one).collect()
 }
 
-fn prepare(twofold: &Twofold) -> Result<(u64, OwnedFd)> {
+fn prepare(twofold: &Twofold, upper: &Path) -> Result<(u64, OwnedFd)> {
     let seen = &twofold.seen;
     let user = open_regular(seen, twofold.bring_up)?;
     let mut filled = 0;
     if twofold.fill > 0 {
         filled = fill_holes(&user, twofold)?;
     }
-    let backing = open_backing(twofold)?;
+    let backing = open_backing(twofold, upper)?;
     prove(&user, &backing, seen)?;
     Ok((filled, backing.into()))
 }
@@ -63,7 +63,7 @@ fn open_regular(path: &Path, write: bool) -> Result<File> {
 fn fill_holes(user: &File, twofold: &Twofold) -> Result<u64> {
     let path = &twofold.seen;
     let space = nix::sys::statvfs::fstatvfs(user).attempt("statvfs", path)?;
-    let free = space.blocks_available() as u64 * space.fragment_size() as u64;
+    let free = space.blocks_available() * space.fragment_size();
     if free < twofold.fill {
         return Err(Error::system("fill the holes of", path, Errno::ENOSPC));
     }
@@ -72,9 +72,8 @@ fn fill_holes(user: &File, twofold: &Twofold) -> Result<u64> {
     Ok(twofold.fill)
 }
 
-fn open_backing(twofold: &Twofold) -> Result<File> {
+fn open_backing(twofold: &Twofold, upper: &Path) -> Result<File> {
     let path = twofold.backing.as_path();
-    let upper = Path::new(crate::paths::UPPER);
     let dir = files::open_path(upper).attempt("open", upper)?;
     let fd = files::open_beneath(&dir, &twofold.overlay, OFlag::O_RDONLY).attempt("open", path)?;
     Ok(File::from(fd))
@@ -116,22 +115,11 @@ fn same_stat(user: &File, backing: &File, path: &Path) -> Result<bool> {
     Ok(false)
 }
 
-/// overlayfs's handle of a file that was made in the upper layer embeds upper's own handle of it:
-/// three bytes of padding, version, magic 0xfb, length, flags, type, a UUID of 16 bytes, then the handle
-/// (`struct ovl_fh`). Of a copied-up file it embeds the lower one's, which settles nothing.
+/// overlayfs's handle of a file that was made in the upper layer embeds upper's own handle of it. Of a
+/// copied-up file it embeds the lower one's, which settles nothing.
 fn same_handle(user: &File, backing: &File) -> Option<bool> {
-    const OVERLAY: i32 = 0xf8;
-    const PATH_UPPER: u8 = 4;
-    let outer = sys::file_handle(user.as_fd()).ok().filter(|handle| handle.kind == OVERLAY)?;
-    let inner = sys::file_handle(backing.as_fd()).ok()?;
-    let [_, _, _, _, 0xfb, length, flags, kind, rest @ ..] = outer.bytes.as_slice() else { return None };
-    if flags & PATH_UPPER == 0 {
-        return None;
-    }
-    let handle = rest.get(16..usize::from(*length).checked_sub(5)?)?;
-    let padded = handle.get(..inner.bytes.len()).is_some_and(|head| head == inner.bytes)
-        && handle.iter().skip(inner.bytes.len()).all(|&b| b == 0);
-    Some(i32::from(*kind) == inner.kind && padded)
+    let (embedded, _) = trail::embedded(&sys::file_handle(user.as_fd()).ok()?)?;
+    Some(embedded == sys::file_handle(backing.as_fd()).ok()?)
 }
 
 /// Two files never have the same blocks, unless those are shared; FIEMAP through the overlay tells the real

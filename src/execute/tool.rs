@@ -15,10 +15,11 @@ use crate::invocation::Invocation;
 use crate::plan::report::{Prepared, Ran};
 use crate::plan::runs::Run;
 use crate::plan::swap::Plan;
-use crate::sys::{self, Program};
+use crate::sys::{self, Program, Where};
 use crate::world::files;
 
 use super::output;
+use super::stage::Stage;
 
 /// Becomes the real tool. Returns only if that failed.
 pub fn become_it(real: &Path, argv: &[OsString]) -> Errno {
@@ -43,8 +44,7 @@ pub fn mask(plan: &Plan, prepared: &[(Prepared, Option<OwnedFd>)]) -> Result<()>
         if let (Some(twofold), Some(_)) = (plan.backing(at), backing) {
             let path = &twofold.seen;
             // Opened anew: a descriptor from before the unshare belongs to a mount of the old namespace.
-            let upper =
-                files::open_path(Path::new(crate::paths::UPPER)).attempt("open", crate::paths::UPPER)?;
+            let upper = files::open_path(&plan.upper).attempt("open", &plan.upper)?;
             let source =
                 files::open_beneath(&upper, &twofold.overlay, OFlag::O_PATH).attempt("open", path)?;
             let onto = files::open_path(path).attempt("open", path)?;
@@ -56,7 +56,10 @@ pub fn mask(plan: &Plan, prepared: &[(Prepared, Option<OwnedFd>)]) -> Result<()>
 }
 
 /// So that what is mounted here appears nowhere else, even where systemd made `/` shared.
-fn make_private() -> Result<()> {
+///
+/// # Errors
+/// As mount(2) says.
+pub fn make_private() -> Result<()> {
     let flags = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
     mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).attempt("make the mounts private of", "/")
 }
@@ -65,7 +68,7 @@ fn make_private() -> Result<()> {
 ///
 /// # Errors
 /// If no child could be started.
-pub fn run(real: &Path, plan: &Plan, run: Run, call: &Invocation) -> Result<Ran> {
+pub fn run(real: &Path, plan: &Plan, run: Run, call: &Invocation, stage: Option<&Stage>) -> Result<Ran> {
     let program = Program::new(real.as_os_str(), &run.argv).attempt("run", real)?;
     let translations = plan.translations();
     let pipe = |wanted: bool| if wanted { pipe2(OFlag::O_CLOEXEC).map(Some) } else { Ok(None) };
@@ -75,7 +78,12 @@ pub fn run(real: &Path, plan: &Plan, run: Run, call: &Invocation) -> Result<Ran>
     let (out_read, out_write) = out.unzip();
     let (err_read, err_write) = err.unzip();
     sys::expect_children();
-    let pid = program.spawn(out_write.as_ref(), err_write.as_ref(), run.private).attempt("start", real)?;
+    let place = match (stage, run.private) {
+        (None, false) | (Some(_), true) => Where::Here,
+        (None, true) => Where::Private,
+        (Some(stage), false) => Where::Home(&stage.home),
+    };
+    let pid = program.spawn(out_write.as_ref(), err_write.as_ref(), place).attempt("start", real)?;
     drop((out_write, err_write));
     let heard = output::pump(out_read, err_read, &translations);
     let status = sys::wait(pid).attempt("wait for", real)?;

@@ -92,21 +92,22 @@ fn listen(key: &str) -> Option<UnixListener> {
 
 fn trim(root: File, listener: Option<UnixListener>) -> Result<()> {
     let size = nix::sys::statvfs::fstatvfs(&root)
-        .map(|space| space.blocks() as u64 * space.fragment_size() as u64)
+        .map(|space| space.blocks() * space.fragment_size())
         .attempt("statvfs", "the writable layer")?;
     // statvfs leaves out what the filesystem needs for itself; past the end, FITRIM says EINVAL.
     let mut start = 0;
-    while start < size.saturating_mul(2).saturating_add(CHUNK) {
-        if let Some(Ok((stream, _))) = listener.as_ref().map(UnixListener::accept) {
-            drop(root);
-            drop(listener);
-            drop(stream);
-            return Ok(());
-        }
+    let mut asked = None;
+    while asked.is_none() && start < size.saturating_mul(2).saturating_add(CHUNK) {
         if block::trim(root.as_fd(), start, CHUNK).is_err() {
             break;
         }
         start += CHUNK;
+        asked = listener.as_ref().and_then(|listener| listener.accept().ok());
     }
+    // The filesystem is let go before the name is, so that whoever finds the layer busy can see by whom; and
+    // who asked hears of the end when it is one.
+    drop(root);
+    drop(listener);
+    drop(asked);
     Ok(())
 }

@@ -7,13 +7,13 @@
 
 use std::path::Path;
 
+use super::slot::{Decision, decide, manifest_of, reachable};
 use super::step::{Over, Plan, Step};
 use crate::error::{Error, Kind, Result};
 use crate::manifest::{self, Manifest, Real, Shim, State, Tool};
 use crate::paths;
-use crate::root::FileKind;
 use crate::shim::tables::TOOLS;
-use crate::world::image::{BIN, CONFIG, Image, Leads, Machine, Place, Slot, Standing};
+use crate::world::image::{BIN, CONFIG, Image, Machine, Slot};
 use crate::world::layer::Upper;
 
 /// How many older shims are remembered.
@@ -42,12 +42,6 @@ pub struct Request {
     pub running: bool,
     /// Whether `/.rootfs-shim` was made a moment ago, to be locked.
     pub home_made: bool,
-}
-
-/// What happens at one name.
-struct Decision {
-    steps: (Option<Step>, Option<Step>, Option<Step>),
-    tool: Tool,
 }
 
 /// # Errors
@@ -117,143 +111,6 @@ fn pass_through(image: &Image, request: &Request, overlay: bool, tried: &[std::p
         format!("{root} is not an overlay")
     };
     format!("{why}. The shims will hand every call to the real tools")
-}
-
-fn decide(
-    image: &Image,
-    request: &Request,
-    slot: &Slot,
-    warnings: &mut Vec<String>,
-) -> Result<Option<Decision>> {
-    let Some(name) = &slot.name else {
-        if slot.real.is_some() && recorded(image, slot).is_some() {
-            warnings.push(format!(
-                "{0} is gone and {0}.real is left: install its package again, or remove that",
-                slot.path
-            ));
-        }
-        return Ok(None);
-    };
-    let hash = name.sha256.as_deref().unwrap_or_default();
-    let current = hash == request.binary;
-    let older = manifest_of(image).is_some_and(|manifest| manifest.is_shim(hash));
-    let verdict = if name.entry.kind == FileKind::Regular && (current || older) {
-        over_shim(image, request, slot, current)
-    } else {
-        over_tool(image, request, slot, name)
-    };
-    match verdict {
-        Ok(decision) => {
-            if let Some(decision) = &decision
-                && decision.steps.2.is_some()
-            {
-                changeable(name.flags, &image.root.join(&slot.path))?;
-                let place = image.places.get(slot.place);
-                changeable(
-                    place.map_or(0, |place| place.flags),
-                    &image.root.join(place.map_or("", |p| &p.path)),
-                )?;
-            }
-            Ok(decision)
-        }
-        Err(reason) => {
-            if !reason.is_empty() {
-                warnings.push(format!("{} is left as it is: {reason}", slot.path));
-            }
-            Ok(None)
-        }
-    }
-}
-
-/// A shim stands there: of this content (nothing to do), or of another (it is replaced).
-fn over_shim(
-    image: &Image,
-    request: &Request,
-    slot: &Slot,
-    current: bool,
-) -> std::result::Result<Option<Decision>, String> {
-    let is_ours = |standing: &Standing| {
-        let hash = standing.sha256.as_deref().unwrap_or_default();
-        hash == request.binary || manifest_of(image).is_some_and(|manifest| manifest.is_shim(hash))
-    };
-    let tool = match &slot.real {
-        Some(real) if is_ours(real) => return Err(format!("{}.real is a shim as well", slot.path)),
-        Some(real) => entry(slot, real),
-        None => Tool { path: slot.path.clone(), real: Real::Nothing, sha256: None },
-    };
-    let path = || slot.path.clone();
-    let replace = (!current).then(|| Step::PutShim { path: path(), over: Over::Shim });
-    let stage = (!current).then(|| Step::StageShim { path: path() });
-    Ok(Some(Decision { steps: (None, stage, replace), tool }))
-}
-
-/// A tool stands there; the error says why it is left, and is empty if nobody needs to know.
-fn over_tool(
-    image: &Image,
-    request: &Request,
-    slot: &Slot,
-    name: &Standing,
-) -> std::result::Result<Option<Decision>, String> {
-    usable(image, request, slot, name)?;
-    let path = || slot.path.clone();
-    let ours = recorded(image, slot).is_some_and(|tool| tool.real != Real::Nothing);
-    let keep = match &slot.real {
-        None => Some(Step::KeepReal { path: path() }),
-        Some(real) if name.is_same_file(real) => None,
-        Some(real) if ours && matches!(real.entry.kind, FileKind::Regular | FileKind::Symlink) => {
-            Some(Step::AdoptReal { path: path() })
-        }
-        Some(_) => return Err(format!("{}.real is there already and is not ours", slot.path)),
-    };
-    let put = Step::PutShim { path: path(), over: Over::Tool };
-    Ok(Some(Decision {
-        steps: (keep, Some(Step::StageShim { path: path() }), Some(put)),
-        tool: entry(slot, name),
-    }))
-}
-
-fn usable(image: &Image, request: &Request, slot: &Slot, name: &Standing) -> std::result::Result<(), String> {
-    match (name.entry.kind, &name.leads) {
-        (FileKind::Regular, _) if name.entry.mode & 0o111 == 0 => {
-            return Err("it is not executable".to_owned());
-        }
-        (FileKind::Regular, _) | (FileKind::Symlink, Some(Leads::File)) => {}
-        (FileKind::Symlink, Some(Leads::Name(other))) => {
-            let there = image.slots.iter().find(|slot| slot.path == *other);
-            if *other == slot.path || there.is_none_or(|there| there.name.is_none()) {
-                return Err("it is a symbolic link that leads nowhere".to_owned());
-            }
-            if there.is_some_and(|there| there.tool == slot.tool) {
-                // The shim goes there, and this link leads to it.
-                return Err(String::new());
-            }
-        }
-        (FileKind::Symlink, Some(Leads::Astray(kind))) => {
-            return Err(format!("it is a symbolic link to {}", kind.words()));
-        }
-        (FileKind::Symlink, _) => return Err("it is a symbolic link that leads nowhere".to_owned()),
-        (kind, _) => return Err(format!("it is {}", kind.words())),
-    }
-    if let (Some(theirs), Some(ours)) = (name.machine, request.machine)
-        && !runs_on(ours, theirs)
-    {
-        return Err(format!("it is for another architecture (ELF machine {}, ours is {})", theirs.0, ours.0));
-    }
-    reachable(image.places.get(slot.place))
-}
-
-fn reachable(place: Option<&Place>) -> std::result::Result<(), String> {
-    match place {
-        Some(place) if place.elsewhere => Err(format!("{} is another mount than the root", place.path)),
-        Some(place) if place.noexec => Err(format!("{} is mounted noexec", place.path)),
-        _ => Ok(()),
-    }
-}
-
-/// Whether an image with tools for `theirs` can run a binary for `ours`: also the 32-bit brother's.
-fn runs_on(ours: Machine, theirs: Machine) -> bool {
-    const BROTHERS: [(u16, u16); 2] = [(62, 3), (183, 40)];
-    ours == theirs || BROTHERS.contains(&(ours.0, theirs.0))
 }
 
 fn provide(
@@ -368,16 +225,7 @@ fn order(
         }
         work.push(Step::BindUpper { upper: upper.to_owned() });
     }
-    let mut steps = Vec::new();
-    if image.home.is_none() || request.home_made {
-        steps.push(Step::MakeDirectory { path: paths::HOME.to_owned(), mode: 0o700 });
-        steps.push(Step::Sync { path: ".".to_owned() });
-    }
-    steps.extend(upper.map(|upper| Step::ProveUpper { upper: upper.to_owned() }));
-    steps.extend(leftovers(image));
-    for name in [BIN, "upper"].iter().filter(|name| !home.directories.iter().any(|there| there == *name)) {
-        steps.push(Step::MakeDirectory { path: under(name), mode: 0o755 });
-    }
+    let mut steps = opening(image, request, upper);
     let noted = home.manifest.as_ref().is_some_and(|before| before.same_as(manifest));
     if steps.is_empty() && work.is_empty() && noted {
         return steps;
@@ -387,6 +235,23 @@ fn order(
         steps.extend(work);
     }
     steps.push(Step::WriteManifest { state: State::Installed });
+    steps
+}
+
+/// What comes before the first name of the image's own is touched.
+fn opening(image: &Image, request: &Request, upper: Option<&Path>) -> Vec<Step> {
+    let mut steps = Vec::new();
+    if image.home.is_none() || request.home_made {
+        steps.push(Step::MakeDirectory { path: paths::HOME.to_owned(), mode: 0o700 });
+        steps.push(Step::Sync { path: ".".to_owned() });
+    }
+    steps.extend(upper.map(|upper| Step::ProveUpper { upper: upper.to_owned() }));
+    steps.extend(leftovers(image));
+    let is_there =
+        |name: &str| image.home.iter().flat_map(|home| &home.directories).any(|there| there == name);
+    for name in [BIN, "upper"].into_iter().filter(|name| !is_there(name)) {
+        steps.push(Step::MakeDirectory { path: format!("{}/{name}", paths::HOME), mode: 0o755 });
+    }
     steps
 }
 
@@ -406,19 +271,6 @@ pub(super) fn changeable(flags: u32, path: &Path) -> Result<()> {
     let (word, letter) = if flags & 0x10 != 0 { ("immutable", 'i') } else { ("append-only", 'a') };
     let error = Error::new(Kind::State, "change", format!("it is {word}")).at(path);
     Err(error.remedy(format!("run chattr -{letter} on it; nothing was changed")))
-}
-
-fn manifest_of(image: &Image) -> Option<&Manifest> {
-    image.home.as_ref()?.manifest.as_ref()
-}
-
-fn recorded<'a>(image: &'a Image, slot: &Slot) -> Option<&'a Tool> {
-    manifest_of(image)?.tool(&slot.path)
-}
-
-fn entry(slot: &Slot, real: &Standing) -> Tool {
-    let kind = if real.entry.kind == FileKind::Symlink { Real::Link } else { Real::File };
-    Tool { path: slot.path.clone(), real: kind, sha256: real.sha256.clone() }
 }
 
 /// The name of our configuration, as a path in the image.

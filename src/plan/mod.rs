@@ -14,6 +14,7 @@ pub mod report;
 pub mod reset;
 pub mod runs;
 pub mod show;
+mod slot;
 pub mod step;
 pub mod swap;
 pub mod swapdev;

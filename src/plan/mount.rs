@@ -90,9 +90,9 @@ impl MountPlan {
         let mut steps = self.reset.as_ref().map(ResetPlan::steps).unwrap_or_default();
         steps.extend(self.trimming.as_ref().map(|_| "stop its trimming and take it over".to_owned()));
         for part in &self.lower {
-            steps.push(format!("lower layer: {}, read-only", part.words()));
+            steps.push(format!("use {} as a lower layer", part.words()));
         }
-        steps.push(format!("writable layer: {}", self.writable.words()));
+        steps.push(format!("use {} as the writable layer", self.writable.words()));
         let source = self.source_name.as_ref().map_or("the writable device".to_owned(), escape::path);
         let volatile = if self.volatile { ", volatile" } else { "" };
         steps.push(format!(
@@ -278,8 +278,8 @@ mod tests {
         assert_eq!(
             steps,
             [
-                "lower layer: device /dev/vda (erofs), read-only",
-                "writable layer: device /dev/vdb (ext4)",
+                "use device /dev/vda (erofs) as a lower layer",
+                "use device /dev/vdb (ext4) as the writable layer",
                 "mount the overlay at /new (source: the writable device)",
                 "show its upper directory at /.rootfs-shim/upper"
             ]

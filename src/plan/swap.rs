@@ -30,6 +30,8 @@ pub struct Plan {
     pub operands: Vec<Decided>,
     /// How the real tool is run.
     pub road: Road,
+    /// Where the upper directory is visible.
+    pub upper: PathBuf,
     /// The options that every run of the real tool gets when the call is taken apart.
     pub common: Vec<OsString>,
     /// Whether the call has to be taken apart because fstab or a tag names a file that concerns us.
@@ -165,6 +167,7 @@ pub fn plan(
         argv: argv.to_vec(),
         operands: Vec::new(),
         road: Road::Untouched(Reason::NothingToDo),
+        upper: world.backing.mount().map_or_else(PathBuf::new, |mount| mount.point.clone()),
         common: Vec::new(),
         apart: false,
         verbose: false,
@@ -301,4 +304,17 @@ fn on_the_overlay(
         size: file.size,
         unformatted: file.header == Header::Missing,
     })
+}
+
+/// Whether the backing filesystem has to be looked for before anything can be decided: a file is on the root
+/// overlay, or on a disk that may be a volume or the backing filesystem itself.
+pub fn needs_backing(request: &Request, world: &World) -> bool {
+    let (Some(root), Request::Act(_), Backing::Missing) = (&world.root, request, &world.backing) else {
+        return false;
+    };
+    let concerned = |operand: &Operand| {
+        let mount = operand.location().and_then(|location| world.mounts.get(location.mount));
+        mount.is_some_and(|mount| mount.device == root.device || mount.device.major != 0)
+    };
+    world.all_operands().any(concerned)
 }

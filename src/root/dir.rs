@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, RenameFlags, openat, readlinkat, renameat2};
+use nix::fcntl::{AtFlags, OFlag, RenameFlags, openat, readlinkat, renameat2};
 use nix::sys::stat::{Mode, fchmod, fstat, fstatat, futimens, mkdirat};
 use nix::sys::statvfs::{FsFlags, fstatvfs};
 use nix::sys::time::TimeSpec;
@@ -132,11 +132,17 @@ impl Dir {
             Err(errno) => return Err(Error::system("make the directory", self.shown(name), errno)),
         };
         let gone = || Error::new(Kind::Attack, "open", "it was there and is gone").at(self.shown(name));
-        let dir = self.subdirectory(name)?.ok_or_else(gone)?;
-        if made {
-            fchmod(&dir.fd, Mode::from_bits_truncate(mode)).attempt("set the mode of", self.shown(name))?;
+        let opened = self.subdirectory(name).and_then(|dir| dir.ok_or_else(gone)).and_then(|dir| {
+            if made {
+                fchmod(&dir.fd, Mode::from_bits_truncate(mode))
+                    .attempt("set the mode of", self.shown(name))?;
+            }
+            Ok((dir, made))
+        });
+        if made && opened.is_err() {
+            let _ = unlinkat(&self.fd, name, UnlinkatFlags::RemoveDir);
         }
-        Ok((dir, made))
+        opened
     }
 
     /// Makes the new file `name` with this content, on the disk when this returns. On failure it is gone.
@@ -245,25 +251,22 @@ impl Dir {
         fstatvfs(&self.fd).is_ok_and(|vfs| vfs.flags().contains(FsFlags::ST_NOEXEC))
     }
 
-    /// Locks the directory against another of us, waiting at most `patience`; until the answer is dropped.
+    /// Locks the directory against another of us, waiting at most `patience`; until it is dropped.
     ///
     /// # Errors
     /// State if somebody else keeps it.
-    pub fn lock(&self, patience: Duration) -> Result<Lock> {
+    pub fn lock(&self, patience: Duration) -> Result<()> {
         let end = Instant::now() + patience;
-        let mut fd = self.fd.try_clone().attempt("lock", &self.shown)?;
         loop {
-            match Flock::lock(fd, FlockArg::LockExclusiveNonblock) {
-                Ok(lock) => return Ok(Lock(lock)),
-                Err((_, errno)) if errno != Errno::EWOULDBLOCK && errno != Errno::EINTR => {
-                    return Err(Error::system("lock", &self.shown, errno));
-                }
-                Err(_) if Instant::now() >= end => {
+            match sys::try_lock(self.as_fd()) {
+                Ok(()) => return Ok(()),
+                Err(Errno::EWOULDBLOCK | Errno::EINTR) if Instant::now() < end => {}
+                Err(Errno::EWOULDBLOCK | Errno::EINTR) => {
                     return Err(Error::new(Kind::State, "lock", "another install or uninstall is at work")
                         .at(&self.shown)
                         .remedy("try again when it has ended"));
                 }
-                Err((again, _)) => fd = again,
+                Err(errno) => return Err(Error::system("lock", &self.shown, errno)),
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -276,7 +279,3 @@ impl Dir {
         Ok(name)
     }
 }
-
-/// A held lock.
-#[derive(Debug)]
-pub struct Lock(#[expect(dead_code, reason = "dropping it unlocks")] Flock<OwnedFd>);

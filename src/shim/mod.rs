@@ -11,13 +11,15 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{Config, OnFailure};
 use crate::error::Error;
+use crate::execute::stage::{self, Stage};
 use crate::execute::{output, prepare, tool};
 use crate::invocation::{DEPTH_VARIABLE, Invocation};
 use crate::notice::{self, Notice};
 use crate::plan::report::{self, Prepared};
 use crate::plan::swap::{self, Plan, Road};
 use crate::world::real::{self, NoReal, Real};
-use crate::world::{Scope, World, files};
+use crate::world::trail::Trail;
+use crate::world::{self, Scope, World, files};
 use crate::{escape, paths, sys};
 use args::{Act, Request};
 use tables::{Effect, Purpose, Tool};
@@ -39,11 +41,34 @@ pub fn run(tool: &'static Tool, call: &Invocation) -> i32 {
     match swap::request(tool, real.kind, &call.argv, call.posixly) {
         Some((flavour, request @ Request::Act(_))) => {
             let (config, mut notices) = load_config();
-            let world = gather(tool, &request, call);
+            let mut world = gather(tool, &request, call, None);
+            let stage = look_for_backing(&request, &world, &config, &mut notices);
+            if let Some(stage) = &stage {
+                world = gather(tool, &request, call, Some(&stage.upper));
+            }
             let plan = swap::plan(tool, flavour, &call.argv, &request, &world, &config);
-            carry_out(&plan, &real, &config, &mut notices, call)
+            carry_out(&plan, &real, &config, &mut notices, call, stage.as_ref())
         }
         _ => become_real(tool, &real, call, &Config::default()),
+    }
+}
+
+/// Makes the upper directory visible to this process alone, where it is not visible to all.
+fn look_for_backing(
+    request: &Request,
+    world: &World,
+    config: &Config,
+    notices: &mut Vec<Notice>,
+) -> Option<Stage> {
+    let root = world.root.as_ref().filter(|_| swap::needs_backing(request, world))?;
+    let trail = Trail::gather(root, &world::all_mounts(), config);
+    let paths = world.all_operands().filter_map(|operand| Some(operand.location()?.path.as_path()));
+    match stage::build(&trail, &paths.collect::<Vec<_>>()) {
+        Ok(stage) => stage,
+        Err(error) => {
+            notices.push(Notice::info(format!("{error}.")));
+            None
+        }
     }
 }
 
@@ -58,12 +83,13 @@ pub fn load_config() -> (Config, Vec<Notice>) {
 }
 
 /// The facts that a command needs.
-pub fn gather(tool: &Tool, request: &Request, call: &Invocation) -> World {
+pub fn gather(tool: &Tool, request: &Request, call: &Invocation, upper: Option<&Path>) -> World {
     let Request::Act(act) = request else { return World::default() };
     let operands: Vec<_> = act.operands.iter().filter_map(|place| call.argv.get(*place).cloned()).collect();
     let enables = tool.purpose == Purpose::Enable;
     let tagged = act.tags || operands.iter().any(|operand| files::is_tag(operand));
     let scope = Scope {
+        upper: upper.map(Path::to_owned),
         headers: enables,
         active: act.all || tagged,
         fstab: (enables && (act.all || tagged)).then(|| fstab_of(act, call)),
@@ -78,10 +104,20 @@ fn fstab_of(act: &Act, call: &Invocation) -> PathBuf {
     given.or_else(|| call.fstab.clone()).unwrap_or_else(|| PathBuf::from("/etc/fstab"))
 }
 
-fn carry_out(plan: &Plan, real: &Real, config: &Config, notices: &mut Vec<Notice>, call: &Invocation) -> i32 {
+fn carry_out(
+    plan: &Plan,
+    real: &Real,
+    config: &Config,
+    notices: &mut Vec<Notice>,
+    call: &Invocation,
+    stage: Option<&Stage>,
+) -> i32 {
     match plan.road {
         Road::Untouched(_) => {
             notice::emit(notices, config);
+            if let Some(Err(errno)) = stage.map(|stage| sys::go_home(&stage.home)) {
+                return failed(plan.tool, &errno, real, config);
+            }
             become_real(plan.tool, real, call, config)
         }
         Road::Masked => {
@@ -97,11 +133,18 @@ fn carry_out(plan: &Plan, real: &Real, config: &Config, notices: &mut Vec<Notice
             let argv = plan.masked_argv();
             failed(plan.tool, &tool::become_it(&real.path, &argv), real, config)
         }
-        Road::Supervised => supervise(plan, real, config, notices, call),
+        Road::Supervised => supervise(plan, real, config, notices, call, stage),
     }
 }
 
-fn supervise(plan: &Plan, real: &Real, config: &Config, notices: &mut Vec<Notice>, call: &Invocation) -> i32 {
+fn supervise(
+    plan: &Plan,
+    real: &Real,
+    config: &Config,
+    notices: &mut Vec<Notice>,
+    call: &Invocation,
+    stage: Option<&Stage>,
+) -> i32 {
     let prepared: Vec<Prepared> =
         prepare::prepare_all(plan).into_iter().map(|(prepared, _)| prepared).collect();
     let proved: Vec<bool> = prepared.iter().map(Prepared::is_proved).collect();
@@ -110,7 +153,7 @@ fn supervise(plan: &Plan, real: &Real, config: &Config, notices: &mut Vec<Notice
         let at = run.operands.first().copied().unwrap_or_default();
         output::say_what_is_left(plan, said..at);
         said = at + 1;
-        match tool::run(&real.path, plan, run, call) {
+        match tool::run(&real.path, plan, run, call, stage) {
             Ok(outcome) => ran.push(outcome),
             Err(error) => notices.push(Notice::error(format!("{}: {error}.", plan.tool.name))),
         }

@@ -3,7 +3,7 @@
 //! A path that mountinfo calls `upperdir` is a rumour: it may not resolve here, may be relative, and may be
 //! a name that an image made up. The trick: overlayfs answers stat(2) of the overlay's root from the real
 //! upper directory, change time to the nanosecond included, which nobody can set. Only a directory with the
-//! same answer is a candidate at all; execute then proves it by a file made through the overlay.
+//! same answer, and the same file handle where there are any, is a candidate at all; execute then proves it by a file made through the overlay.
 
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -130,8 +130,19 @@ fn is_upper_of(root: &Root, candidate: &Dir) -> Result<bool> {
             |entry: &crate::root::Entry| (entry.mode, entry.uid, entry.gid, entry.modified, entry.changed);
         if answer(&before) == answer(&after) {
             let apart = sys::mount_id(candidate.as_fd()) != sys::mount_id(root.top().as_fd());
-            return Ok(apart && answer(&before) == answer(&there));
+            return Ok(apart && answer(&before) == answer(&there) && !handles_differ(root, candidate));
         }
     }
     Ok(false)
+}
+
+/// Whether the kernel says that they are two: since Linux 6.5 an overlay's root has a file handle, which holds
+/// the real upper directory's. Without an answer they may be one.
+fn handles_differ(root: &Root, candidate: &Dir) -> bool {
+    match (sys::file_handle(root.top().as_fd()), sys::file_handle(candidate.as_fd())) {
+        (Ok(outer), Ok(inner)) if !inner.bytes.is_empty() => {
+            !outer.bytes.windows(inner.bytes.len()).any(|part| part == inner.bytes)
+        }
+        _ => false,
+    }
 }

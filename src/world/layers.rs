@@ -203,12 +203,18 @@ fn user_of_device(path: &Path, device: DevNo, key: &str, mounts: &Mounts, swaps:
     if swaps.iter().any(|swap| !swap.is_file && same(&swap.path)) {
         return Some(User::Swap);
     }
-    match open(path, libc::O_EXCL) {
-        Err(error) if error.raw_os_error() == Some(Errno::EBUSY as i32) => {
-            Some(if is_trimming(key) { User::Trimming } else { User::Somebody })
+    // A filesystem that was unmounted a moment ago lets go of its device a moment later.
+    for _ in 0..10 {
+        match open(path, libc::O_EXCL) {
+            Err(error) if error.raw_os_error() == Some(Errno::EBUSY as i32) => {}
+            _ => return None,
         }
-        _ => None,
+        if is_trimming(key) {
+            return Some(User::Trimming);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
     }
+    Some(User::Somebody)
 }
 
 /// An image is used through the loop devices that show it.

@@ -61,8 +61,8 @@ impl Machine {
         let backing = mounts.at(&upper).cloned();
         let space = statvfs(&upper).ok().filter(|_| backing.is_some());
         let capacity = space.map(|space| {
-            let size = space.blocks() as u64 * space.fragment_size() as u64;
-            Capacity { size, used: size - space.blocks_free() as u64 * space.fragment_size() as u64 }
+            let size = space.blocks() * space.fragment_size();
+            Capacity { size, used: size - space.blocks_free() * space.fragment_size() }
         });
         let root = image.layer.point.as_ref().and_then(|point| mounts.at(point)).cloned();
         Ok(Self {

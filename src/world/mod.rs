@@ -14,9 +14,11 @@ pub mod mountinfo;
 pub mod real;
 pub mod signature;
 pub mod swaps;
+pub mod trail;
 
 use std::ffi::OsString;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -100,6 +102,8 @@ pub struct Scope {
     pub headers: bool,
     /// Look at the active swap areas as at operands.
     pub active: bool,
+    /// Where the upper directory is, if not at its usual place.
+    pub upper: Option<PathBuf>,
     /// Read this fstab.
     pub fstab: Option<PathBuf>,
 }
@@ -107,11 +111,12 @@ pub struct Scope {
 impl World {
     /// Gathers the facts about `operands`. What cannot be learnt is left out; a World is never an error.
     pub fn gather(operands: &[OsString], scope: &Scope) -> Self {
-        let backing = files::locate(Path::new(UPPER));
+        let upper = scope.upper.as_deref().unwrap_or(Path::new(UPPER));
+        let backing = files::locate(upper);
         if matches!(backing, Err(Errno::EACCES | Errno::EPERM)) {
             return Self { backing: Backing::Forbidden, ..Self::default() };
         }
-        let swaps = swaps::parse(&fs::read("/proc/swaps").unwrap_or_default());
+        let swaps = swaps::parse(&read_proc("/proc/swaps"));
         let mut probed: Vec<Operand> =
             operands.iter().map(|operand| files::probe(operand, scope.headers)).collect();
         if scope.active {
@@ -126,14 +131,14 @@ impl World {
             active: probed.split_off(operands.len()),
             operands: probed,
         };
-        let mut world = Self::assemble(sighted, &fs::read("/proc/self/mountinfo").unwrap_or_default(), swaps);
+        let mut world = Self::assemble(sighted, upper, &read_proc("/proc/self/mountinfo"), swaps);
         world.look_for_twins();
         world
     }
 
     /// The World that these sightings and this mount table come to; what a fixture writes down goes through
     /// here as well.
-    pub fn assemble(sighted: Sighted, mountinfo: &[u8], swaps: Vec<Swap>) -> Self {
+    pub fn assemble(sighted: Sighted, place: &Path, mountinfo: &[u8], swaps: Vec<Swap>) -> Self {
         let Sighted { root, upper, operands, active, fstab } = sighted;
         let wanted = |id| {
             let has = |operand: &Operand| operand.location().is_some_and(|location| location.mount == id);
@@ -143,7 +148,7 @@ impl World {
         let mounts = Mounts::parse(mountinfo, wanted);
         let root_mount = root.and_then(|id| mounts.get(id)).filter(|mount| mount.fstype == "overlay");
         Self {
-            backing: backing_of(upper, root, &mounts),
+            backing: backing_of(upper, root, place, &mounts),
             root: root_mount.cloned(),
             operands,
             active,
@@ -182,26 +187,35 @@ impl World {
         }
     }
 
-    fn all_operands(&self) -> impl Iterator<Item = &Operand> {
+    /// Operands, active areas and fstab's entries.
+    pub fn all_operands(&self) -> impl Iterator<Item = &Operand> {
         self.operands.iter().chain(&self.active).chain(self.fstab.iter().map(|listed| &listed.operand))
     }
 }
 
 /// `/.rootfs-shim/upper` is a mount of its own only if its mount is not the root's.
-fn backing_of(place: Option<MountId>, root: Option<MountId>, mounts: &Mounts) -> Backing {
-    let mount = place.filter(|id| Some(*id) != root).and_then(|id| mounts.get(id));
-    match mount.filter(|mount| mount.point == Path::new(UPPER)) {
+fn backing_of(upper: Option<MountId>, root: Option<MountId>, place: &Path, mounts: &Mounts) -> Backing {
+    let mount = upper.filter(|id| Some(*id) != root).and_then(|id| mounts.get(id));
+    match mount.filter(|mount| mount.point == place) {
         Some(mount) => Backing::Mounted(mount.clone()),
         None => Backing::Missing,
     }
 }
 
+/// A file of /proc says that it has no bytes, so room is made beforehand: each read(2) of mountinfo makes the
+/// kernel walk the mount table from its beginning.
+fn read_proc(path: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(32 * 1024);
+    let read = fs::File::open(path).and_then(|mut file| file.read_to_end(&mut bytes));
+    if read.is_ok() { bytes } else { Vec::new() }
+}
+
 /// Every mount of this process, for the commands that print the World.
 pub fn all_mounts() -> Mounts {
-    Mounts::parse_all(&fs::read("/proc/self/mountinfo").unwrap_or_default())
+    Mounts::parse_all(&read_proc("/proc/self/mountinfo"))
 }
 
 /// The active swap areas, read anew.
 pub fn active_swaps() -> Vec<Swap> {
-    swaps::parse(&fs::read("/proc/swaps").unwrap_or_default())
+    swaps::parse(&read_proc("/proc/swaps"))
 }

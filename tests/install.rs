@@ -1,0 +1,42 @@
+//! The installer on real trees, real mounts and the real kernel.
+//!
+//! Each test is run by this program calling itself again in a mount namespace of its own, with a scratch
+//! directory that the parent removes: whatever happens to a test, no mount and no file is left. A host canary
+//! stands beside every tree, and the parent compares it before and after.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test ends by panicking"
+)]
+
+#[path = "installer/bench.rs"]
+mod bench;
+#[path = "installer/crash.rs"]
+mod crash;
+#[path = "installer/hostile.rs"]
+mod hostile;
+#[path = "installer/ordinary.rs"]
+mod ordinary;
+
+use std::process::ExitCode;
+
+use bench::Test;
+use libtest_mimic::{Arguments, Trial};
+
+fn main() -> ExitCode {
+    let tests: Vec<Test> = [ordinary::TESTS, hostile::TESTS, crash::TESTS].concat();
+    if let Some(name) = std::env::var_os(bench::CHILD) {
+        let (_, test) = tests.iter().find(|(known, _)| name == *known).expect("a test of that name");
+        test();
+        return ExitCode::SUCCESS;
+    }
+    let arguments = Arguments::from_args();
+    let trial = |(name, _): &Test| {
+        let name = *name;
+        Trial::test(name, move || bench::in_namespace(name))
+    };
+    libtest_mimic::run(&arguments, tests.iter().map(trial).collect()).exit_code()
+}

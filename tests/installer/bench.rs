@@ -1,0 +1,223 @@
+//! A workbench: scratch directories, trees built by code, mounts, and what was there before and after.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Failed;
+use nix::mount::{MsFlags, mount};
+
+/// Names the test that this process is.
+pub const CHILD: &str = "ROOTFS_SHIM_INSTALL_TEST";
+const SCRATCH: &str = "ROOTFS_SHIM_INSTALL_SCRATCH";
+/// No test takes longer; a hang is a failure.
+const LIMIT: Duration = Duration::from_secs(240);
+
+/// A test's name and body.
+pub type Test = (&'static str, fn());
+
+/// Runs a test in a process and a mount namespace of its own.
+pub fn in_namespace(name: &str) -> Result<(), Failed> {
+    if !nix::unistd::geteuid().is_root() {
+        let say = format!("{name}: NOT CHECKED: mounting a guest needs root");
+        if std::env::var_os("ROOTFS_SHIM_REQUIRE_ALL").is_some_and(|v| v == "1") {
+            return Err(say.into());
+        }
+        let _ = writeln!(std::io::stderr(), "{say}");
+        return Ok(());
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let mut command = Command::new("unshare");
+    command.args(["-m", "--propagation", "private"]).arg(std::env::current_exe().unwrap());
+    command.env(CHILD, name).env(SCRATCH, scratch.path());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let end = Instant::now() + LIMIT;
+    while child.try_wait()?.is_none() {
+        if Instant::now() > end {
+            child.kill()?;
+            return Err(format!("{name}: still running after {LIMIT:?}").into());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let output = child.wait_with_output()?;
+    if output.status.success() { Ok(()) } else { Err(text(&output).into()) }
+}
+
+/// Everything that a program said.
+pub fn text(output: &Output) -> String {
+    let words = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    format!("{}\n{}\n{}", output.status, words(&output.stdout), words(&output.stderr))
+}
+
+/// A scratch tmpfs with a guest's directory and a canary.
+pub struct Bench {
+    /// The tmpfs.
+    pub top: PathBuf,
+    /// The guest's root.
+    pub guest: PathBuf,
+    /// The program, stripped: the debug information is ten times its size.
+    pub program: PathBuf,
+    /// What the host looked like.
+    pub canary: Vec<String>,
+}
+
+impl Bench {
+    /// In the scratch directory of this process.
+    pub fn new() -> Self {
+        let top = PathBuf::from(std::env::var_os(SCRATCH).unwrap());
+        mount(Some("scratch"), &top, Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
+        let guest = top.join("guest");
+        fs::create_dir(&guest).unwrap();
+        let program = top.join("rootfs-shim");
+        let built = env!("CARGO_BIN_EXE_rootfs-shim");
+        run("strip", &["-o", program.to_str().unwrap(), built]);
+        let canary = top.join("host");
+        fs::create_dir_all(canary.join("sbin")).unwrap();
+        fs::write(canary.join("sbin/swapon"), "the host's").unwrap();
+        fs::write(canary.join("busybox"), "the host's").unwrap();
+        let mut this = Self { top, guest, program, canary: Vec::new() };
+        this.canary = this.look_at_host();
+        this
+    }
+
+    /// An overlay at the guest's root over `lower`; upper is on the scratch tmpfs.
+    pub fn overlay(&self, lower: &Path) -> PathBuf {
+        self.overlay_on(lower, &self.top)
+    }
+
+    /// The same, with upper on another filesystem.
+    pub fn overlay_on(&self, lower: &Path, backing: &Path) -> PathBuf {
+        let (upper, work) = (backing.join("upper"), backing.join("work"));
+        fs::create_dir(&upper).unwrap();
+        fs::create_dir(&work).unwrap();
+        let escape = |path: &Path| path.to_str().unwrap().replace(',', "\\,");
+        let options =
+            format!("lowerdir={},upperdir={},workdir={}", escape(lower), escape(&upper), escape(&work));
+        mount(Some("root"), &self.guest, Some("overlay"), MsFlags::empty(), Some(options.as_str())).unwrap();
+        upper
+    }
+
+    /// An ext4 on a loop device.
+    pub fn ext4(&self) -> PathBuf {
+        let (file, point) = (self.top.join("disk"), self.top.join("backing"));
+        fs::create_dir(&point).unwrap();
+        run("truncate", &["-s", "256M", file.to_str().unwrap()]);
+        run("mkfs.ext4", &["-q", file.to_str().unwrap()]);
+        run("mount", &["-o", "loop", file.to_str().unwrap(), point.to_str().unwrap()]);
+        point
+    }
+
+    /// Runs the program on the guest.
+    pub fn shim(&self, command: &str, arguments: &[&str]) -> Output {
+        let mut call = Command::new(&self.program);
+        call.arg(command).arg("--chroot").arg(&self.guest).args(arguments);
+        call.stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// The same, which has to succeed; what it said.
+    pub fn shim_ok(&self, command: &str, arguments: &[&str]) -> String {
+        let output = self.shim(command, arguments);
+        assert!(output.status.success(), "{command} {arguments:?}: {}", text(&output));
+        text(&output)
+    }
+
+    /// The same, which has to fail with that status; what it said.
+    pub fn shim_fails(&self, command: &str, arguments: &[&str], status: i32) -> String {
+        let output = self.shim(command, arguments);
+        assert_eq!(output.status.code(), Some(status), "{command} {arguments:?}: {}", text(&output));
+        let said = text(&output);
+        assert_eq!(output.stderr.iter().filter(|b| **b == b'\n').count(), 1, "one line: {said}");
+        said
+    }
+
+    /// Whether a name in the guest is the shim.
+    pub fn is_shim(&self, path: &str) -> bool {
+        let path = self.guest.join(path);
+        fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_file())
+            && fs::read(path).unwrap() == fs::read(&self.program).unwrap()
+    }
+
+    /// The host is as it was.
+    pub fn host_is_untouched(&self) {
+        assert_eq!(self.canary, self.look_at_host(), "the host was changed");
+    }
+
+    fn look_at_host(&self) -> Vec<String> {
+        let mut all = tree(&self.top.join("host"));
+        for path in ["/bin/busybox", "/usr/sbin/swapon", "/usr/sbin/mkswap", "/usr/sbin/swapoff"] {
+            all.extend(fs::symlink_metadata(path).map(|meta| line(Path::new(path), &meta)));
+        }
+        all
+    }
+}
+
+/// Runs a program that has to succeed.
+pub fn run(program: &str, arguments: &[&str]) {
+    let output = Command::new(program).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{program} {arguments:?}: {}", text(&output));
+}
+
+/// Makes an executable file with its directories.
+pub fn tool(path: &Path, content: &str) {
+    fs::DirBuilder::new().recursive(true).mode(0o755).create(path.parent().unwrap()).unwrap();
+    fs::write(path, content).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// Makes a symlink with its directories.
+pub fn link(target: &str, path: &Path) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    symlink(target, path).unwrap();
+}
+
+/// The three tools as scripts in `sbin`.
+pub fn tools(root: &Path, sbin: &str) {
+    for name in ["swapon", "swapoff", "mkswap"] {
+        tool(&root.join(sbin).join(name), &format!("#!/bin/sh\necho the real {name} \"$@\"\n"));
+    }
+}
+
+/// One line for each file of a tree: its inode, owner, mode, size, time and content.
+pub fn tree(root: &Path) -> Vec<String> {
+    let mut lines = vec![line(root, &fs::symlink_metadata(root).unwrap())];
+    if fs::symlink_metadata(root).unwrap().is_dir() {
+        let mut entries: Vec<_> = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).collect();
+        entries.sort();
+        lines.extend(entries.iter().flat_map(|path| tree(path)));
+    }
+    lines
+}
+
+fn line(path: &Path, meta: &fs::Metadata) -> String {
+    let content = match meta.file_type() {
+        kind if kind.is_symlink() => format!("{:?}", fs::read_link(path).unwrap()),
+        kind if kind.is_file() && meta.len() < 1 << 16 => {
+            format!("{:?}", fs::read(path).unwrap().escape_ascii().to_string())
+        }
+        _ => String::new(),
+    };
+    let size = if meta.is_dir() { 0 } else { meta.len() };
+    format!(
+        "{} ino {} {:o} {}:{} {size} {}.{} {content}",
+        path.display(),
+        meta.ino(),
+        meta.mode(),
+        meta.uid(),
+        meta.gid(),
+        meta.mtime(),
+        meta.mtime_nsec(),
+    )
+}
+
+/// With the time of the inode's last change: for what must not be touched at all.
+pub fn tree_with_change_times(root: &Path) -> Vec<String> {
+    let changed = |path: &Path| {
+        let meta = fs::symlink_metadata(path).unwrap();
+        format!(" changed {}.{}", meta.ctime(), meta.ctime_nsec())
+    };
+    let path = |line: &String| PathBuf::from(line.split(" ino ").next().unwrap());
+    tree(root).iter().map(|line| format!("{line}{}", changed(&path(line)))).collect()
+}

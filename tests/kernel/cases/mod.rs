@@ -1,0 +1,23 @@
+//! The tests, by subject.
+
+mod demo;
+mod enable;
+mod install;
+mod itself;
+mod same;
+mod scenes;
+
+use crate::harness::Test;
+
+/// Every test that is run.
+pub fn all() -> Vec<Test> {
+    [itself::tests(), install::tests(), enable::tests(), scenes::tests(), same::tests(), demo::tests()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// The test of that name, also one that must fail.
+pub fn named(name: &str) -> Option<Test> {
+    all().into_iter().chain(itself::broken()).find(|test| test.name == name)
+}

@@ -1,0 +1,227 @@
+//! A test's life: born in namespaces of its own, ended on time, swept up after.
+//!
+//! The trick is who holds what. The mounts belong to the test's mount namespace and die with its last
+//! process, and all of its processes die with the first of its PID namespace. The loop devices clear
+//! themselves with the last mount. What outlives the test is active swap, which pins its filesystem: the
+//! parent mounts the loop device once more, which shows that same filesystem, and swaps off every file in
+//! it. The swap lock is an open file that parent and test share (the test's stdin), so that the test can
+//! take it when it begins to swap and the parent still holds it while it sweeps.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{Flock, FlockArg};
+
+use super::{Test, host, text};
+
+/// Everybody who swaps on this machine for a test holds this file's lock.
+pub const SWAP_LOCK: &str = "/run/lock/rootfs-shim-swap.lock";
+/// Where the scratch directories are: a disk, since they hold images.
+const SCRATCH: &str = "/var/tmp";
+const PREFIX: &str = "rootfs-shim-test.";
+/// In the scratch directory while its test waits for the swap lock.
+const WAITING: &str = "waiting";
+/// In the scratch directory: /proc/swaps as it was when the test took the lock.
+const SWAPS_BEFORE: &str = "swaps-before";
+
+/// Runs one test in a child and gives its log as the error.
+pub fn run(test: &Test) -> Result<(), String> {
+    let scratch =
+        tempfile::Builder::new().prefix(PREFIX).tempdir_in(SCRATCH).map_err(|error| error.to_string())?;
+    let owned = own(scratch.path()).map_err(|error| error.to_string())?;
+    let mounts = our_mounts();
+    let log = scratch.path().join("log");
+    let mut problems = Vec::new();
+    match start(test, scratch.path(), &log) {
+        Ok((child, lock)) => {
+            problems.extend(wait(child, test, scratch.path()));
+            problems.extend(sweep_in_namespace(scratch.path()));
+            drop(lock);
+        }
+        Err(error) => problems.push(format!("cannot start it: {error}")),
+    }
+    let appeared: Vec<_> = our_mounts().difference(&mounts).cloned().collect();
+    if !appeared.is_empty() {
+        problems.push(format!("mounts leaked out of the test: {appeared:?}"));
+    }
+    drop(owned);
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let log = fs::read(&log).unwrap_or_default();
+    Err(format!("{}\n{}", problems.join("\n"), text(&log)))
+}
+
+/// Takes the swap lock for as long as this test lives, and notes what swap there was.
+pub fn hold_swap_lock(scratch: &Path) {
+    if scratch.join(SWAPS_BEFORE).exists() {
+        return;
+    }
+    let waiting = scratch.join(WAITING);
+    fs::write(&waiting, "").expect("scratch is writable");
+    let shared = io::stdin().as_fd().try_clone_to_owned().expect("stdin is the lock");
+    let lock = Flock::lock(shared, FlockArg::LockExclusive).map_err(|(_, errno)| errno);
+    std::mem::forget(lock.expect("flock"));
+    fs::write(scratch.join(SWAPS_BEFORE), swaps()).expect("scratch is writable");
+    fs::remove_file(waiting).expect("it was there");
+}
+
+/// Sweeps what an earlier run left that was itself killed; each live run holds a lock in its directory.
+pub fn sweep_strays() {
+    for entry in fs::read_dir(SCRATCH).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let ours = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes());
+        if !ours || File::open(path.join("owner")).is_ok_and(|file| try_lock(file).is_none()) {
+            continue;
+        }
+        for problem in sweep_in_namespace(&path) {
+            eprintln!("left by an earlier run: {problem}");
+        }
+        let _ = fs::remove_dir_all(path);
+    }
+}
+
+fn own(scratch: &Path) -> io::Result<Option<Flock<File>>> {
+    File::create(scratch.join("owner")).map(try_lock)
+}
+
+fn try_lock(file: File) -> Option<Flock<File>> {
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).ok()
+}
+
+fn start(test: &Test, scratch: &Path, log: &Path) -> io::Result<(Child, File)> {
+    let lock = File::options().create(true).append(true).open(SWAP_LOCK)?;
+    let log = File::create(log)?;
+    let mut command = Command::new("unshare");
+    command
+        .args([
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+            "--propagation",
+            "private",
+            "--",
+        ])
+        .arg(std::env::current_exe()?)
+        .arg(super::super::RUN_ONE)
+        .args([test.name.as_ref(), scratch.as_os_str()])
+        .env("TMPDIR", scratch)
+        .env("RUST_BACKTRACE", "0")
+        .stdin(lock.try_clone()?)
+        .stdout(log.try_clone()?)
+        .stderr(log);
+    Ok((command.spawn()?, lock))
+}
+
+fn wait(mut child: Child, test: &Test, scratch: &Path) -> Option<String> {
+    let mut deadline = Instant::now() + test.limit;
+    loop {
+        if let Some(status) = child.try_wait().expect("it is our child") {
+            return (!status.success()).then(|| failure(status));
+        }
+        if scratch.join(WAITING).exists() {
+            deadline = Instant::now() + test.limit;
+        }
+        if Instant::now() > deadline {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Some(format!("it did not end within {:?} and was killed", test.limit));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn failure(status: ExitStatus) -> String {
+    format!("failed ({status}):")
+}
+
+/// Sweeps in a process with a mount namespace of its own; its words are what it could not undo.
+fn sweep_in_namespace(scratch: &Path) -> Vec<String> {
+    let exe = std::env::current_exe().expect("/proc/self/exe");
+    let argv = ["unshare", "--mount", "--propagation", "private", "--"].map(Path::new);
+    let argv: Vec<&Path> =
+        argv.into_iter().chain([exe.as_path(), Path::new(super::super::SWEEP), scratch]).collect();
+    let ran = host(&argv);
+    match (ran.status, ran.out().lines().map(str::to_owned).collect::<Vec<_>>()) {
+        (0, problems) => problems,
+        (..) => vec![format!("the sweep failed: {ran:?}")],
+    }
+}
+
+/// Swaps off what a test left on and says what else is left.
+pub fn sweep(scratch: &Path) -> Vec<String> {
+    let mut problems = Vec::new();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        let loops = loops_of(scratch);
+        for device in &loops {
+            swap_off_all_of(device, scratch);
+        }
+        if loops.is_empty() || Instant::now() > deadline {
+            for device in loops {
+                problems.push(format!("loop device left: {}", device.display()));
+                host(&[Path::new("losetup"), Path::new("--detach"), &device]);
+            }
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    if let Ok(before) = fs::read_to_string(scratch.join(SWAPS_BEFORE)) {
+        problems.extend(swaps().lines().filter(|line| !before.contains(line)).map(|line| {
+            let left = format!("swap left: {line}");
+            host(&["swapoff", line.split_whitespace().next().unwrap_or("")]);
+            left
+        }));
+    }
+    problems
+}
+
+/// Swaps off what lies on this test's loop devices.
+pub fn swap_off_all(scratch: &Path) {
+    for device in loops_of(scratch) {
+        swap_off_all_of(&device, scratch);
+    }
+}
+
+/// The loop devices whose files lie in a scratch directory.
+pub fn loops_of(scratch: &Path) -> Vec<PathBuf> {
+    let devices = fs::read_dir("/sys/block").into_iter().flatten().flatten();
+    let ours = devices.filter(|entry| {
+        let file = fs::read_to_string(entry.path().join("loop/backing_file")).unwrap_or_default();
+        Path::new(&file).starts_with(scratch)
+    });
+    ours.map(|entry| Path::new("/dev").join(entry.file_name())).collect()
+}
+
+fn swap_off_all_of(device: &Path, scratch: &Path) {
+    host(&[Path::new("swapoff"), device]);
+    let point = scratch.join("sweep");
+    let _ = fs::create_dir(&point);
+    if host(&[Path::new("mount"), device, &point]).status == 0 {
+        let find = ["-xdev", "-type", "f", "-size", "+39k", "-exec", "swapoff", "{}", ";"].map(Path::new);
+        host(&[&[Path::new("find"), &point][..], &find].concat());
+        host(&[Path::new("umount"), &point]);
+    }
+}
+
+/// The machine's swap areas, without how much of each is used.
+pub fn swaps() -> String {
+    let text = fs::read("/proc/swaps").unwrap_or_default();
+    let lines = super::text(&text);
+    let fields = lines.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+    fields.map(|f| format!("{} {} {} {}\n", f[0], f[1], f[2], f.last().unwrap_or(&""))).collect()
+}
+
+/// The mounts of this process that a test can have made: what names a scratch directory or the shim.
+fn our_mounts() -> BTreeSet<String> {
+    let text = fs::read("/proc/self/mountinfo").unwrap_or_default();
+    let lines = super::text(&text);
+    lines.lines().filter(|line| line.contains("rootfs-shim")).map(str::to_owned).collect()
+}

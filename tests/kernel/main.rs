@@ -1,0 +1,89 @@
+//! The tests on the real kernel: real overlay roots, real filesystems, real tools, real swap.
+//!
+//! One program in three parts: it lists the tests and runs them in parallel; called back with [`RUN_ONE`]
+//! it is one test inside its namespaces; called back with [`SWEEP`] it undoes what a test left on. What
+//! could not be checked here is said at the end, by name, with the reason and the remedy; with
+//! `ROOTFS_SHIM_REQUIRE_ALL=1` it fails instead.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test fails by panicking and speaks by printing"
+)]
+
+mod cases;
+mod harness;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use harness::{Test, needs, supervise};
+use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
+
+/// The hidden argument for one test: its name and its scratch directory follow.
+pub const RUN_ONE: &str = "--inside-run-one";
+/// The hidden argument for the sweep: the scratch directory follows.
+pub const SWEEP: &str = "--inside-sweep";
+
+fn main() -> ExitCode {
+    let argv: Vec<OsString> = std::env::args_os().collect();
+    match argv.iter().map(|argument| argument.to_str().unwrap_or("")).collect::<Vec<_>>()[..] {
+        [_, RUN_ONE, name, scratch] => run_one(name, Path::new(scratch)),
+        [_, SWEEP, scratch] => {
+            supervise::sweep(Path::new(scratch)).iter().for_each(|problem| println!("{problem}"));
+            ExitCode::SUCCESS
+        }
+        _ => run_all(),
+    }
+}
+
+fn run_one(name: &str, scratch: &Path) -> ExitCode {
+    let Some(test) = cases::named(name) else {
+        println!("there is no test {name}");
+        return ExitCode::FAILURE;
+    };
+    (test.run)(scratch);
+    ExitCode::SUCCESS
+}
+
+fn run_all() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let strict = std::env::var_os("ROOTFS_SHIM_REQUIRE_ALL").is_some_and(|value| value == "1");
+    if !arguments.list && nix::unistd::geteuid().is_root() {
+        supervise::sweep_strays();
+    }
+    let mut unchecked = Vec::new();
+    let trials = cases::all().into_iter().map(|test| {
+        let why = needs::missing(&test.needs);
+        if let Some(why) = &why {
+            unchecked.push(format!("NOT CHECKED: {}: {why}", test.name));
+        }
+        trial(test, why, strict)
+    });
+    let trials = trials.collect();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if !arguments.list {
+        unchecked.iter().for_each(|line| eprintln!("{line}"));
+    }
+    exit_code(&conclusion)
+}
+
+fn trial(test: Test, why: Option<String>, strict: bool) -> Trial {
+    let ignored = why.is_some() && !strict;
+    let test = Arc::new(test);
+    let name = test.name.clone();
+    let run = move || match why {
+        Some(why) => Err(Failed::from(format!("could not be checked: {why}"))),
+        None => supervise::run(&test).map_err(Failed::from),
+    };
+    Trial::test(name, run).with_ignored_flag(ignored)
+}
+
+fn exit_code(conclusion: &Conclusion) -> ExitCode {
+    if conclusion.has_failed() { ExitCode::from(101) } else { ExitCode::SUCCESS }
+}
