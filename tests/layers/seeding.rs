@@ -25,7 +25,7 @@ fn everything(b: &Bench) -> Outcome {
         cp /bin/true cap; setcap cap_net_raw+ep cap; setfattr -n user.note -v hi file
         setfattr -n trusted.note -v ho deep; setfattr -hn trusted.note -v hu link
         setfacl -m u:55:rwx,g:66:r deep file; setfacl -dm u:77:rx deep
-        touch .hidden '-odd  name\'; chmod 1777 deep/er
+        touch .hidden './-odd  name\'; chmod 1777 deep/er
         touch -d '1999-12-31 23:59:59.123456789' file deep/er deep")?;
     b.sh("$SHIM mount --lower low --writable w.img --passthrough /srv t")?;
     let (image, copy) = (b.sh(&format!("{LISTING} list low/srv"))?, b.sh(&format!("{LISTING} list t/srv"))?);
