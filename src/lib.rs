@@ -14,11 +14,13 @@
 //!
 //! - [`invocation`]: the one door by which argv, the environment and the descriptors enter
 //! - [`shim`]: argv → what was asked → run, for `swapon`, `swapoff` and `mkswap`
+//! - [`builtin`]: swapon, swapoff and mkswap by ourselves, where the image has none
 //! - [`cli`]: the subcommands
 //! - [`sys`]: every raw system call; [`error`], [`escape`], [`octal`], [`paths`]: the words we speak in
 
 pub mod api;
 pub mod api_layers;
+pub mod builtin;
 pub mod cli;
 pub mod config;
 pub mod error;

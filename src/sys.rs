@@ -1,4 +1,4 @@
-//! Every raw system call of the crate, and all of its `unsafe`.
+//! Every raw system call of the crate, and all of its `unsafe`: this file and the ones below `src/sys/`.
 //!
 //! What nix or std wraps safely is used from there; this file holds the rest, each behind a safe function
 //! whose arguments cannot be misused: descriptors are borrowed, paths are C strings made here, buffers are
@@ -6,41 +6,20 @@
 #![allow(unsafe_code, reason = "this is the one file that may")]
 
 pub mod block;
-pub mod tree;
+mod mounts;
+mod process;
 pub mod xattr;
 
-use std::ffi::{CStr, CString, OsStr, OsString};
+use std::ffi::CStr;
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use nix::errno::Errno;
-use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::Pid;
 
 type Result<T> = nix::Result<T>;
 
-/// Identifies a mount within one mount table; the first field of a mountinfo line (proc_pid_mountinfo(5)).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct MountId(pub u64);
-
-/// The mount that an open file belongs to: statx(2) with STATX_MNT_ID, since Linux 5.8.
-///
-/// # Errors
-/// ENOSYS where the kernel or a seccomp filter does not know the call, or the field.
-pub fn mount_id(fd: BorrowedFd<'_>) -> Result<MountId> {
-    // SAFETY: statx is plain data, and all zeroes is a value of it.
-    let mut buffer: libc::statx = unsafe { mem::zeroed() };
-    // SAFETY: the path is an empty C string, the buffer is ours and of the right size.
-    let done = unsafe {
-        libc::statx(fd.as_raw_fd(), c"".as_ptr(), libc::AT_EMPTY_PATH, libc::STATX_MNT_ID, &mut buffer)
-    };
-    Errno::result(done)?;
-    if buffer.stx_mask & libc::STATX_MNT_ID == 0 {
-        return Err(Errno::ENOSYS);
-    }
-    Ok(MountId(buffer.stx_mnt_id))
-}
+pub use mounts::*;
+pub use process::*;
 
 /// A kernel file handle: an opaque name of an inode that the filesystem made, with its type.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,104 +138,6 @@ pub fn open_by_handle(mount: BorrowedFd<'_>, handle: &FileHandle) -> Result<Owne
     owned(fd)
 }
 
-/// The way back to the mount namespace, root and working directory that a process had.
-#[derive(Debug)]
-pub struct Home {
-    /// `/proc/self/ns/mnt`.
-    pub namespace: OwnedFd,
-    /// `/`, as a place.
-    pub root: OwnedFd,
-    /// `.`, as a place.
-    pub cwd: OwnedFd,
-}
-
-/// Returns to where [`Home`] leads; setns(2) alone would leave a chroot.
-///
-/// # Errors
-/// As setns(2), fchdir(2) and chroot(2) say.
-pub fn go_home(home: &Home) -> Result<()> {
-    let [namespace, root, cwd] = [&home.namespace, &home.root, &home.cwd].map(|fd| fd.as_raw_fd());
-    // SAFETY: descriptors that are open, and a C string. Async-signal-safe, so fit for a forked child.
-    unsafe {
-        Errno::result(libc::setns(namespace, libc::CLONE_NEWNS))?;
-        Errno::result(libc::fchdir(root))?;
-        Errno::result(libc::chroot(c".".as_ptr()))?;
-        Errno::result(libc::fchdir(cwd)).map(drop)
-    }
-}
-
-/// In which mount namespace a child runs.
-#[derive(Debug, Clone, Copy)]
-pub enum Where<'a> {
-    /// In ours.
-    Here,
-    /// In a new one, if the kernel grants one.
-    Private,
-    /// In the one that we came from.
-    Home(&'a Home),
-}
-
-/// A clone of the mount that `dir` is in, rooted at `dir`, attached nowhere: open_tree(2), Linux 5.2.
-///
-/// # Errors
-/// EPERM without CAP_SYS_ADMIN, EINVAL for a mount that may not be cloned, ENOSYS.
-pub fn clone_mount(dir: BorrowedFd<'_>) -> Result<OwnedFd> {
-    const OPEN_TREE_CLONE: u32 = 1;
-    let flags = OPEN_TREE_CLONE | libc::O_CLOEXEC as u32 | libc::AT_EMPTY_PATH as u32;
-    // SAFETY: an empty C string and integers.
-    let fd = unsafe { libc::syscall(libc::SYS_open_tree, dir.as_raw_fd(), c"".as_ptr(), flags) };
-    owned(fd)
-}
-
-/// Attaches a detached mount on the file or directory `onto`: move_mount(2), both ends by descriptor, so
-/// that no path is walked and none can be raced.
-///
-/// # Errors
-/// As move_mount(2) says.
-pub fn attach_mount(mount: BorrowedFd<'_>, onto: BorrowedFd<'_>) -> Result<()> {
-    const BOTH_EMPTY: u32 = 0x4 | 0x40; // MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH
-    // SAFETY: empty C strings and integers.
-    let done = unsafe {
-        libc::syscall(
-            libc::SYS_move_mount,
-            mount.as_raw_fd(),
-            c"".as_ptr(),
-            onto.as_raw_fd(),
-            c"".as_ptr(),
-            BOTH_EMPTY,
-        )
-    };
-    Errno::result(done).map(drop)
-}
-
-/// Takes one mount out of its peer group: mount_setattr(2), Linux 5.12. Nothing mounted on it from now on
-/// appears anywhere else.
-///
-/// # Errors
-/// EINVAL if `fd` is not the root of a mount, ENOSYS.
-pub fn make_private(fd: BorrowedFd<'_>) -> Result<()> {
-    #[repr(C)]
-    struct Attr {
-        set: u64,
-        clear: u64,
-        propagation: u64,
-        userns: u64,
-    }
-    let attr = Attr { set: 0, clear: 0, propagation: libc::MS_PRIVATE, userns: 0 };
-    // SAFETY: the struct is ours and its size is passed.
-    let done = unsafe {
-        libc::syscall(
-            libc::SYS_mount_setattr,
-            fd.as_raw_fd(),
-            c"".as_ptr(),
-            libc::AT_EMPTY_PATH,
-            &raw const attr,
-            size_of::<Attr>(),
-        )
-    };
-    Errno::result(done).map(drop)
-}
-
 /// The inode flags that chattr(1) shows (FS_IMMUTABLE_FL 0x10, FS_APPEND_FL 0x20, FS_NOCOW_FL 0x800000).
 ///
 /// # Errors
@@ -280,122 +161,6 @@ pub fn terminal_device(fd: BorrowedFd<'_>) -> Result<u32> {
     Ok(device)
 }
 
-/// The path that execve(2) was given, from the auxiliary vector: what is left when there is no /proc.
-pub fn executed_path() -> Option<OsString> {
-    // SAFETY: AT_EXECFN is a C string that lives as long as the process.
-    unsafe {
-        let path = libc::getauxval(libc::AT_EXECFN) as *const libc::c_char;
-        (!path.is_null()).then(|| OsString::from_vec(CStr::from_ptr(path).to_bytes().to_vec()))
-    }
-}
-
-/// Gives each closed one of descriptors 0 to 2 a close-on-exec `/dev/null`, so that no file that we open
-/// lands there, and tells which they were. A program that we execute still finds them closed.
-pub fn occupy_closed_stdio() -> [bool; 3] {
-    [0, 1, 2].map(|fd| {
-        // SAFETY: F_GETFD reads a flag; open and dup3 make descriptors, which stay for the whole process.
-        unsafe {
-            if libc::fcntl(fd, libc::F_GETFD) >= 0 {
-                return false;
-            }
-            let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC);
-            if null >= 0 && null != fd {
-                libc::dup3(null, fd, libc::O_CLOEXEC);
-                libc::close(null);
-            }
-            true
-        }
-    })
-}
-
-/// What execve(2) needs, made before a fork: after it, nothing may allocate.
-pub struct Program {
-    path: CString,
-    argv: Vec<CString>,
-}
-
-impl Program {
-    /// # Errors
-    /// EINVAL for a NUL byte, which no real path or argument has.
-    pub fn new(path: &OsStr, argv: &[OsString]) -> Result<Self> {
-        let c_string = |s: &OsStr| CString::new(s.as_bytes()).map_err(|_| Errno::EINVAL);
-        Ok(Self { path: c_string(path)?, argv: argv.iter().map(|arg| c_string(arg)).collect::<Result<_>>()? })
-    }
-
-    /// Becomes the program, with the environment as it is; signal dispositions are not touched, so what the
-    /// caller ignored stays ignored. Returns only on failure.
-    pub fn exec(&self) -> Errno {
-        let pointers = self.pointers();
-        // SAFETY: NUL-terminated strings in a NULL-terminated array; environ is the process's own.
-        unsafe { libc::execv(self.path.as_ptr(), pointers.as_ptr()) };
-        Errno::last()
-    }
-
-    /// Runs it as a child; `stdout` and `stderr`, where given, take the place of ours.
-    ///
-    /// # Errors
-    /// EAGAIN and ENOMEM from fork(2). A failing execve(2) shows as exit status 127.
-    pub fn spawn(&self, stdout: Option<&OwnedFd>, stderr: Option<&OwnedFd>, place: Where<'_>) -> Result<Pid> {
-        let pointers = self.pointers();
-        // SAFETY: between fork and exec the child only makes async-signal-safe calls, on memory made before.
-        unsafe {
-            let pid = Errno::result(libc::fork())?;
-            if pid == 0 {
-                for (fd, target) in [(stdout, 1), (stderr, 2)] {
-                    if let Some(fd) = fd {
-                        libc::dup2(fd.as_raw_fd(), target);
-                    }
-                }
-                match place {
-                    Where::Here => {}
-                    Where::Private => {
-                        libc::unshare(libc::CLONE_NEWNS);
-                    }
-                    Where::Home(home) => {
-                        if go_home(home).is_err() {
-                            libc::_exit(127);
-                        }
-                    }
-                }
-                libc::execv(self.path.as_ptr(), pointers.as_ptr());
-                libc::_exit(127);
-            }
-            Ok(Pid::from_raw(pid))
-        }
-    }
-
-    fn pointers(&self) -> Vec<*const libc::c_char> {
-        self.argv.iter().map(|arg| arg.as_ptr()).chain([std::ptr::null()]).collect()
-    }
-}
-
-/// Waits for a child and gives its exit status, 128 + n if signal n ended it.
-///
-/// # Errors
-/// ECHILD if somebody reaped it (SIGCHLD ignored by our caller).
-pub fn wait(pid: Pid) -> Result<i32> {
-    loop {
-        match waitpid(pid, None) {
-            Ok(WaitStatus::Exited(_, status)) => return Ok(status),
-            Ok(WaitStatus::Signaled(_, signal, _)) => return Ok(128 + signal as i32),
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-}
-
-/// SIGCHLD as a program expects it; a caller that ignored it would make [`wait`] fail.
-pub fn expect_children() {
-    // SAFETY: SIG_DFL is no handler.
-    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
-}
-
-/// Sets a variable for the programs that this process will run.
-pub fn set_environment(name: &str, value: &str) {
-    // SAFETY: this process has one thread.
-    unsafe { std::env::set_var(name, value) };
-}
-
 /// swapon(2): `flags` are SWAP_FLAG_*.
 ///
 /// # Errors
@@ -414,10 +179,15 @@ pub fn swapoff(path: &CStr) -> Result<()> {
     Errno::result(unsafe { libc::swapoff(path.as_ptr()) }).map(drop)
 }
 
-/// Borrows descriptor 0, 1 or 2, which [`occupy_closed_stdio`] has made sure to be open.
-pub fn stdio(fd: u8) -> BorrowedFd<'static> {
-    // SAFETY: nothing in this crate closes 0 to 2.
-    unsafe { BorrowedFd::borrow_raw(i32::from(fd.min(2))) }
+/// Random bytes from the kernel: getrandom(2), which needs no /dev.
+///
+/// # Errors
+/// ENOSYS before Linux 3.17.
+pub fn random_bytes() -> Result<[u8; 16]> {
+    let mut bytes = [0; 16];
+    // SAFETY: the buffer is ours and its size is passed; up to 256 bytes come whole.
+    let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    Errno::result(got).map(|_| bytes)
 }
 
 /// An open file as a path that any system call takes, as long as /proc is there and the descriptor is open.
@@ -441,23 +211,6 @@ pub fn random() -> Result<[u8; 8]> {
     // SAFETY: the buffer is ours and its size is passed.
     Errno::result(unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) })?;
     Ok(bytes)
-}
-
-/// Whether `fd` is the root directory of the mount that it is in: statx(2), since Linux 5.8.
-///
-/// # Errors
-/// ENOSYS where the kernel does not tell.
-pub fn is_mount_root(fd: BorrowedFd<'_>) -> Result<bool> {
-    const MOUNT_ROOT: u64 = libc::STATX_ATTR_MOUNT_ROOT as u64;
-    // SAFETY: statx is plain data, and all zeroes is a value of it.
-    let mut buffer: libc::statx = unsafe { mem::zeroed() };
-    // SAFETY: the path is an empty C string, the buffer is ours and of the right size.
-    let done = unsafe { libc::statx(fd.as_raw_fd(), c"".as_ptr(), libc::AT_EMPTY_PATH, 0, &raw mut buffer) };
-    Errno::result(done)?;
-    if buffer.stx_attributes_mask & MOUNT_ROOT == 0 {
-        return Err(Errno::ENOSYS);
-    }
-    Ok(buffer.stx_attributes & MOUNT_ROOT != 0)
 }
 
 /// Locks the open file against everybody else who locks it, until its last descriptor is closed: flock(2).

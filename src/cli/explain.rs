@@ -51,7 +51,7 @@ pub fn run(args: &Args, call: &Invocation) -> Result<i32> {
     text += &plan.to_string();
     text += &match found {
         Some(real) => format!("real tool: {}\n", crate::escape::path(&real.path)),
-        None => format!("real tool: none, because rootfs-shim is not installed for {} here\n", tool.name),
+        None => format!("real tool: none beside a shim, so our builtin {} would do it\n", tool.name),
     };
     print(&text);
     Ok(0)

@@ -1,5 +1,6 @@
 //! The subcommands: arguments by clap, the work by the library, and the only place that prints.
 
+pub mod builtin;
 pub mod demo;
 pub mod explain;
 pub mod install;
@@ -24,7 +25,8 @@ struct Cli {
     command: Command,
 }
 
-const AFTER_HELP: &str = "Under the name swapon, swapoff or mkswap the same binary is a shim for that tool.\n\
+const AFTER_HELP: &str = "`rootfs-shim swapon`, `swapoff` and `mkswap` are builtins that do the work without a real tool.\n\
+    Under the name swapon, swapoff or mkswap the same binary is a shim for that tool.\n\
     Exit status: 0 done or nothing to do, 1 failed and nothing changed or all put back, 2 usage.";
 
 #[derive(Debug, Subcommand)]
@@ -51,6 +53,9 @@ enum Command {
 
 /// Runs a subcommand; returns the exit status.
 pub fn run(call: &Invocation) -> i32 {
+    if let Some(status) = builtin::run(call) {
+        return status;
+    }
     let cli = match Cli::try_parse_from(&call.argv) {
         Ok(cli) => cli,
         Err(error) => {

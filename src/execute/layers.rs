@@ -98,7 +98,7 @@ fn build(plan: &MountPlan, progress: &mut Progress<'_>, finish: &mut Finish<'_>)
         })?;
     }
     finish(&root)?;
-    let tree = sys::tree::clone_all(directory(&root)?.as_fd()).attempt("take the root out of", &root)?;
+    let tree = sys::clone_all(directory(&root)?.as_fd()).attempt("take the root out of", &root)?;
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let backing = open(&stage.join("w"), flags, Mode::empty()).attempt("open", &plan.writable.path)?;
     let old = old.into_iter().filter_map(|name| Some(plan.writable.path.join(name.file_name()?))).collect();

@@ -13,7 +13,6 @@ pub mod prepare;
 pub mod reset;
 pub mod seed;
 pub mod stage;
-pub mod swap_header;
 pub mod swapdev;
 pub mod tool;
 pub mod trim;

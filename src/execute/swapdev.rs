@@ -15,8 +15,10 @@ use crate::error::{Attempt, Error, Kind, Result};
 use crate::plan::swapdev::SwapPlan;
 use crate::sys;
 
-use super::swap_header::SwapHeader;
+use crate::builtin::{header, write::versioned};
 
+/// The least area that the kernel takes.
+const LEAST_PAGES: u64 = 10;
 const SWAP_FLAG_PREFER: i32 = 0x8000;
 const SWAP_FLAG_DISCARD: i32 = 0x1_0000;
 const SWAP_FLAG_DISCARD_ONCE: i32 = 0x2_0000;
@@ -27,11 +29,17 @@ const SWAP_FLAG_DISCARD_ONCE: i32 = 0x2_0000;
 /// The step and the device.
 pub fn enable(plan: &SwapPlan) -> Result<()> {
     let SwapPlan::Enable { device, size, priority } = plan else { return Ok(()) };
-    let page = page_size();
-    let header = SwapHeader::new(*size, page, b"").ok_or_else(|| {
-        Error::new(Kind::State, "format as swap", "is smaller than ten pages of memory").at(device)
-    })?;
-    write(device, &header.bytes(page))?;
+    let page_size = page_size();
+    let pages = (size / page_size as u64).min(u64::from(u32::MAX));
+    let last_page = u32::try_from(pages.saturating_sub(1)).unwrap_or(u32::MAX);
+    if pages < LEAST_PAGES {
+        let reason = "is smaller than ten pages of memory";
+        return Err(Error::new(Kind::State, "format as swap", reason).at(device));
+    }
+    // Without random bytes there is no UUID, which is allowed.
+    let uuid = sys::random_bytes().map(|bytes| versioned(bytes, 4)).unwrap_or_default();
+    let fields = header::Fields { page_size, last_page, bad_pages: &[], uuid, label: b"", swapped: false };
+    write(device, &header::page(&fields))?;
     let path =
         CString::new(device.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL).attempt("swapon", device)?;
     let plain = SWAP_FLAG_PREFER | i32::from(*priority);

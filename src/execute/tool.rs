@@ -10,6 +10,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::pipe2;
 
+use crate::builtin;
 use crate::error::{Attempt, Result};
 use crate::invocation::Invocation;
 use crate::plan::report::{Prepared, Ran};
@@ -17,6 +18,7 @@ use crate::plan::runs::Run;
 use crate::plan::swap::Plan;
 use crate::sys::{self, Program, Where};
 use crate::world::files;
+use crate::world::real::Real;
 
 use super::output;
 use super::stage::Stage;
@@ -68,7 +70,8 @@ pub fn make_private() -> Result<()> {
 ///
 /// # Errors
 /// If no child could be started.
-pub fn run(real: &Path, plan: &Plan, run: Run, call: &Invocation, stage: Option<&Stage>) -> Result<Ran> {
+pub fn run(real: &Real, plan: &Plan, run: Run, call: &Invocation, stage: Option<&Stage>) -> Result<Ran> {
+    let (is_builtin, real) = (real.is_builtin, real.path.as_path());
     let program = Program::new(real.as_os_str(), &run.argv).attempt("run", real)?;
     let translations = plan.translations();
     let pipe = |wanted: bool| if wanted { pipe2(OFlag::O_CLOEXEC).map(Some) } else { Ok(None) };
@@ -83,7 +86,13 @@ pub fn run(real: &Path, plan: &Plan, run: Run, call: &Invocation, stage: Option<
         (None, true) => Where::Private,
         (Some(stage), false) => Where::Home(&stage.home),
     };
-    let pid = program.spawn(out_write.as_ref(), err_write.as_ref(), place).attempt("start", real)?;
+    let pid = if is_builtin {
+        let work = || builtin::run(plan.tool, &run.argv, call);
+        sys::spawn_work(out_write.as_ref(), err_write.as_ref(), place, work)
+    } else {
+        program.spawn(out_write.as_ref(), err_write.as_ref(), place)
+    };
+    let pid = pid.attempt("start", real)?;
     drop((out_write, err_write));
     let heard = output::pump(out_read, err_read, &translations);
     let status = sys::wait(pid).attempt("wait for", real)?;

@@ -1,5 +1,7 @@
 //! The scanner against tables of calls that were seen in scripts, and against getopt's invariants.
 
+use std::ffi::OsStr;
+
 use proptest::prelude::*;
 
 use super::super::tables::{Kind, Tool};

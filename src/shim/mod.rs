@@ -5,8 +5,10 @@
 //! tool is run as the user called it.
 
 pub mod args;
+pub mod getopt;
 pub mod tables;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::config::{Config, OnFailure};
@@ -17,10 +19,10 @@ use crate::invocation::{DEPTH_VARIABLE, Invocation};
 use crate::notice::{self, Notice};
 use crate::plan::report::{self, Prepared};
 use crate::plan::swap::{self, Plan, Road};
-use crate::world::real::{self, NoReal, Real};
+use crate::world::real::{self, Real};
 use crate::world::trail::Trail;
 use crate::world::{self, Scope, World, files};
-use crate::{escape, paths, sys};
+use crate::{builtin, escape, paths, sys};
 use args::{Act, Request};
 use tables::{Effect, Purpose, Tool};
 
@@ -29,14 +31,19 @@ const DEPTH_AT_MOST: u8 = 4;
 
 /// Runs as `tool`; returns the exit status, or does not return because the process became the real tool.
 pub fn run(tool: &'static Tool, call: &Invocation) -> i32 {
-    let real = match real::find(tool, call.executable().as_deref()) {
-        Ok(real) => real,
-        Err(why) => return without_real(tool, &why),
-    };
+    // An image without the tool, and one whose tool was replaced by a shim, get the builtin.
+    let real = real::find(tool, call.executable().as_deref()).unwrap_or_else(|_| Real::builtin());
+    run_with(tool, &real, call)
+}
+
+/// Runs as `tool`, with `real` or our builtin behind it.
+pub fn run_with(tool: &'static Tool, real: &Real, call: &Invocation) -> i32 {
     if call.depth >= DEPTH_AT_MOST {
         return give_up(tool, &format!("{} calls {} again and again", escape::path(&real.path), tool.name));
     }
-    fall_back_to(&real, call);
+    if !real.is_builtin {
+        fall_back_to(real, call);
+    }
     sys::set_environment(DEPTH_VARIABLE, &(call.depth + 1).to_string());
     match swap::request(tool, real.kind, &call.argv, call.posixly) {
         Some((flavour, request @ Request::Act(_))) => {
@@ -47,9 +54,9 @@ pub fn run(tool: &'static Tool, call: &Invocation) -> i32 {
                 world = gather(tool, &request, call, Some(&stage.upper));
             }
             let plan = swap::plan(tool, flavour, &call.argv, &request, &world, &config);
-            carry_out(&plan, &real, &config, &mut notices, call, stage.as_ref())
+            carry_out(&plan, real, &config, &mut notices, call, stage.as_ref())
         }
-        _ => become_real(tool, &real, call, &Config::default()),
+        _ => become_real(tool, real, &call.argv, call, &Config::default()),
     }
 }
 
@@ -118,7 +125,7 @@ fn carry_out(
             if let Some(Err(errno)) = stage.map(|stage| sys::go_home(&stage.home)) {
                 return failed(plan.tool, &errno, real, config);
             }
-            become_real(plan.tool, real, call, config)
+            become_real(plan.tool, real, &call.argv, call, config)
         }
         Road::Masked => {
             let prepared = prepare::prepare_all(plan);
@@ -130,8 +137,7 @@ fn carry_out(
             if !plan.has_runs() {
                 return report::refused_status(plan, config);
             }
-            let argv = plan.masked_argv();
-            failed(plan.tool, &tool::become_it(&real.path, &argv), real, config)
+            become_real(plan.tool, real, &plan.masked_argv(), call, config)
         }
         Road::Supervised => supervise(plan, real, config, notices, call, stage),
     }
@@ -153,7 +159,7 @@ fn supervise(
         let at = run.operands.first().copied().unwrap_or_default();
         output::say_what_is_left(plan, said..at);
         said = at + 1;
-        match tool::run(&real.path, plan, run, call, stage) {
+        match tool::run(real, plan, run, call, stage) {
             Ok(outcome) => ran.push(outcome),
             Err(error) => notices.push(Notice::error(format!("{}: {error}.", plan.tool.name))),
         }
@@ -165,8 +171,17 @@ fn supervise(
     report.status
 }
 
-fn become_real(tool: &Tool, real: &Real, call: &Invocation, config: &Config) -> i32 {
-    failed(tool, &tool::become_it(&real.path, &call.argv), real, config)
+fn become_real(
+    tool: &'static Tool,
+    real: &Real,
+    argv: &[OsString],
+    call: &Invocation,
+    config: &Config,
+) -> i32 {
+    if real.is_builtin {
+        return builtin::run(tool, argv, call);
+    }
+    failed(tool, &tool::become_it(&real.path, argv), real, config)
 }
 
 /// The real tool is there but cannot be run.
@@ -174,14 +189,6 @@ fn failed(tool: &Tool, errno: &nix::errno::Errno, real: &Real, config: &Config) 
     let error = Error::system("run", &real.path, *errno);
     notice::emit(&[Notice::error(format!("{}: {error}.", tool.name))], config);
     if tool.purpose == Purpose::Enable && config.swap.on_failure == OnFailure::Continue { 0 } else { 126 }
-}
-
-fn without_real(tool: &Tool, why: &NoReal) -> i32 {
-    let reason = match why {
-        NoReal::Missing => format!("there is no {}.real beside {}", tool.name, tool.name),
-        NoReal::IsShim(path) => format!("{} is rootfs-shim itself", escape::path(path)),
-    };
-    give_up(tool, &reason)
 }
 
 /// Nothing can be run. A script that enables swap goes on, as it does when swap cannot be enabled.

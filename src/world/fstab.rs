@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use crate::octal;
+use crate::builtin::fstab;
 
 /// A line of fstab whose type is `swap`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,19 +32,10 @@ pub struct Options {
 
 /// The swap entries in their order.
 pub fn parse(text: &[u8]) -> Vec<Entry> {
-    text.split(|&b| b == b'\n').filter_map(parse_line).collect()
-}
-
-fn parse_line(line: &[u8]) -> Option<Entry> {
-    let line = line.trim_ascii_start();
-    if line.first() == Some(&b'#') {
-        return None;
-    }
-    let mut fields = line.split(|b| *b == b' ' || *b == b'\t').filter(|field| !field.is_empty());
-    let spec = OsString::from_vec(octal::decode(fields.next()?));
-    let (_, kind) = (fields.next()?, fields.next()?);
-    let options = fields.next().unwrap_or_default();
-    (kind == b"swap").then(|| Entry { spec: unquoted(spec), options: parse_options(options) })
+    let entries = fstab::parse(text).into_iter().filter(fstab::Entry::is_swap);
+    entries
+        .map(|entry| Entry { spec: unquoted(entry.spec), options: parse_options(entry.options.as_bytes()) })
+        .collect()
 }
 
 /// `LABEL="swap"` may be quoted.
@@ -62,7 +53,7 @@ fn unquoted(spec: OsString) -> OsString {
 
 fn parse_options(field: &[u8]) -> Options {
     let mut options = Options::default();
-    let text = |value: &[u8]| OsString::from_vec(octal::decode(value));
+    let text = |value: &[u8]| OsString::from_vec(value.to_owned());
     for option in field.split(|&b| b == b',') {
         match option {
             b"noauto" => options.noauto = true,

@@ -17,6 +17,15 @@ pub struct Real {
     pub path: PathBuf,
     /// Who made it.
     pub kind: Kind,
+    /// There is none, and our builtin does its work.
+    pub is_builtin: bool,
+}
+
+impl Real {
+    /// Our builtin, which is no file and reads its arguments as util-linux does.
+    pub fn builtin() -> Self {
+        Self { path: PathBuf::from("the builtin"), kind: Kind::UtilLinux, is_builtin: true }
+    }
 }
 
 /// Why there is no real tool to run.
@@ -48,7 +57,7 @@ pub fn find(tool: &Tool, executable: Option<&Path>) -> Result<Real, NoReal> {
             shim = Some(path);
             continue;
         }
-        return Ok(Real { kind: kind_of(&path, meta.size()), path });
+        return Ok(Real { kind: kind_of(&path, meta.size()), path, is_builtin: false });
     }
     Err(shim.map_or(NoReal::Missing, NoReal::IsShim))
 }

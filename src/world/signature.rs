@@ -6,6 +6,8 @@
 //! mark is believed only while there is no filesystem of ours that was ever mounted, so that a guest cannot
 //! write one into a file and have its layer reset.
 
+use crate::builtin::header::{OLD_SIGNATURE, PAGE_SIZES, SIGNATURE, SUSPENDED};
+
 /// How much of the beginning is looked at.
 pub const HEAD: usize = 1 << 20;
 /// The label that says a filesystem is a writable layer of ours.
@@ -81,9 +83,7 @@ fn is_in_use(head: &[u8], content: &Content) -> bool {
 
 fn recognise(head: &[u8]) -> Content {
     let is = |offset, magic: &[u8]| at(head, offset, magic.len()) == Some(magic);
-    let swap = [4096, 8192, 16384, 32768, 65536].iter().any(|page| {
-        is(page - 10, b"SWAPSPACE2") || is(page - 10, b"SWAP-SPACE") || is(page - 10, b"S1SUSPEND\0")
-    });
+    let swap = PAGE_SIZES.iter().any(|page| is(page - 10, SIGNATURE) || is(page - 10, OLD_SIGNATURE));
     if let Some((kind, label)) = filesystem(head, &is, swap) {
         let label = label.and_then(|(offset, length)| at(head, offset, length)).unwrap_or(&[]);
         let label = label.split(|b| *b == 0).next().unwrap_or(&[]);
@@ -94,6 +94,9 @@ fn recognise(head: &[u8]) -> Content {
     }
     if swap {
         return Content::Swap;
+    }
+    if PAGE_SIZES.iter().any(|page| SUSPENDED.iter().any(|word| is(page - 10, word))) {
+        return Content::Other("a hibernated system".to_owned());
     }
     if is(510, b"\x55\xaa") {
         return Content::Other("a partition table or boot sector".to_owned());
@@ -178,6 +181,8 @@ mod tests {
     fn a_swapped_page_that_looks_like_btrfs_is_still_swap() {
         let head = with(&[(4086, b"SWAPSPACE2"), (0x10040, b"_BHRfS_M")]);
         assert_eq!(identify(&head, &[]), Content::Swap);
+        let asleep = with(&[(4086, b"S1SUSPEND")]);
+        assert_eq!(identify(&asleep, &[]), Content::Other("a hibernated system".into()));
     }
 
     #[test]

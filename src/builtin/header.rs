@@ -1,0 +1,232 @@
+//! The header of a swap area, as the kernel reads it (`union swap_header` in include/linux/swap.h).
+//!
+//! It fills one page of the size that the area was made for: 1024 bytes that belong to somebody else (a boot
+//! loader), then the fields, and the signature in the page's last ten bytes. So the page size has to be found
+//! by looking for the signature. Numbers are in the byte order of the machine that made it.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+/// Where the fields begin.
+pub const FIELDS: usize = 1024;
+/// The signature that the kernel takes.
+pub const SIGNATURE: &[u8; 10] = b"SWAPSPACE2";
+/// The signature of the format of Linux 2.0, which nothing takes any more.
+pub const OLD_SIGNATURE: &[u8; 10] = b"SWAP-SPACE";
+/// What hibernation leaves in the signature's place.
+pub const SUSPENDED: &[&[u8]] =
+    &[b"S1SUSPEND", b"S2SUSPEND", b"ULSUSPEND", b"\xed\xc3\x02\xe9\x98\x56\xe5\x0c"];
+/// The page sizes of Linux's architectures, in bytes.
+pub const PAGE_SIZES: [usize; 5] = [4096, 8192, 16384, 32768, 65536];
+/// A label has 16 bytes, and the last is for C's sake a NUL.
+pub const LABEL_MAX: usize = 15;
+/// Where the list of bad pages begins.
+const BAD_PAGES: usize = FIELDS + 512;
+
+/// What a signature says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signature {
+    /// A swap area.
+    Swap,
+    /// A swap area with a hibernated system in it.
+    Suspended,
+}
+
+/// A swap area's header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// In bytes.
+    pub page_size: usize,
+    /// What the signature says.
+    pub signature: Signature,
+    /// 1.
+    pub version: u32,
+    /// The number of the last page.
+    pub last_page: u32,
+    /// All zeros for none.
+    pub uuid: [u8; 16],
+    /// Without trailing NULs; empty for none.
+    pub label: Vec<u8>,
+}
+
+impl Header {
+    /// The header in the beginning of an area; `None` if there is none.
+    pub fn parse(head: &[u8]) -> Option<Self> {
+        let (page_size, signature) = PAGE_SIZES.into_iter().find_map(|size| {
+            let mark = head.get(size - SIGNATURE.len()..size)?;
+            let suspended = || SUSPENDED.iter().any(|word| mark.starts_with(word));
+            let signature = match mark {
+                mark if mark == SIGNATURE => Signature::Swap,
+                _ if suspended() => Signature::Suspended,
+                _ => return None,
+            };
+            Some((size, signature))
+        })?;
+        let number = |at: usize| Some(u32::from_ne_bytes(head.get(at..at + 4)?.try_into().ok()?));
+        let label = head.get(FIELDS + 28..FIELDS + 44)?;
+        Some(Self {
+            page_size,
+            signature,
+            version: number(FIELDS)?,
+            last_page: number(FIELDS + 4)?,
+            uuid: head.get(FIELDS + 12..FIELDS + 28)?.try_into().ok()?,
+            label: label.split(|&b| b == 0).next().unwrap_or_default().to_owned(),
+        })
+    }
+
+    /// The header in the beginning of a file or device.
+    pub fn read(file: &File) -> Option<Self> {
+        Self::parse(&head_of(file))
+    }
+
+    /// The area's size in bytes, in either byte order; one page if nobody can tell.
+    pub fn size(&self) -> u64 {
+        let last = match self.version {
+            1 => self.last_page,
+            version if version.swap_bytes() == 1 => self.last_page.swap_bytes(),
+            _ => 0,
+        };
+        (u64::from(last) + 1) * self.page_size as u64
+    }
+
+    /// The UUID as text; `None` if it has none.
+    pub fn uuid_text(&self) -> Option<String> {
+        (self.uuid != [0; 16]).then(|| uuid_text(&self.uuid))
+    }
+}
+
+/// What [`page`] makes a header of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fields<'a> {
+    /// In bytes.
+    pub page_size: usize,
+    /// The number of the last page.
+    pub last_page: u32,
+    /// Pages that must not be used.
+    pub bad_pages: &'a [u32],
+    /// All zeros for none.
+    pub uuid: [u8; 16],
+    /// Cut to [`LABEL_MAX`].
+    pub label: &'a [u8],
+    /// Numbers in the order that is not this machine's.
+    pub swapped: bool,
+}
+
+/// How many bad pages a header of this page size can hold.
+pub fn bad_pages_max(page_size: usize) -> usize {
+    page_size.saturating_sub(BAD_PAGES + SIGNATURE.len()) / 4
+}
+
+/// The first page of a swap area; its first [`FIELDS`] bytes are zeros.
+pub fn page(fields: &Fields<'_>) -> Vec<u8> {
+    let mut page = vec![0; fields.page_size];
+    let number = |n: u32| if fields.swapped { n.swap_bytes() } else { n }.to_ne_bytes();
+    put(&mut page, FIELDS, &number(1));
+    put(&mut page, FIELDS + 4, &number(fields.last_page));
+    put(&mut page, FIELDS + 8, &number(u32::try_from(fields.bad_pages.len()).unwrap_or(u32::MAX)));
+    put(&mut page, FIELDS + 12, &fields.uuid);
+    put(&mut page, FIELDS + 28, fields.label.get(..LABEL_MAX).unwrap_or(fields.label));
+    for (place, bad) in fields.bad_pages.iter().enumerate() {
+        put(&mut page, BAD_PAGES + 4 * place, &number(*bad));
+    }
+    put(&mut page, fields.page_size.saturating_sub(SIGNATURE.len()), SIGNATURE);
+    page
+}
+
+fn put(page: &mut [u8], at: usize, bytes: &[u8]) {
+    if let Some(place) = page.get_mut(at..at + bytes.len()) {
+        place.copy_from_slice(bytes);
+    }
+}
+
+/// As much of the first 64 KiB as can be read.
+pub fn head_of(file: &File) -> Vec<u8> {
+    let mut head = vec![0; 65536];
+    let mut filled = 0;
+    while let Some(rest) = head.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, filled as u64) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(_) => break,
+        }
+    }
+    head.truncate(filled);
+    head
+}
+
+/// 8-4-4-4-12 hexadecimal digits.
+pub fn uuid_text(uuid: &[u8; 16]) -> String {
+    let mut text = String::with_capacity(36);
+    for (at, byte) in uuid.iter().enumerate() {
+        if matches!(at, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        text += &format!("{byte:02x}");
+    }
+    text
+}
+
+/// The reverse of [`uuid_text`], in either case.
+pub fn parse_uuid(text: &[u8]) -> Option<[u8; 16]> {
+    if text.len() != 36 || [8, 13, 18, 23].iter().any(|at| text.get(*at) != Some(&b'-')) {
+        return None;
+    }
+    let digits: Vec<u8> = text
+        .iter()
+        .filter(|&&b| b != b'-')
+        .map(|&b| char::from(b).to_digit(16))
+        .map(|d| d.map(|d| d as u8))
+        .collect::<Option<_>>()?;
+    let bytes: Vec<u8> =
+        digits.chunks_exact(2).filter_map(|pair| Some((pair.first()? << 4) | pair.get(1)?)).collect();
+    bytes.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_uuid_is_read_as_strictly_as_libuuid_does() {
+        let text = b"11111111-2222-3333-4444-5555555555aF";
+        assert_eq!(uuid_text(&parse_uuid(text).unwrap()).as_bytes(), text.to_ascii_lowercase());
+        for bad in [&b"1111111122223333444455555555555555"[..], b"", b"11111111-2222-3333-4444-55555555555g"]
+        {
+            assert_eq!(parse_uuid(bad), None);
+        }
+        assert_eq!(parse_uuid(b"1111111-12222-3333-4444-555555555555"), None);
+    }
+
+    #[test]
+    fn what_is_no_swap_area_has_no_header() {
+        assert_eq!(Header::parse(&[]), None);
+        assert_eq!(Header::parse(&[0; 65536]), None);
+        let mut old = vec![0; 4096];
+        old[4086..].copy_from_slice(OLD_SIGNATURE);
+        assert_eq!(Header::parse(&old), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_header_comes_back_as_it_was_written(
+            size in proptest::sample::select(PAGE_SIZES.to_vec()), last_page: u32, uuid: [u8; 16],
+            label in "[a-z]{0,15}"
+        ) {
+            let fields =
+                Fields { page_size: size, last_page, bad_pages: &[], uuid, label: label.as_bytes(), swapped: false };
+            let header = Header::parse(&page(&fields)).unwrap();
+            prop_assert_eq!(header.page_size, size);
+            prop_assert_eq!((header.last_page, header.uuid), (last_page, uuid));
+            prop_assert_eq!(header.label, label.as_bytes());
+            let swapped = Header::parse(&page(&Fields { swapped: true, ..fields })).unwrap();
+            prop_assert_eq!(swapped.size(), (u64::from(last_page) + 1) * size as u64);
+        }
+
+        #[test]
+        fn any_bytes_are_survived(head: Vec<u8>) {
+            Header::parse(&head);
+        }
+    }
+}

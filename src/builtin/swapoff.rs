@@ -1,0 +1,194 @@
+//! The builtin swapoff, with util-linux's statuses.
+//!
+//! 2 out of memory, 4 an area could not be disabled, 16 bad usage or not root, 32 `-a` disabled none of the
+//! active areas, 64 only some, 255 a label or UUID that nothing carries.
+
+use std::ffi::{CString, OsStr, OsString};
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+
+use super::find::{self, Key, Tag};
+use super::fstab::Table;
+use super::{Call, Console, Refusal};
+use crate::sys;
+use crate::world::swaps::Swap;
+
+const NO_MEMORY: i32 = 2;
+const FAILED: i32 = 4;
+const ALL_FAILED: i32 = 32;
+const SOME_FAILED: i32 = 64;
+const NOT_FOUND: i32 = 255;
+
+/// What a call asks for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Disable {
+    about: Option<String>,
+    all: bool,
+    fstab: PathBuf,
+    verbose: bool,
+    tags: Vec<(OsString, Tag)>,
+    operands: Vec<OsString>,
+}
+
+/// Something to disable: the user's word for it, and where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Target {
+    spec: OsString,
+    path: Option<PathBuf>,
+}
+
+/// The targets, in the order in which they are disabled.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct World {
+    named: Vec<Target>,
+    active: Vec<Target>,
+    listed: Vec<Target>,
+    bad_lines: Vec<usize>,
+}
+
+/// Runs it.
+pub(super) fn run(call: &Call<'_>, console: &mut Console) -> i32 {
+    let disable = match ask(call) {
+        Ok(disable) => disable,
+        Err(refusal) => return refusal.tell(console),
+    };
+    if let Some(text) = disable.about {
+        console.say(&[text.as_bytes()]);
+        return 0;
+    }
+    let world = gather(&disable);
+    carry_out(&disable, &world, console).unwrap_or_else(|NotRoot| {
+        console.warn(&[b"Not superuser."]);
+        call.flavour.usage_status
+    })
+}
+
+fn ask(call: &Call<'_>) -> Result<Disable, Refusal> {
+    let mut disable = Disable { operands: call.operands(), fstab: call.fstab.clone(), ..Disable::default() };
+    for given in &call.parts.options {
+        let value = given.value.clone().unwrap_or_default();
+        match (given.option.long, given.option.short) {
+            (Some("help" | "version"), _) => {
+                disable.about = call.about();
+                return Ok(disable);
+            }
+            (Some("all"), _) => disable.all = true,
+            (Some("verbose"), _) => disable.verbose = true,
+            (_, Some(letter)) => {
+                let key = if letter == b'L' { Key::Label } else { Key::Uuid };
+                let tag = Tag { key, value: value.as_bytes().to_owned() };
+                disable.tags.push((value, tag));
+            }
+            _ => {}
+        }
+    }
+    call.problem()?;
+    if !disable.all && disable.tags.is_empty() && disable.operands.is_empty() {
+        return Err(call.refuse(&[b"bad usage"]).with_hint());
+    }
+    disable.tags.sort_by_key(|(_, tag)| tag.key != Key::Label);
+    Ok(disable)
+}
+
+fn gather(disable: &Disable) -> World {
+    let swaps = crate::world::active_swaps();
+    let files: Vec<PathBuf> = swaps.iter().map(|swap| swap.path.clone()).collect();
+    let by_spec = |spec: &OsStr| Target { spec: spec.to_owned(), path: find::resolve(spec, &files) };
+    let tags = disable.tags.iter();
+    let mut named: Vec<Target> =
+        tags.map(|(spec, tag)| Target { spec: spec.clone(), path: find::by_tag(tag, &files) }).collect();
+    named.extend(disable.operands.iter().map(|spec| by_spec(spec)));
+    if !disable.all {
+        return World { named, ..World::default() };
+    }
+    let table = Table::parse(&fs::read(&disable.fstab).unwrap_or_default());
+    let entries = table.entries.iter().filter(|entry| entry.is_swap());
+    let listed = entries.map(|entry| by_spec(&entry.spec)).filter(|target| !is_active(target, &swaps));
+    World {
+        named,
+        listed: listed.collect(),
+        // The latest first, so that what was enabled for want of space goes first.
+        active: swaps.iter().rev().map(active_target).collect(),
+        bad_lines: table.bad_lines,
+    }
+}
+
+fn active_target(swap: &Swap) -> Target {
+    Target { spec: swap.path.clone().into(), path: Some(swap.path.clone()) }
+}
+
+fn is_active(target: &Target, swaps: &[Swap]) -> bool {
+    target.path.as_ref().is_some_and(|path| swaps.iter().any(|swap| swap.path == *path))
+}
+
+/// The caller may not disable swap, and need not try further.
+struct NotRoot;
+
+fn carry_out(disable: &Disable, world: &World, console: &mut Console) -> Result<i32, NotRoot> {
+    let mut status = 0;
+    for target in &world.named {
+        status |= switch_off(target, disable.verbose, false, console)?;
+    }
+    let mut failures = 0;
+    for target in &world.active {
+        failures += usize::from(switch_off(target, disable.verbose, true, console)? != 0);
+    }
+    for line in &world.bad_lines {
+        let words = format!(": parse error at line {line} -- ignored");
+        console.warn(&[disable.fstab.as_os_str().as_bytes(), words.as_bytes()]);
+    }
+    // What fstab lists and is not active is tried as well, because a name can be hidden; it is no failure.
+    for target in &world.listed {
+        switch_off(target, disable.verbose, true, console)?;
+    }
+    Ok(status | all_status(failures, world.active.len()))
+}
+
+fn all_status(failures: usize, tried: usize) -> i32 {
+    match failures {
+        0 => 0,
+        failures if failures == tried => ALL_FAILED,
+        _ => SOME_FAILED,
+    }
+}
+
+fn switch_off(target: &Target, verbose: bool, quiet: bool, console: &mut Console) -> Result<i32, NotRoot> {
+    let spec = target.spec.as_bytes();
+    if verbose {
+        console.say(&[b"swapoff ", spec, b"\n"]);
+    }
+    let Some(path) = &target.path else {
+        console.warn(&[b"cannot find the device for ", spec]);
+        return Ok(NOT_FOUND);
+    };
+    let errno = match call(path) {
+        Ok(()) => return Ok(0),
+        Err(Errno::EPERM) => return Err(NotRoot),
+        Err(errno) => errno,
+    };
+    if !quiet || errno == Errno::ENOMEM {
+        console.warn_errno(&[spec, b": swapoff failed"], errno);
+    }
+    Ok(if errno == Errno::ENOMEM { NO_MEMORY } else { FAILED })
+}
+
+fn call(path: &Path) -> nix::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
+    sys::swapoff(&path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::all_status;
+
+    #[test]
+    fn the_status_of_all_says_how_many_failed() {
+        assert_eq!(
+            [(0, 0), (0, 2), (2, 2), (1, 2)].map(|(failed, tried)| all_status(failed, tried)),
+            [0, 0, 32, 64]
+        );
+    }
+}

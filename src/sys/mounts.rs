@@ -1,0 +1,122 @@
+//! Raw calls around mounts: which one a file is in, clones of them, and where they go.
+#![allow(unsafe_code, reason = "src/sys is where it may be")]
+
+use std::mem;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+
+use super::{Result, owned};
+
+/// Identifies a mount within one mount table; the first field of a mountinfo line (proc_pid_mountinfo(5)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MountId(pub u64);
+
+/// The mount that an open file belongs to: statx(2) with STATX_MNT_ID, since Linux 5.8.
+///
+/// # Errors
+/// ENOSYS where the kernel or a seccomp filter does not know the call, or the field.
+pub fn mount_id(fd: BorrowedFd<'_>) -> Result<MountId> {
+    // SAFETY: statx is plain data, and all zeroes is a value of it.
+    let mut buffer: libc::statx = unsafe { mem::zeroed() };
+    // SAFETY: the path is an empty C string, the buffer is ours and of the right size.
+    let done = unsafe {
+        libc::statx(fd.as_raw_fd(), c"".as_ptr(), libc::AT_EMPTY_PATH, libc::STATX_MNT_ID, &mut buffer)
+    };
+    Errno::result(done)?;
+    if buffer.stx_mask & libc::STATX_MNT_ID == 0 {
+        return Err(Errno::ENOSYS);
+    }
+    Ok(MountId(buffer.stx_mnt_id))
+}
+
+/// A clone of the mount that `dir` is in, rooted at `dir`, attached nowhere: open_tree(2), Linux 5.2.
+///
+/// # Errors
+/// EPERM without CAP_SYS_ADMIN, EINVAL for a mount that may not be cloned, ENOSYS.
+pub fn clone_mount(dir: BorrowedFd<'_>) -> Result<OwnedFd> {
+    const OPEN_TREE_CLONE: u32 = 1;
+    let flags = OPEN_TREE_CLONE | libc::O_CLOEXEC as u32 | libc::AT_EMPTY_PATH as u32;
+    // SAFETY: an empty C string and integers.
+    let fd = unsafe { libc::syscall(libc::SYS_open_tree, dir.as_raw_fd(), c"".as_ptr(), flags) };
+    owned(fd)
+}
+
+/// A clone of the mount tree that is visible below `dir`, attached nowhere.
+///
+/// # Errors
+/// As [`clone_mount`].
+pub fn clone_all(dir: BorrowedFd<'_>) -> Result<OwnedFd> {
+    const OPEN_TREE_CLONE: u32 = 1;
+    const AT_RECURSIVE: u32 = 0x8000;
+    let flags = OPEN_TREE_CLONE | AT_RECURSIVE | libc::O_CLOEXEC as u32 | libc::AT_EMPTY_PATH as u32;
+    // SAFETY: an empty C string and integers.
+    let fd = unsafe { libc::syscall(libc::SYS_open_tree, dir.as_raw_fd(), c"".as_ptr(), flags) };
+    owned(fd)
+}
+
+/// Attaches a detached mount on the file or directory `onto`: move_mount(2), both ends by descriptor, so
+/// that no path is walked and none can be raced.
+///
+/// # Errors
+/// As move_mount(2) says.
+pub fn attach_mount(mount: BorrowedFd<'_>, onto: BorrowedFd<'_>) -> Result<()> {
+    const BOTH_EMPTY: u32 = 0x4 | 0x40; // MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH
+    // SAFETY: empty C strings and integers.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_move_mount,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            onto.as_raw_fd(),
+            c"".as_ptr(),
+            BOTH_EMPTY,
+        )
+    };
+    Errno::result(done).map(drop)
+}
+
+/// Takes one mount out of its peer group: mount_setattr(2), Linux 5.12. Nothing mounted on it from now on
+/// appears anywhere else.
+///
+/// # Errors
+/// EINVAL if `fd` is not the root of a mount, ENOSYS.
+pub fn make_private(fd: BorrowedFd<'_>) -> Result<()> {
+    #[repr(C)]
+    struct Attr {
+        set: u64,
+        clear: u64,
+        propagation: u64,
+        userns: u64,
+    }
+    let attr = Attr { set: 0, clear: 0, propagation: libc::MS_PRIVATE, userns: 0 };
+    // SAFETY: the struct is ours and its size is passed.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            fd.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH,
+            &raw const attr,
+            size_of::<Attr>(),
+        )
+    };
+    Errno::result(done).map(drop)
+}
+
+/// Whether `fd` is the root directory of the mount that it is in: statx(2), since Linux 5.8.
+///
+/// # Errors
+/// ENOSYS where the kernel does not tell.
+pub fn is_mount_root(fd: BorrowedFd<'_>) -> Result<bool> {
+    const MOUNT_ROOT: u64 = libc::STATX_ATTR_MOUNT_ROOT as u64;
+    // SAFETY: statx is plain data, and all zeroes is a value of it.
+    let mut buffer: libc::statx = unsafe { mem::zeroed() };
+    // SAFETY: the path is an empty C string, the buffer is ours and of the right size.
+    let done = unsafe { libc::statx(fd.as_raw_fd(), c"".as_ptr(), libc::AT_EMPTY_PATH, 0, &raw mut buffer) };
+    Errno::result(done)?;
+    if buffer.stx_attributes_mask & MOUNT_ROOT == 0 {
+        return Err(Errno::ENOSYS);
+    }
+    Ok(buffer.stx_attributes & MOUNT_ROOT != 0)
+}
