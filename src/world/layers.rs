@@ -284,7 +284,9 @@ fn directory(path: &Path, mounts: &Mounts) -> Result<Directory> {
     for entry in fs::read_dir(path).attempt("read the layer", path)? {
         let name = entry.attempt("read the layer", path)?.file_name();
         let bytes = name.as_encoded_bytes();
-        let ours = PARTS.iter().chain(&["lost+found", STATE_FILE]).any(|known| *known == name)
+        // Without the state file, a directory called "work" is anybody's.
+        let parts = if state == State::New { &[] } else { PARTS.as_slice() };
+        let ours = parts.iter().chain(&["lost+found", STATE_FILE]).any(|known| *known == name)
             || bytes.starts_with(ASIDE.as_bytes());
         if !ours {
             foreign = Some(path.join(name));

@@ -5,6 +5,7 @@ use crate::bench::{Bench, Outcome, Test, contains, equal};
 pub const TESTS: &[(&str, Test)] = &[
     ("mount_tells_the_truth_to_df_and_findmnt", truth),
     ("mount_takes_images_of_every_kind_topmost_first", kinds),
+    ("mount_never_writes_an_image_not_even_its_journal", dirty),
     ("mount_takes_directories_and_xfs", directories),
     ("mount_has_all_of_the_capacity", capacity),
     ("mount_is_all_or_nothing", all_or_nothing),
@@ -43,6 +44,19 @@ fn kinds(b: &Bench) -> Outcome {
     b.sh("echo changed > t/mid; $SHIM unmount t")?;
     equal(b.sh("sha256sum mid.img")?, sum)?;
     equal(b.stray_loops()?, [""; 0])
+}
+
+fn dirty(b: &Bench) -> Outcome {
+    // Copied while it was mounted, so its journal is to be replayed by whoever may write.
+    b.sh("truncate -s 32M i.img; mkfs.ext4 -q i.img; mkdir m; mount i.img m; echo x > m/x; sync -f m
+          cp --sparse=always i.img dirty.img; umount m; dumpe2fs -h dirty.img 2>/dev/null | grep -q needs_recovery")?;
+    let device = b.device("32M")?;
+    b.sh(&format!(
+        "cat dirty.img > {device}; sha256sum < {device} > sum
+        $SHIM mount --lower dirty.img --lower {device} --lower low --writable w.img t
+        test -e t/etc/name; $SHIM unmount t; sha256sum < {device} | diff - sum"
+    ))?;
+    Ok(())
 }
 
 fn directories(b: &Bench) -> Outcome {

@@ -44,7 +44,9 @@ fn foreign(b: &Bench) -> Outcome {
     contains(&b.fails(1, "$SHIM reset wd")?, "letters is not a part")?;
     equal(b.sh("cat wd/letters")?, "mine")?;
     b.sh("$SHIM reset --force w.img; $SHIM reset w.img
-          $SHIM reset --force --discard now wd; test ! -e wd/letters; truncate -s 1M small.img")?;
+          $SHIM reset --force --discard now wd; test ! -e wd/letters; truncate -s 1M small.img; mkdir -p by/work")?;
+    contains(&b.fails(1, "$SHIM reset by")?, "by/work is not a part")?;
+    b.sh("$SHIM mount --lower low --writable by t; $SHIM unmount t; $SHIM reset by")?;
     contains(&b.fails(1, "$SHIM reset small.img")?, "8 MiB")
 }
 
