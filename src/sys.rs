@@ -5,8 +5,10 @@
 //! owned here. Nothing in this file decides anything.
 #![allow(unsafe_code, reason = "this is the one file that may")]
 
+pub mod block;
 mod mounts;
 mod process;
+pub mod xattr;
 
 use std::ffi::CStr;
 use std::mem;
