@@ -75,6 +75,16 @@ pub enum Fallback {
     Zram,
 }
 
+impl Fallback {
+    /// As it is written.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Loop => "loop",
+            Self::Zram => "zram",
+        }
+    }
+}
+
 /// `[console]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -15,7 +15,7 @@ use crate::error::{Attempt, Result};
 use crate::invocation::Invocation;
 use crate::plan::report::{Prepared, Ran};
 use crate::plan::runs::Run;
-use crate::plan::swap::Plan;
+use crate::plan::swap::{Decided, Decision, Plan};
 use crate::sys::{self, Program, Where};
 use crate::world::files;
 use crate::world::real::Real;
@@ -37,7 +37,12 @@ pub fn become_it(real: &Path, argv: &[OsString]) -> Errno {
 /// # Errors
 /// If there can be no namespace; nothing was changed then.
 pub fn mask(plan: &Plan, prepared: &[(Prepared, Option<OwnedFd>)]) -> Result<()> {
-    if !prepared.iter().any(|(_, backing)| backing.is_some()) {
+    let stands = |operand: &Decided| match &operand.decision {
+        Decision::StoodIn { path, area } if *path != area.device => Some((path.clone(), area.device.clone())),
+        _ => None,
+    };
+    let devices: Vec<(PathBuf, PathBuf)> = plan.operands.iter().filter_map(stands).collect();
+    if devices.is_empty() && !prepared.iter().any(|(_, backing)| backing.is_some()) {
         return Ok(());
     }
     unshare(CloneFlags::CLONE_NEWNS).attempt("unshare the mounts of", "/")?;
@@ -49,12 +54,20 @@ pub fn mask(plan: &Plan, prepared: &[(Prepared, Option<OwnedFd>)]) -> Result<()>
             let upper = files::open_path(&plan.upper).attempt("open", &plan.upper)?;
             let source =
                 files::open_beneath(&upper, &twofold.overlay, OFlag::O_PATH).attempt("open", path)?;
-            let onto = files::open_path(path).attempt("open", path)?;
-            let clone = sys::clone_mount(source.as_fd()).attempt("open_tree", path)?;
-            sys::attach_mount(clone.as_fd(), onto.as_fd()).attempt("mount the backing file over", path)?;
+            cover(&source, path)?;
         }
     }
+    for (path, device) in devices {
+        cover(&files::open_path(&device).attempt("open", &device)?, &path)?;
+    }
     Ok(())
+}
+
+/// Mounts one file over another.
+fn cover(source: &OwnedFd, path: &Path) -> Result<()> {
+    let onto = files::open_path(path).attempt("open", path)?;
+    let clone = sys::clone_mount(source.as_fd()).attempt("open_tree", path)?;
+    sys::attach_mount(clone.as_fd(), onto.as_fd()).attempt("mount the backing file over", path)
 }
 
 /// So that what is mounted here appears nowhere else, even where systemd made `/` shared.
@@ -66,6 +79,21 @@ pub fn make_private() -> Result<()> {
     mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).attempt("make the mounts private of", "/")
 }
 
+/// Runs the real tool as a child that has our own output; its exit status.
+///
+/// # Errors
+/// If no child could be started.
+pub fn run_plainly(real: &Real, plan: &Plan, argv: &[OsString], call: &Invocation) -> Result<i32> {
+    sys::expect_children();
+    let child = if real.is_builtin {
+        sys::spawn_work(None, None, Where::Here, || builtin::run(plan.tool, argv, call))
+    } else {
+        let program = Program::new(real.path.as_os_str(), argv).attempt("run", &real.path)?;
+        program.spawn(None, None, Where::Here)
+    };
+    sys::wait(child.attempt("start", &real.path)?).attempt("wait for", &real.path)
+}
+
 /// Runs the real tool as a child and passes its output on.
 ///
 /// # Errors
@@ -73,7 +101,9 @@ pub fn make_private() -> Result<()> {
 pub fn run(real: &Real, plan: &Plan, run: Run, call: &Invocation, stage: Option<&Stage>) -> Result<Ran> {
     let (is_builtin, real) = (real.is_builtin, real.path.as_path());
     let program = Program::new(real.as_os_str(), &run.argv).attempt("run", real)?;
-    let translations = plan.translations();
+    let mut translations = plan.translations();
+    let instead = run.instead.clone();
+    translations.extend(instead.as_ref().map(|(device, seen)| (device.as_path(), seen.as_path())));
     let pipe = |wanted: bool| if wanted { pipe2(OFlag::O_CLOEXEC).map(Some) } else { Ok(None) };
     let [_, out_closed, err_closed] = call.closed;
     let out = pipe(!translations.is_empty() && !out_closed).attempt("make a pipe for", real)?;
@@ -96,5 +126,5 @@ pub fn run(real: &Real, plan: &Plan, run: Run, call: &Invocation, stage: Option<
     drop((out_write, err_write));
     let heard = output::pump(out_read, err_read, &translations);
     let status = sys::wait(pid).attempt("wait for", real)?;
-    Ok(Ran { run, status, last_words: heard.last_words, usage_shown: heard.usage_shown })
+    Ok(Ran { run, status, last_words: heard.last_words, usage_shown: heard.usage_shown, way: None })
 }

@@ -15,6 +15,7 @@ pub mod reset;
 pub mod runs;
 pub mod show;
 mod slot;
+pub mod standin;
 pub mod step;
 pub mod swap;
 pub mod swapdev;

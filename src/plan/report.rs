@@ -3,7 +3,7 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::config::Config;
+use crate::config::{Config, Fallback};
 use crate::escape;
 use crate::notice::Notice;
 use crate::shim::tables::Purpose;
@@ -53,6 +53,17 @@ pub struct Ran {
     pub last_words: Vec<u8>,
     /// Whether it printed how it is used.
     pub usage_shown: bool,
+    /// What stood in for the file.
+    pub way: Option<Fallback>,
+}
+
+impl Ran {
+    /// For an operand that the real tool is not given as it is: as if it had failed.
+    pub fn not_run(plan: &Plan, at: usize) -> Self {
+        let run = plan.run_instead(at, Path::new(""));
+        let last_words = b"its filesystem cannot hold swap, and nothing could stand in for it".to_vec();
+        Self { run, status: plan.flavour.failure_status, last_words, usage_shown: false, way: None }
+    }
 }
 
 /// What the caller is told.
@@ -94,6 +105,21 @@ pub fn report(plan: &Plan, prepared: &[Prepared], ran: &[Ran], config: &Config) 
 pub fn before(plan: &Plan, prepared: &[Prepared]) -> Vec<Notice> {
     let decided = plan.operands.iter().enumerate();
     decided.flat_map(|(at, operand)| first_words(plan, operand, prepared.get(at))).collect()
+}
+
+/// The operands for which nothing is run but a stand-in.
+pub fn stand_ins(plan: &Plan) -> Vec<usize> {
+    let stands =
+        |at: &usize| plan.operands.get(*at).is_some_and(|o| matches!(o.decision, Decision::StandIn { .. }));
+    (0..plan.operands.len()).filter(stands).collect()
+}
+
+/// The operand of a failed run for which something may stand in: not if it is active already.
+pub fn may_be_stood_in_for(plan: &Plan, ran: &Ran) -> Option<usize> {
+    let at = *ran.run.operands.first()?;
+    let free =
+        plan.backing(at).is_none_or(|twofold| ran.run.private && !plan.active.contains(&twofold.overlay));
+    (free && ran.status != 0 && !is_usage(plan, ran) && plan.ways(at).is_some()).then_some(at)
 }
 
 /// The operand of a failed run whose blocks may be written anew: on ext4 and xfs, whose refusal can lie in
@@ -186,6 +212,9 @@ fn after(
         return None;
     }
     let name = plan.tool.name;
+    if let (0, Some(way)) = (ran.status, ran.way) {
+        return Some(stood_in_words(name, operand, way));
+    }
     if ran.status == 0 {
         let twofold = twofold?;
         let device = config.swap_device.device.as_ref().map_or(String::new(), |device| {
@@ -203,6 +232,20 @@ fn after(
     let shown = twofold.map_or(Path::new(&operand.given), |twofold| &twofold.seen);
     let why = reason(plan, operand, shown, ran);
     Some(Notice::error(format!("{name}: {} was not enabled: {why}.", escape::path(shown))))
+}
+
+fn stood_in_words(name: &str, operand: &Decided, way: Fallback) -> Notice {
+    let (path, size) = match &operand.decision {
+        Decision::StandIn { path, size, .. } => (path, *size),
+        Decision::Backing(twofold) => (&twofold.seen, twofold.size),
+        _ => return Notice::warn(format!("{name}: a {} device is enabled.", way.word())),
+    };
+    let what = match way {
+        Fallback::Loop => "through a loop device, which is slower",
+        Fallback::Zram => "as compressed memory (zram), and its disk space is not used",
+    };
+    let (path, size) = (escape::path(path), size_words(size));
+    Notice::warn(format!("{name}: {path} cannot be swap where it is; {size} of swap are enabled {what}."))
 }
 
 /// One run was about several areas, and only the real tool knows which of them failed.

@@ -1,8 +1,9 @@
 //! A plan as runs of the real tool: which arguments, for which operands, in which namespace.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use crate::config::Fallback;
 use crate::shim::args;
 use crate::shim::tables::Kind;
 
@@ -17,6 +18,8 @@ pub struct Run {
     pub operands: Vec<usize>,
     /// In a mount namespace of its own.
     pub private: bool,
+    /// A device in the place of the user's path.
+    pub instead: Option<(PathBuf, PathBuf)>,
 }
 
 impl Plan {
@@ -29,22 +32,59 @@ impl Plan {
         let all = 0..self.operands.len();
         let quiet = |at: usize| matches!(self.decision(at), Some(Decision::AsItIs(..) | Decision::Leave(_)));
         if all.clone().all(quiet) {
-            return vec![Run { argv: self.argv.clone(), operands: all.collect(), private: false }];
+            return vec![Run {
+                argv: self.argv.clone(),
+                operands: all.collect(),
+                private: false,
+                instead: None,
+            }];
         }
         all.filter(|at| self.is_run(*at)).map(|at| self.run(at, proved)).collect()
+    }
+
+    /// The run that enables `device` in the place of an operand; the user reads the operand's own path.
+    pub fn run_instead(&self, at: usize, device: &Path) -> Run {
+        let new = Some(OsString::from(device));
+        let argv = if self.apart { self.argv_apart(at, new) } else { self.argv_whole(at, new) };
+        let seen = match self.decision(at) {
+            Some(Decision::StandIn { path, .. }) => path.clone(),
+            _ => self.backing(at).map_or_else(PathBuf::new, |twofold| twofold.seen.clone()),
+        };
+        Run { argv, operands: vec![at], private: false, instead: Some((device.to_owned(), seen)) }
+    }
+
+    /// What may stand in for an operand: its path, its size, and the ways in their order.
+    pub fn ways(&self, at: usize) -> Option<(&Path, u64, &[Fallback])> {
+        match self.decision(at)? {
+            Decision::StandIn { path, size, ways, .. } => Some((path, *size, ways)),
+            Decision::Backing(twofold) => Some((&twofold.seen, twofold.size, &twofold.ways)),
+            _ => None,
+        }
+    }
+
+    /// The devices in compressed memory that are gone once the call has succeeded.
+    pub fn to_unmake(&self) -> Vec<&Path> {
+        let decisions = self.operands.iter().map(|operand| &operand.decision);
+        let stood = decisions.filter_map(|decision| match decision {
+            Decision::StoodIn { area, .. } if area.way == Fallback::Zram => Some(area.device.as_path()),
+            _ => None,
+        });
+        stood.collect()
     }
 
     /// argv for the road where the backing file stands at the user's path: as it came, without what was
     /// refused.
     pub fn masked_argv(&self) -> Vec<OsString> {
-        let refused = (0..self.operands.len()).filter(|at| !self.is_run(*at));
+        let stands = |at: usize| matches!(self.decision(at), Some(Decision::StoodIn { .. }));
+        let refused = (0..self.operands.len()).filter(|at| !self.is_run(*at) && !stands(*at));
         let places = refused.filter_map(|at| self.place(at)).map(|place| (place, None));
         args::rewrite(&self.argv, &places.collect::<Vec<_>>())
     }
 
     /// Whether there is anything left for the real tool.
     pub fn has_runs(&self) -> bool {
-        self.operands.is_empty() || (0..self.operands.len()).any(|at| self.is_run(at))
+        let left = |at| self.is_run(at) || matches!(self.decision(at), Some(Decision::StoodIn { .. }));
+        self.operands.is_empty() || (0..self.operands.len()).any(left)
     }
 
     /// The two names of an operand, if it has two.
@@ -73,7 +113,7 @@ impl Plan {
         let new = new.map(|twofold| OsString::from(twofold.backing.as_path()));
         let private = new.is_some();
         let argv = if self.apart { self.argv_apart(at, new) } else { self.argv_whole(at, new) };
-        Run { argv, operands: vec![at], private }
+        Run { argv, operands: vec![at], private, instead: None }
     }
 
     /// argv with the other operands left out.

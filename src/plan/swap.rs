@@ -7,7 +7,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::config::{Config, OnFailure, Volumes};
+use crate::config::{Config, Fallback, OnFailure, Volumes};
 use crate::paths::{BackingPath, OverlayPath};
 use crate::shim::args::{self, Act, Request, Why};
 use crate::shim::tables::{Effect, Flavour, Kind, Purpose, Tool};
@@ -16,6 +16,7 @@ use crate::world::{Backing, World};
 
 use super::listed;
 use super::place::{Place, place_of};
+use super::standin;
 
 /// What shall be done.
 #[derive(Debug, Clone)]
@@ -95,6 +96,24 @@ pub enum Decision {
         /// Why.
         reason: &'static str,
     },
+    /// The filesystem cannot hold swap, and something else shall stand in for the file.
+    StandIn {
+        /// The file.
+        path: PathBuf,
+        /// In bytes.
+        size: u64,
+        /// The filesystem's type.
+        fstype: String,
+        /// What to try, in this order.
+        ways: Vec<Fallback>,
+    },
+    /// A device stands in for the file, and that is what is disabled.
+    StoodIn {
+        /// The file.
+        path: PathBuf,
+        /// What stands in for it.
+        area: standin::Active,
+    },
     /// Nothing is to be done, and natively nothing would be; the real tool says these words with `-v`.
     Leave(&'static str),
 }
@@ -115,6 +134,8 @@ pub struct Twofold {
     /// It is in a lower layer only and holds nothing but an area that is not in use: it is made new at the same
     /// size, with the same header, instead of being copied up.
     pub remake: bool,
+    /// What may stand in for it if the filesystem refuses it, in this order.
+    pub ways: Vec<Fallback>,
     /// Nothing but the area can be in it, so blocks that the kernel refuses may be written anew.
     pub rewrite: bool,
     /// Holes are filled in place, those too that copying up leaves.
@@ -260,11 +281,21 @@ fn decide(purpose: Purpose, act: &Act, operand: &Operand, world: &World, config:
         let path = operand.location().map_or_else(PathBuf::new, |location| location.path.clone());
         return Decision::Refuse { path, point: point.clone(), source: source.clone() };
     }
+    if let Some(area) = operand.file().and_then(|file| standin::of_file(&file.location.path, world)) {
+        let path = operand.location().map_or_else(PathBuf::new, |location| location.path.clone());
+        return match purpose {
+            Purpose::Enable => Decision::Leave("already active -- ignored"),
+            Purpose::Disable => Decision::StoodIn { path, area },
+            Purpose::Format => as_it_is("is a file whose area is elsewhere"),
+        };
+    }
     match (&operand.what, place) {
         (What::Missing { errno, .. }, _) => as_it_is(&format!("cannot be opened: {}", errno.desc())),
-        (What::File(file), Place::RootOverlay(path)) => on_the_overlay(purpose, act, file, path, world),
+        (What::File(file), Place::RootOverlay(path)) => {
+            on_the_overlay(purpose, act, file, path, world, config)
+        }
         (What::File(file), Place::NoSwap { fstype, reason }) if purpose == Purpose::Enable => {
-            Decision::Skip { path: file.location.path.clone(), fstype, reason }
+            instead(file, fstype, reason, config)
         }
         (_, Place::Backing) => as_it_is("is on the backing filesystem already"),
         (_, Place::Volume { .. }) if purpose == Purpose::Disable => as_it_is("is on a volume"),
@@ -281,12 +312,25 @@ fn refuses(purpose: Purpose, act: &Act, operand: &Operand, config: &Config) -> b
     config.swap.volumes == Volumes::Refuse && purpose != Purpose::Disable && there
 }
 
+/// A filesystem without swap: compressed memory, where that is configured, else a word why not. A loop device
+/// over a file in memory or on another machine would be a trap.
+fn instead(file: &FileFacts, fstype: String, reason: &'static str, config: &Config) -> Decision {
+    let path = file.location.path.clone();
+    let ways: Vec<Fallback> =
+        config.swap.fallback.iter().copied().filter(|way| *way == Fallback::Zram).collect();
+    match file.header {
+        Header::Swap { .. } if !ways.is_empty() => Decision::StandIn { path, size: file.size, fstype, ways },
+        _ => Decision::Skip { path, fstype, reason },
+    }
+}
+
 fn on_the_overlay(
     purpose: Purpose,
     act: &Act,
     file: &FileFacts,
     path: OverlayPath,
     world: &World,
+    config: &Config,
 ) -> Decision {
     let Some(upper) = world.backing.mount() else {
         return Decision::AsItIs(
@@ -306,6 +350,9 @@ fn on_the_overlay(
             purpose == Purpose::Enable,
         );
     }
+    if purpose == Purpose::Enable && upper.fstype == "tmpfs" {
+        return instead(file, upper.fstype.clone(), "lives in memory", config);
+    }
     let ready = purpose == Purpose::Enable && matches!(file.header, Header::Swap { .. });
     let lower_only = file.twin == Some(Twin::Nothing);
     let only_swap = ready && is_all_swap(file);
@@ -317,6 +364,7 @@ fn on_the_overlay(
         lower_only,
         remake: only_swap && lower_only && file.links == 1,
         rewrite: only_swap,
+        ways: if ready { config.swap.fallback.clone() } else { Vec::new() },
         fill: ready,
         holes: file.holes(),
         size: file.size,

@@ -11,10 +11,10 @@ pub mod tables;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, OnFailure};
+use crate::config::{Config, Fallback, OnFailure};
 use crate::error::Error;
 use crate::execute::stage::{self, Stage};
-use crate::execute::{output, prepare, tool};
+use crate::execute::{output, prepare, standin, tool};
 use crate::invocation::{DEPTH_VARIABLE, Invocation};
 use crate::notice::{self, Notice};
 use crate::plan::report::{self, Prepared, Ran};
@@ -48,10 +48,10 @@ pub fn run_with(tool: &'static Tool, real: &Real, call: &Invocation) -> i32 {
     match swap::request(tool, real.kind, &call.argv, call.posixly) {
         Some((flavour, request @ Request::Act(_))) => {
             let (config, mut notices) = load_config();
-            let mut world = gather(tool, &request, call, None);
+            let mut world = gather(tool, &request, call, &config, None);
             let stage = look_for_backing(&request, &world, &config, &mut notices);
             if let Some(stage) = &stage {
-                world = gather(tool, &request, call, Some(&stage.upper));
+                world = gather(tool, &request, call, &config, Some(&stage.upper));
             }
             let plan = swap::plan(tool, flavour, &call.argv, &request, &world, &config);
             carry_out(&plan, real, &config, &mut notices, call, stage.as_ref())
@@ -90,15 +90,22 @@ pub fn load_config() -> (Config, Vec<Notice>) {
 }
 
 /// The facts that a command needs.
-pub fn gather(tool: &Tool, request: &Request, call: &Invocation, upper: Option<&Path>) -> World {
+pub fn gather(
+    tool: &Tool,
+    request: &Request,
+    call: &Invocation,
+    config: &Config,
+    upper: Option<&Path>,
+) -> World {
     let Request::Act(act) = request else { return World::default() };
     let operands: Vec<_> = act.operands.iter().filter_map(|place| call.argv.get(*place).cloned()).collect();
     let enables = tool.purpose == Purpose::Enable;
+    let has_fallback = !config.swap.fallback.is_empty();
     let tagged = act.tags || operands.iter().any(|operand| files::is_tag(operand));
     let scope = Scope {
         upper: upper.map(Path::to_owned),
         headers: enables,
-        active: act.all || tagged,
+        active: act.all || tagged || (has_fallback && tool.purpose != Purpose::Format),
         fstab: (enables && (act.all || tagged)).then(|| fstab_of(act, call)),
     };
     World::gather(&operands, &scope)
@@ -137,7 +144,18 @@ fn carry_out(
             if !plan.has_runs() {
                 return report::refused_status(plan, config);
             }
-            become_real(plan.tool, real, &plan.masked_argv(), call, config)
+            let argv = plan.masked_argv();
+            let unmade = plan.to_unmake();
+            if unmade.is_empty() {
+                return become_real(plan.tool, real, &argv, call, config);
+            }
+            let status = tool::run_plainly(real, plan, &argv, call).unwrap_or(plan.flavour.failure_status);
+            let active = world::active_swaps();
+            for device in unmade.into_iter().filter(|device| active.iter().all(|swap| swap.path != **device))
+            {
+                standin::unmake(Fallback::Zram, device);
+            }
+            status
         }
         Road::Supervised => supervise(plan, real, config, notices, call, stage),
     }
@@ -161,15 +179,36 @@ fn supervise(
         output::say_what_is_left(plan, said..at);
         said = at + 1;
         match tool::run(real, plan, run, call, stage) {
-            Ok(outcome) => ran.push(once_more(plan, &mut prepared, outcome, real, call, stage)),
+            Ok(outcome) => {
+                let outcome = once_more(plan, &mut prepared, outcome, real, call, stage);
+                ran.push(try_stand_ins(plan, outcome, real, call, stage));
+            }
             Err(error) => notices.push(Notice::error(format!("{}: {error}.", plan.tool.name))),
         }
     }
     output::say_what_is_left(plan, said..plan.operands.len());
+    for at in report::stand_ins(plan) {
+        let failed = Ran::not_run(plan, at);
+        ran.push(try_stand_ins(plan, failed, real, call, stage));
+    }
     let report = report::report(plan, &prepared, &ran, config);
     notices.extend(report.notices);
     notice::emit(notices, config);
     report.status
+}
+
+/// Where the filesystem refuses the file, what is configured stands in for it, in the configured order.
+fn try_stand_ins(plan: &Plan, first: Ran, real: &Real, call: &Invocation, stage: Option<&Stage>) -> Ran {
+    let Some(at) = report::may_be_stood_in_for(plan, &first) else { return first };
+    let Some((path, size, ways)) = plan.ways(at) else { return first };
+    for way in ways {
+        let Ok(made) = standin::make(*way, path, size) else { continue };
+        match tool::run(real, plan, plan.run_instead(at, &made.device), call, stage) {
+            Ok(ran) if ran.status == 0 => return Ran { way: Some(*way), ..ran },
+            Ok(_) | Err(_) => standin::unmake(*way, &made.device),
+        }
+    }
+    first
 }
 
 /// Blocks that were allocated but never written are refused by some kernels; they are written, and the real

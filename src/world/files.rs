@@ -54,6 +54,8 @@ pub struct Thing {
     pub path: Option<PathBuf>,
     /// The swap header of a block device that is an active swap area; nothing else is read.
     pub header: Header,
+    /// The file behind an active loop device.
+    pub loop_file: Option<PathBuf>,
 }
 
 /// A regular file.
@@ -97,7 +99,7 @@ impl Header {
         let Self::Swap { label, uuid, .. } = self else { return false };
         match name {
             b"LABEL" => !label.is_empty() && label == value,
-            b"UUID" => uuid_text(uuid).as_bytes().eq_ignore_ascii_case(value),
+            b"UUID" => header::uuid_text(uuid).as_bytes().eq_ignore_ascii_case(value),
             _ => false,
         }
     }
@@ -185,8 +187,16 @@ pub fn probe_active(path: &Path) -> Operand {
         && let Ok(fd) = open_path(path)
     {
         thing.header = read_header(&fd);
+        thing.loop_file = path.file_name().and_then(loop_file);
     }
     operand
+}
+
+/// sysfs ends the path with a newline.
+fn loop_file(device: &OsStr) -> Option<PathBuf> {
+    let file = Path::new("/sys/block").join(device).join("loop/backing_file");
+    let bytes = fs::read(file).ok()?;
+    Some(OsStr::from_bytes(bytes.strip_suffix(b"\n").unwrap_or(&bytes)).into())
 }
 
 /// Looks at what stands at `path` on the backing filesystem; nothing there is followed.
@@ -241,7 +251,7 @@ fn look(given: &OsStr, header: bool) -> What {
     let kind = meta.file_type();
     if !kind.is_file() {
         let path = fs::read_link(sys::proc_path(&file)).ok();
-        return What::NotAFile(Thing { kind: name_of(kind), path, header: Header::Unread });
+        return What::NotAFile(Thing { kind: name_of(kind), path, header: Header::Unread, loop_file: None });
     }
     let fd = OwnedFd::from(file);
     match location_of(&fd) {
@@ -255,18 +265,6 @@ fn look(given: &OsStr, header: bool) -> What {
             twin: None,
         }),
     }
-}
-
-/// A UUID as everybody writes it.
-pub fn uuid_text(uuid: &[u8; 16]) -> String {
-    let mut text = String::with_capacity(36);
-    for (at, byte) in uuid.iter().enumerate() {
-        if matches!(at, 4 | 6 | 8 | 10) {
-            text.push('-');
-        }
-        text += &format!("{byte:02x}");
-    }
-    text
 }
 
 fn parent_of(path: &Path) -> &Path {
