@@ -104,6 +104,10 @@ impl Subscriber for ConsoleWriter {
 
 impl ConsoleWriter {
     fn write(&self, level: tracing::Level, line: &str) {
+        sys::unharmed(|| self.write_everywhere(level, line));
+    }
+
+    fn write_everywhere(&self, level: tracing::Level, line: &str) {
         let console = open_console(&self.config.console.path);
         let console_device = console.as_ref().and_then(terminal_of);
         let wrote = console.is_some_and(|mut console| console.write(format!("{line}\n").as_bytes()).is_ok());

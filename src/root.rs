@@ -244,3 +244,27 @@ impl Found {
         Ok(File::from(fd))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_named_pipe_is_never_opened() {
+        let scratch = tempfile::tempdir().unwrap();
+        nix::unistd::mkfifo(&scratch.path().join("pipe"), Mode::S_IRWXU).unwrap();
+        let root = Root::open(scratch.path()).unwrap();
+        let error = root.top().find("pipe").unwrap().unwrap().open().unwrap_err();
+        assert!(error.to_string().contains("a named pipe"), "{error}");
+        assert_eq!(root.top().read("pipe", 1).unwrap_err().kind(), Kind::Attack);
+    }
+
+    #[test]
+    fn a_name_is_one_plain_name() {
+        let scratch = tempfile::tempdir().unwrap();
+        let root = Root::open(scratch.path()).unwrap();
+        for name in ["", ".", "..", "a/b", "/etc", "../x"] {
+            assert_eq!(root.top().entry(name).unwrap_err().kind(), Kind::Attack, "{name:?}");
+        }
+    }
+}

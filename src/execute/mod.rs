@@ -10,6 +10,7 @@ pub mod keep;
 pub mod layers;
 pub mod output;
 pub mod prepare;
+pub mod remake;
 pub mod reset;
 pub mod seed;
 pub mod stage;

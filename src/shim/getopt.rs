@@ -53,7 +53,7 @@ impl Given {
 pub enum Problem {
     /// No such letter.
     UnknownLetter(u8),
-    /// No such long name; as it was given, without a value.
+    /// No such long name; as it was given, with its value.
     UnknownName(Vec<u8>),
     /// A prefix of several names.
     Ambiguous(Vec<u8>, Vec<&'static str>),
@@ -158,7 +158,7 @@ fn read_long(flavour: &Flavour, long: &[u8], next: Option<&OsStr>, options: &mut
         Some(at) => (long.get(..at).unwrap_or(long), long.get(at + 1..)),
         None => (long, None),
     };
-    let option = find_long(flavour, name)?;
+    let option = find_long(flavour, name, long)?;
     let full = option.long.unwrap_or_default();
     if option.value == Value::None && attached.is_some() {
         return Err(Problem::NameTakesNone(full));
@@ -167,7 +167,7 @@ fn read_long(flavour: &Flavour, long: &[u8], next: Option<&OsStr>, options: &mut
 }
 
 /// The option of that name, or the only one that begins so.
-fn find_long(flavour: &Flavour, name: &[u8]) -> Result<&'static Opt, Problem> {
+fn find_long(flavour: &Flavour, name: &[u8], whole: &[u8]) -> Result<&'static Opt, Problem> {
     let named = flavour.options.iter().filter_map(|option| Some((option, option.long?)));
     if let Some((option, _)) = named.clone().find(|(_, long)| long.as_bytes() == name) {
         return Ok(option);
@@ -175,9 +175,9 @@ fn find_long(flavour: &Flavour, name: &[u8]) -> Result<&'static Opt, Problem> {
     let begins = named.filter(|(_, long)| flavour.long_prefixes && long.as_bytes().starts_with(name));
     let found: Vec<(&'static Opt, &'static str)> = begins.collect();
     match found.as_slice() {
-        [] => Err(Problem::UnknownName(name.to_owned())),
+        [] => Err(Problem::UnknownName(whole.to_owned())),
         [(option, _)] => Ok(option),
-        several => Err(Problem::Ambiguous(name.to_owned(), several.iter().map(|(_, long)| *long).collect())),
+        several => Err(Problem::Ambiguous(whole.to_owned(), several.iter().map(|(_, long)| *long).collect())),
     }
 }
 

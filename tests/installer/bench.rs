@@ -1,7 +1,7 @@
 //! A workbench: scratch directories, trees built by code, mounts, and what was there before and after.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -33,7 +33,9 @@ pub fn in_namespace(name: &str) -> Result<(), Failed> {
     let mut command = Command::new("unshare");
     command.args(["-m", "--propagation", "private"]).arg(std::env::current_exe().unwrap());
     command.env(CHILD, name).env(SCRATCH, scratch.path());
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    // Files, not pipes: a test that says much must not wait for a reader.
+    let (mut out, mut err) = (tempfile::tempfile()?, tempfile::tempfile()?);
+    let mut child = command.stdout(out.try_clone()?).stderr(err.try_clone()?).spawn()?;
     let end = Instant::now() + LIMIT;
     while child.try_wait()?.is_none() {
         if Instant::now() > end {
@@ -42,7 +44,11 @@ pub fn in_namespace(name: &str) -> Result<(), Failed> {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    let output = child.wait_with_output()?;
+    let mut output = Output { status: child.wait()?, stdout: Vec::new(), stderr: Vec::new() };
+    for (file, bytes) in [(&mut out, &mut output.stdout), (&mut err, &mut output.stderr)] {
+        file.rewind()?;
+        file.read_to_end(bytes)?;
+    }
     if output.status.success() { Ok(()) } else { Err(text(&output).into()) }
 }
 
@@ -76,7 +82,7 @@ impl Bench {
         run("strip", &["-o", program.to_str().unwrap(), built]);
         let canary = top.join("host");
         fs::create_dir_all(canary.join("sbin")).unwrap();
-        fs::write(canary.join("sbin/swapon"), "the host's").unwrap();
+        tools(&canary, "sbin");
         fs::write(canary.join("busybox"), "the host's").unwrap();
         let mut this = Self { top, guest, program, canary: Vec::new() };
         this.canary = this.look_at_host();
@@ -195,7 +201,7 @@ fn line(path: &Path, meta: &fs::Metadata) -> String {
     let content = match meta.file_type() {
         kind if kind.is_symlink() => format!("{:?}", fs::read_link(path).unwrap()),
         kind if kind.is_file() && meta.len() < 1 << 16 => {
-            format!("{:?}", fs::read(path).unwrap().escape_ascii().to_string())
+            rootfs_shim::manifest::sha256(&fs::read(path).unwrap())
         }
         _ => String::new(),
     };

@@ -162,8 +162,20 @@ impl Show {
 
     fn output(&self, text: &str) {
         for line in text.lines() {
-            let line = crate::escape::sanitise(&line.replace('\t', "  "));
+            let line = crate::escape::sanitise(&expand(line));
             print(&if self.colour { format!("  \x1b[2m{line}\x1b[0m\n") } else { format!("  {line}\n") });
         }
     }
+}
+
+/// Tabs as a terminal would show them: every eight columns.
+fn expand(line: &str) -> String {
+    let mut out = String::new();
+    for c in line.chars() {
+        match c {
+            '\t' => out.push_str(&" ".repeat(8 - out.chars().count() % 8)),
+            c => out.push(c),
+        }
+    }
+    out
 }

@@ -7,13 +7,14 @@
 use std::path::Path;
 
 use crate::harness::guest::{Guest, KINDS, Kind, Spec, Tools, kind_name, needs};
+use crate::harness::needs::with_script;
 use crate::harness::{Test, supervise};
 
 /// `#!util-linux` at the start of a script: not for BusyBox.
 const SCRIPTS: &[(&str, &str)] = &[
     (
         "classic",
-        "set -e; cd /; fallocate -l 16M /swapfile; chmod 0600 /swapfile; mkswap /swapfile; swapon /swapfile; echo up",
+        "set -e; cd /; [ -z \"$NOCOW\" ] || { : >swapfile; chattr +C swapfile; }; fallocate -l 16M /swapfile; chmod 0600 /swapfile; mkswap /swapfile; swapon /swapfile; echo up",
     ),
     ("classic_in_one_line", "space /swapfile && mkswap /swapfile && swapon /swapfile && echo up"),
     ("round_trip", "mk s; swapon s; swapoff s && rm s; mk s; swapon s; swapoff s; rm s; ls"),
@@ -153,7 +154,9 @@ pub fn tests() -> Vec<Test> {
     for kind in KINDS {
         for (name, script) in SCRIPTS.iter().filter(|(_, script)| suits(kind, script)) {
             let name = format!("same::{}::{name}", kind_name(kind));
-            tests.push(Test::new(name, &needs(kind), move |scratch| compare(scratch, kind, script)));
+            tests.push(Test::new(name, &with_script(needs(kind), script), move |scratch| {
+                compare(scratch, kind, script)
+            }));
         }
     }
     tests
