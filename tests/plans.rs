@@ -156,6 +156,7 @@ fn operand(facts: OperandFacts) -> Operand {
             kind: "block device",
             path: Some(facts.given.clone().into()),
             header: Header::Unread,
+            loop_file: None,
         }),
         (other, _) => panic!("{other}"),
     };
