@@ -1,6 +1,6 @@
 //! The real tool's output on its way to the caller, with backing paths turned back into the user's.
 //!
-//! Lines pass one by one as they come. Where a line matches several paths, the leftmost and then the longest
+//! Lines pass one by one as they come, or all at the end where a path itself has a line break. Where a line matches several paths, the leftmost and then the longest
 //! wins, so `/upper/a` never bites into `/upper/ab`.
 
 use std::io::{Read, Write};
@@ -108,6 +108,9 @@ impl Stream {
         match read {
             Some(Ok(length)) if length > 0 => {
                 self.line.extend_from_slice(chunk.get(..length).unwrap_or(&[]));
+                if translations.iter().any(|(backing, _)| backing.as_os_str().as_bytes().contains(&b'\n')) {
+                    return;
+                }
                 while let Some(end) = self.line.iter().position(|&b| b == b'\n') {
                     let rest = self.line.split_off(end + 1);
                     let line = std::mem::replace(&mut self.line, rest);
