@@ -19,6 +19,7 @@
 //! - [`sys`]: every raw system call; [`error`], [`escape`], [`octal`], [`paths`]: the words we speak in
 
 pub mod api;
+pub mod api_layers;
 pub mod builtin;
 pub mod cli;
 pub mod config;

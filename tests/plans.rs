@@ -135,11 +135,16 @@ fn operand(facts: OperandFacts) -> Operand {
         ("file", Some(location)) => What::File(FileFacts {
             location,
             size: facts.size,
+            links: 1,
             allocated: facts.allocated.unwrap_or(facts.size),
             header: match facts.signature {
                 None => Header::Unread,
                 Some(false) => Header::Missing,
-                Some(true) => Header::Swap { label: facts.label.clone().into_bytes(), uuid: [0x11; 16] },
+                Some(true) => Header::Swap {
+                    label: facts.label.clone().into_bytes(),
+                    uuid: [0x11; 16],
+                    bytes: facts.size,
+                },
             },
             twin: facts.twin.as_deref().map(|twin| match twin {
                 "file" => Twin::File,

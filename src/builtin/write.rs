@@ -336,7 +336,7 @@ fn new_uuid(choice: Uuid) -> nix::Result<[u8; 16]> {
 }
 
 /// RFC 9562: the version and the variant have their bits.
-fn versioned(mut uuid: [u8; 16], version: u8) -> [u8; 16] {
+pub(crate) fn versioned(mut uuid: [u8; 16], version: u8) -> [u8; 16] {
     uuid[6] = (uuid[6] & 0x0f) | (version << 4);
     uuid[8] = (uuid[8] & 0x3f) | 0x80;
     uuid

@@ -4,7 +4,11 @@ pub mod builtin;
 pub mod demo;
 pub mod explain;
 pub mod install;
+pub mod mount;
+pub mod reset;
 pub mod status;
+pub mod swap;
+pub mod unmount;
 
 use std::io::Write;
 
@@ -35,6 +39,14 @@ enum Command {
     Status(status::Args),
     /// Say what a swapon, swapoff or mkswap call would come to, and why; change nothing
     Explain(explain::Args),
+    /// Put an overlay root together: image, writable layer, kept directories
+    Mount(mount::Args),
+    /// Take it down again
+    Unmount(unmount::Args),
+    /// Make a writable layer as new
+    Reset(reset::Args),
+    /// Format and enable the platform's own swap device
+    Swap(swap::Args),
     /// Show it all on this machine: a throwaway overlay root, and nothing is left behind
     Demo(demo::Args),
 }
@@ -56,6 +68,10 @@ pub fn run(call: &Invocation) -> i32 {
         Command::Uninstall(args) => Ok(install::uninstall(args)),
         Command::Status(args) => status::run(args),
         Command::Explain(args) => explain::run(args, call),
+        Command::Mount(args) => mount::run(args),
+        Command::Unmount(args) => unmount::run(args),
+        Command::Reset(args) => reset::run(args),
+        Command::Swap(args) => swap::run(args),
         Command::Demo(args) => demo::run(args),
     };
     match done {

@@ -14,33 +14,56 @@ use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, OFlag, fallocate};
 
 use crate::error::{Attempt, Error, Kind, Result};
-use crate::plan::report::Prepared;
+use crate::plan::report::{Done, Prepared};
 use crate::plan::swap::{Plan, Twofold};
 use crate::sys;
 use crate::world::{files, trail};
+
+use super::remake;
 
 /// Prepares and proves each operand that has two names. The descriptor is the backing file's.
 pub fn prepare_all(plan: &Plan) -> Vec<(Prepared, Option<OwnedFd>)> {
     let one = |at: usize| match plan.backing(at) {
         None => (Prepared::Nothing, None),
-        Some(twofold) => match prepare(twofold, &plan.upper) {
-            Ok((filled, fd)) => (Prepared::Proved { filled }, Some(fd)),
+        Some(twofold) => match prepare(twofold, plan) {
+            Ok((done, fd)) => (Prepared::Proved(done), Some(fd)),
             Err(error) => (Prepared::Doubt(error.to_string()), None),
         },
     };
     (0..plan.operands.len()).map(one).collect()
 }
 
-fn prepare(twofold: &Twofold, upper: &Path) -> Result<(u64, OwnedFd)> {
+fn prepare(twofold: &Twofold, plan: &Plan) -> Result<(Vec<Done>, OwnedFd)> {
     let seen = &twofold.seen;
-    let user = open_regular(seen, twofold.bring_up)?;
-    let mut filled = 0;
-    if twofold.fill {
-        filled = fill_holes(&user, seen)?;
+    let mut done = Vec::new();
+    // If it cannot be made new, it is copied up, which is slower and no worse.
+    if twofold.remake && remake::remake(seen, plan.fstype == "btrfs").is_ok() {
+        done.push(Done::Remade);
     }
-    let backing = open_backing(twofold, upper)?;
+    let user = open_regular(seen, twofold.bring_up)?;
+    if twofold.fill {
+        done.extend(fill_holes(&user, seen)?);
+    }
+    if twofold.rewrite {
+        done.extend(remake::unshare(&user, seen)?);
+    }
+    let backing = open_backing(twofold, &plan.upper)?;
     prove(&user, &backing, seen)?;
-    Ok((filled, backing.into()))
+    Ok((done, backing.into()))
+}
+
+/// Writes a file's blocks anew after the kernel has refused them; `None` if there is nothing that could be
+/// the matter with them. The file is proved to be what swapon was run on, and it is not active: the kernel
+/// lets nobody write into an active area.
+///
+/// # Errors
+/// A write that failed.
+pub fn second_chance(twofold: &Twofold) -> Result<Option<Done>> {
+    if !twofold.rewrite {
+        return Ok(None);
+    }
+    let user = open_regular(&twofold.seen, true)?;
+    remake::rewrite_unwritten(&user, &twofold.seen)
 }
 
 /// Opening for writing is what copies a lower file up, a metacopy stub's data too.
@@ -60,11 +83,11 @@ fn open_regular(path: &Path, write: bool) -> Result<File> {
 
 /// posix_fallocate in place: what is written stays, what is a hole becomes blocks of zeros. Not begun if the
 /// disk has not the room, because a half-filled file would leave a full disk behind.
-fn fill_holes(user: &File, path: &Path) -> Result<u64> {
+fn fill_holes(user: &File, path: &Path) -> Result<Option<Done>> {
     let meta = user.metadata().attempt("stat", path)?;
     let holes = meta.size().saturating_sub(meta.blocks().saturating_mul(512));
     if holes == 0 {
-        return Ok(0);
+        return Ok(None);
     }
     let space = nix::sys::statvfs::fstatvfs(user).attempt("statvfs", path)?;
     if space.blocks_available() * space.fragment_size() < holes {
@@ -73,7 +96,7 @@ fn fill_holes(user: &File, path: &Path) -> Result<u64> {
     let length = i64::try_from(meta.size()).map_err(|_| Error::system("fallocate", path, Errno::EFBIG))?;
     let filled = sys::unharmed(|| fallocate(user, FallocateFlags::empty(), 0, length));
     filled.attempt("fill the holes of", path)?;
-    Ok(holes)
+    Ok(Some(Done::Filled(holes)))
 }
 
 fn open_backing(twofold: &Twofold, upper: &Path) -> Result<File> {

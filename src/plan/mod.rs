@@ -8,11 +8,14 @@
 pub mod health;
 pub mod install;
 pub mod listed;
+pub mod mount;
 pub mod place;
 pub mod report;
+pub mod reset;
 pub mod runs;
 pub mod show;
 mod slot;
 pub mod step;
 pub mod swap;
+pub mod swapdev;
 pub mod uninstall;

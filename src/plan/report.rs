@@ -17,18 +17,28 @@ pub enum Prepared {
     /// Nothing was to be done.
     Nothing,
     /// Both names are one file, and it is ready.
-    Proved {
-        /// Bytes of holes that were filled.
-        filled: u64,
-    },
+    Proved(Vec<Done>),
     /// It could not be made ready or not be proved; the words say why.
     Doubt(String),
+}
+
+/// What was done to a file before swapon was run on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    /// Bytes of holes that were filled.
+    Filled(u64),
+    /// It was in a lower layer and was made new at the same size.
+    Remade,
+    /// It shared its blocks with another file and has its own now.
+    Unshared,
+    /// The kernel refused its blocks, and they were written anew.
+    Rewritten,
 }
 
 impl Prepared {
     /// Whether the backing path may be used.
     pub fn is_proved(&self) -> bool {
-        matches!(self, Self::Proved { .. })
+        matches!(self, Self::Proved(_))
     }
 }
 
@@ -83,7 +93,16 @@ pub fn report(plan: &Plan, prepared: &[Prepared], ran: &[Ran], config: &Config) 
 /// all there is when we become the real tool.
 pub fn before(plan: &Plan, prepared: &[Prepared]) -> Vec<Notice> {
     let decided = plan.operands.iter().enumerate();
-    decided.filter_map(|(at, operand)| first_words(plan, operand, prepared.get(at))).collect()
+    decided.flat_map(|(at, operand)| first_words(plan, operand, prepared.get(at))).collect()
+}
+
+/// The operand of a failed run whose blocks may be written anew: on ext4 and xfs, whose refusal can lie in
+/// them, and not if the area is active already, which the kernel would not let us write to anyway.
+pub fn may_be_mended(plan: &Plan, ran: &Ran) -> Option<usize> {
+    let at = *ran.run.operands.first()?;
+    let twofold = plan.backing(at)?;
+    let fitting = ran.run.private && twofold.rewrite && !plan.active.contains(&twofold.overlay);
+    (fitting && ran.status != 0 && !is_usage(plan, ran) && plan.fstype != "btrfs").then_some(at)
 }
 
 /// The status when every operand was refused and the real tool is not run at all.
@@ -105,31 +124,43 @@ fn is_usage(plan: &Plan, ran: &Ran) -> bool {
     ran.status == flavour.usage_status && (flavour.usage_status != flavour.failure_status || ran.usage_shown)
 }
 
-fn first_words(plan: &Plan, operand: &Decided, prepared: Option<&Prepared>) -> Option<Notice> {
+fn first_words(plan: &Plan, operand: &Decided, prepared: Option<&Prepared>) -> Vec<Notice> {
     let name = plan.tool.name;
     let given = escape::path(&operand.given);
     match (&operand.decision, prepared) {
         (Decision::Refuse { path, point, source }, _) => {
-            Some(Notice::error(volume_words(name, path, point, source)))
+            vec![Notice::error(volume_words(name, path, point, source))]
         }
-        (Decision::Skip { path, fstype, reason }, _) => Some(Notice::error(format!(
+        (Decision::Skip { path, fstype, reason }, _) => vec![Notice::error(format!(
             "{name}: {} was not enabled: it is on {fstype}, which {reason} and cannot hold swap. Put the swapfile on the \
              root filesystem.",
             escape::path(path)
-        ))),
+        ))],
         (Decision::AsItIs(why, true), _) => {
-            Some(Notice::warn(format!("{name}: {given} {why}; it goes to {name} as it is.")))
+            vec![Notice::warn(format!("{name}: {given} {why}; it goes to {name} as it is."))]
         }
         (Decision::Backing(_), Some(Prepared::Doubt(why))) => {
-            Some(Notice::warn(format!("{name}: {given}: {why}; it goes to {name} as it is.")))
+            vec![Notice::warn(format!("{name}: {given}: {why}; it goes to {name} as it is."))]
         }
-        (Decision::Backing(_), Some(Prepared::Proved { filled })) if *filled > 0 => {
-            Some(Notice::warn(format!(
-                "{name}: {given} had holes; {} of disk space was allocated for them.",
-                size_words(*filled)
-            )))
+        (Decision::Backing(_), Some(Prepared::Proved(done))) => {
+            done.iter().map(|done| Notice::warn(format!("{name}: {given} {}.", done_words(*done)))).collect()
         }
-        _ => None,
+        _ => Vec::new(),
+    }
+}
+
+fn done_words(done: Done) -> String {
+    match done {
+        Done::Filled(bytes) => {
+            format!("had holes; {} of disk space was allocated for them", size_words(bytes))
+        }
+        Done::Remade => {
+            "came with the image; it was made new at the same size instead of being copied".to_owned()
+        }
+        Done::Unshared => "shared disk blocks with another file; it has its own now".to_owned(),
+        Done::Rewritten => {
+            "had disk blocks that the kernel refuses; they were written anew with zeros".to_owned()
+        }
     }
 }
 
@@ -170,7 +201,7 @@ fn after(
         return None;
     }
     let shown = twofold.map_or(Path::new(&operand.given), |twofold| &twofold.seen);
-    let why = reason(name, operand, shown, ran);
+    let why = reason(plan, operand, shown, ran);
     Some(Notice::error(format!("{name}: {} was not enabled: {why}.", escape::path(shown))))
 }
 
@@ -182,9 +213,13 @@ fn together(plan: &Plan, ran: &Ran) -> String {
 }
 
 /// Why it failed, in the user's terms where we know, else in the real tool's words.
-fn reason(name: &str, operand: &Decided, seen: &Path, ran: &Ran) -> String {
+fn reason(plan: &Plan, operand: &Decided, seen: &Path, ran: &Ran) -> String {
+    let name = plan.tool.name;
     if let Decision::Backing(Twofold { unformatted: true, .. }) = operand.decision {
         return "it has no swap signature, so run mkswap on it first".to_owned();
+    }
+    if let (Decision::Backing(twofold), "btrfs") = (&operand.decision, plan.fstype.as_str()) {
+        return btrfs_recipe(twofold);
     }
     let mut words = ran.last_words.trim_ascii();
     let shown = [operand.given.as_bytes(), seen.as_os_str().as_bytes()];
@@ -196,6 +231,15 @@ fn reason(name: &str, operand: &Decided, seen: &Path, ran: &Ran) -> String {
         [] => format!("{name} ended with status {}", ran.status),
         words => escape::escape(words).trim_end_matches('.').to_owned(),
     }
+}
+
+/// btrfs takes a swapfile only if it was made without copy-on-write while it was empty.
+fn btrfs_recipe(twofold: &Twofold) -> String {
+    let (path, size) = (escape::path(&twofold.seen), twofold.size);
+    format!(
+        "on btrfs a swapfile has to be made without copy-on-write: rm {path}; touch {path}; chattr +C {path}; fallocate -l \
+         {size} {path}; chmod 600 {path}; mkswap {path}"
+    )
 }
 
 /// 1536 KiB, 512 MiB, 2 GiB.

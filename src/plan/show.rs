@@ -140,10 +140,12 @@ fn words(operand: &Decided) -> String {
         Decision::Backing(twofold) => {
             let mut text = format!("is on the root overlay; {}", escape::path(twofold.backing.as_path()));
             text += " takes its place, once it is proved to be the same file";
-            if twofold.bring_up && twofold.lower_only {
+            if twofold.remake {
+                text += "; made new at the same size first, because it is in the lower layer only";
+            } else if twofold.bring_up && twofold.lower_only {
                 text += "; copied up from the lower layer first";
             }
-            if twofold.fill && twofold.holes > 0 {
+            if twofold.fill && twofold.holes > 0 && !twofold.remake {
                 text += &format!("; {} of holes filled", size_words(twofold.holes));
             }
             text

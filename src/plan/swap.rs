@@ -32,6 +32,10 @@ pub struct Plan {
     pub road: Road,
     /// Where the upper directory is visible.
     pub upper: PathBuf,
+    /// The backing filesystem's type; empty if it is not visible.
+    pub fstype: String,
+    /// Files of the root overlay that are active already.
+    pub active: Vec<OverlayPath>,
     /// The options that every run of the real tool gets when the call is taken apart.
     pub common: Vec<OsString>,
     /// Whether the call has to be taken apart because fstab or a tag names a file that concerns us.
@@ -108,6 +112,11 @@ pub struct Twofold {
     pub bring_up: bool,
     /// Nothing stands at the backing path yet, so opening will copy the whole file.
     pub lower_only: bool,
+    /// It is in a lower layer only and holds nothing but an area that is not in use: it is made new at the same
+    /// size, with the same header, instead of being copied up.
+    pub remake: bool,
+    /// Nothing but the area can be in it, so blocks that the kernel refuses may be written anew.
+    pub rewrite: bool,
     /// Holes are filled in place, those too that copying up leaves.
     pub fill: bool,
     /// Bytes of holes that are known already.
@@ -170,6 +179,8 @@ pub fn plan(
         operands: Vec::new(),
         road: Road::Untouched(Reason::NothingToDo),
         upper: world.backing.mount().map_or_else(PathBuf::new, |mount| mount.point.clone()),
+        fstype: world.backing.mount().map_or_else(String::new, |mount| mount.fstype.clone()),
+        active: world.swaps.iter().filter_map(|swap| OverlayPath::parse(&swap.path)).collect(),
         common: Vec::new(),
         apart: false,
         verbose: false,
@@ -296,17 +307,28 @@ fn on_the_overlay(
         );
     }
     let ready = purpose == Purpose::Enable && matches!(file.header, Header::Swap { .. });
+    let lower_only = file.twin == Some(Twin::Nothing);
+    let only_swap = ready && is_all_swap(file);
     Decision::Backing(Twofold {
         seen: file.location.path.clone(),
         backing: path.on(&upper.point),
         overlay: path,
         bring_up: purpose != Purpose::Disable,
-        lower_only: file.twin == Some(Twin::Nothing),
+        lower_only,
+        remake: only_swap && lower_only && file.links == 1,
+        rewrite: only_swap,
         fill: ready,
         holes: file.holes(),
         size: file.size,
         unformatted: file.header == Header::Missing,
     })
+}
+
+/// Whether the area that the header tells of is the whole file, but for less than a page at its end.
+fn is_all_swap(file: &FileFacts) -> bool {
+    const LARGEST_PAGE: u64 = 64 * 1024;
+    let Header::Swap { bytes, .. } = file.header else { return false };
+    bytes <= file.size && file.size - bytes < LARGEST_PAGE
 }
 
 /// Whether the backing filesystem has to be looked for before anything can be decided: a file is on the root

@@ -17,7 +17,7 @@ use crate::execute::stage::{self, Stage};
 use crate::execute::{output, prepare, tool};
 use crate::invocation::{DEPTH_VARIABLE, Invocation};
 use crate::notice::{self, Notice};
-use crate::plan::report::{self, Prepared};
+use crate::plan::report::{self, Prepared, Ran};
 use crate::plan::swap::{self, Plan, Road};
 use crate::world::real::{self, Real};
 use crate::world::trail::Trail;
@@ -155,12 +155,13 @@ fn supervise(
         prepare::prepare_all(plan).into_iter().map(|(prepared, _)| prepared).collect();
     let proved: Vec<bool> = prepared.iter().map(Prepared::is_proved).collect();
     let (mut ran, mut said) = (Vec::new(), 0);
+    let mut prepared = prepared;
     for run in plan.runs(&proved) {
         let at = run.operands.first().copied().unwrap_or_default();
         output::say_what_is_left(plan, said..at);
         said = at + 1;
         match tool::run(real, plan, run, call, stage) {
-            Ok(outcome) => ran.push(outcome),
+            Ok(outcome) => ran.push(once_more(plan, &mut prepared, outcome, real, call, stage)),
             Err(error) => notices.push(Notice::error(format!("{}: {error}.", plan.tool.name))),
         }
     }
@@ -169,6 +170,30 @@ fn supervise(
     notices.extend(report.notices);
     notice::emit(notices, config);
     report.status
+}
+
+/// Blocks that were allocated but never written are refused by some kernels; they are written, and the real
+/// tool is run once more.
+fn once_more(
+    plan: &Plan,
+    prepared: &mut [Prepared],
+    first: Ran,
+    real: &Real,
+    call: &Invocation,
+    stage: Option<&Stage>,
+) -> Ran {
+    let Some((twofold, Prepared::Proved(done))) =
+        report::may_be_mended(plan, &first).and_then(|at| Some((plan.backing(at)?, prepared.get_mut(at)?)))
+    else {
+        return first;
+    };
+    match prepare::second_chance(twofold) {
+        Ok(Some(what)) => {
+            done.push(what);
+            tool::run(real, plan, first.run.clone(), call, stage).unwrap_or(first)
+        }
+        Ok(None) | Err(_) => first,
+    }
 }
 
 fn become_real(

@@ -7,13 +7,14 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
 use nix::sys::stat::Mode;
 
+use crate::builtin::header;
 use crate::paths::OverlayPath;
 use crate::sys::{self, MountId};
 
@@ -62,6 +63,8 @@ pub struct FileFacts {
     pub location: Location,
     /// In bytes.
     pub size: u64,
+    /// How many names it has.
+    pub links: u64,
     /// In bytes; less than `size` means that the file has holes.
     pub allocated: u64,
     /// Its swap header.
@@ -83,13 +86,15 @@ pub enum Header {
         label: Vec<u8>,
         /// All zeroes if it has none.
         uuid: [u8; 16],
+        /// How large it says that the area is.
+        bytes: u64,
     },
 }
 
 impl Header {
     /// Whether `name=value` (`LABEL=swap`) is what it says; a UUID in any case.
     pub fn has_tag(&self, name: &[u8], value: &[u8]) -> bool {
-        let Self::Swap { label, uuid } = self else { return false };
+        let Self::Swap { label, uuid, .. } = self else { return false };
         match name {
             b"LABEL" => !label.is_empty() && label == value,
             b"UUID" => uuid_text(uuid).as_bytes().eq_ignore_ascii_case(value),
@@ -179,7 +184,7 @@ pub fn probe_active(path: &Path) -> Operand {
         && thing.kind == "block device"
         && let Ok(fd) = open_path(path)
     {
-        thing.header = read_header(&fd).unwrap_or(Header::Missing);
+        thing.header = read_header(&fd);
     }
     operand
 }
@@ -242,9 +247,10 @@ fn look(given: &OsStr, header: bool) -> What {
     match location_of(&fd) {
         Err(errno) => What::Missing { errno, parent: None },
         Ok(location) => What::File(FileFacts {
-            header: if header { read_header(&fd).unwrap_or(Header::Missing) } else { Header::Unread },
+            header: if header { read_header(&fd) } else { Header::Unread },
             location,
             size: meta.size(),
+            links: meta.nlink(),
             allocated: meta.blocks().saturating_mul(512),
             twin: None,
         }),
@@ -299,22 +305,19 @@ fn mount_id_from_proc(fd: &OwnedFd) -> nix::Result<MountId> {
     line.and_then(|id| id.trim().parse().ok()).map(MountId).ok_or(Errno::ENOSYS)
 }
 
-/// The mark is the last ten bytes of the first page; version, last page and bad pages precede UUID and label
-/// at 1036. A regular file only, so this cannot block.
-fn read_header(fd: &OwnedFd) -> Option<Header> {
-    let file = File::open(sys::proc_path(fd)).ok()?;
-    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten();
-    let page = page.and_then(|size| u64::try_from(size).ok()).unwrap_or(4096);
-    let mut mark = [0; 10];
-    file.read_exact_at(&mut mark, page.checked_sub(10)?).ok()?;
-    if !matches!(&mark, b"SWAPSPACE2" | b"SWAP-SPACE") {
-        return None;
+/// A regular file or an active area only, so this cannot block. A hibernated system's header is nothing that we
+/// have a word for, so it is as if nobody had looked.
+fn read_header(fd: &OwnedFd) -> Header {
+    let header = File::open(sys::proc_path(fd)).ok().and_then(|file| header::Header::read(&file));
+    match header {
+        None => Header::Missing,
+        Some(header) if header.signature == header::Signature::Swap => Header::Swap {
+            bytes: (u64::from(header.last_page) + 1) * header.page_size as u64,
+            label: header.label,
+            uuid: header.uuid,
+        },
+        Some(_) => Header::Unread,
     }
-    let (mut uuid, mut label) = ([0; 16], [0; 16]);
-    file.read_exact_at(&mut uuid, 1036).ok()?;
-    file.read_exact_at(&mut label, 1052).ok()?;
-    let label = label.split(|&b| b == 0).next().unwrap_or_default().to_vec();
-    Some(Header::Swap { label, uuid })
 }
 
 fn errno_of(error: &std::io::Error) -> Errno {

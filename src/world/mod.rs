@@ -8,9 +8,11 @@ pub mod files;
 pub mod fstab;
 pub mod image;
 pub mod layer;
+pub mod layers;
 pub mod machine;
 pub mod mountinfo;
 pub mod real;
+pub mod signature;
 pub mod swaps;
 pub mod trail;
 
@@ -129,7 +131,7 @@ impl World {
             active: probed.split_off(operands.len()),
             operands: probed,
         };
-        let mut world = Self::assemble(sighted, upper, &read_proc("/proc/self/mountinfo"), swaps);
+        let mut world = Self::assemble(sighted, upper, &read_proc("/proc/thread-self/mountinfo"), swaps);
         world.look_for_twins();
         world
     }
@@ -208,9 +210,9 @@ fn read_proc(path: &str) -> Vec<u8> {
     if read.is_ok() { bytes } else { Vec::new() }
 }
 
-/// Every mount of this process, for the commands that print the World.
+/// Every mount of this thread (`mount` works in one that has its own), for the commands that print the World.
 pub fn all_mounts() -> Mounts {
-    Mounts::parse_all(&read_proc("/proc/self/mountinfo"))
+    Mounts::parse_all(&read_proc("/proc/thread-self/mountinfo"))
 }
 
 /// The active swap areas, read anew.
