@@ -96,5 +96,5 @@ pub fn run(real: &Real, plan: &Plan, run: Run, call: &Invocation, stage: Option<
     drop((out_write, err_write));
     let heard = output::pump(out_read, err_read, &translations);
     let status = sys::wait(pid).attempt("wait for", real)?;
-    Ok(Ran { run, status, last_words: heard.last_words, usage_shown: heard.usage_shown })
+    Ok(Ran { run, status, last_words: heard.last_words, usage_shown: heard.usage_shown, lost: heard.lost })
 }

@@ -36,7 +36,7 @@ fn the_operands_of_real_scripts_are_found() {
         ("swapon --priority=10 /f", vec![2]),
         ("swapon --prio 10 /f", vec![3]),
         ("swapon -o pri=10 /f", vec![3]),
-        ("swapon --options pri=5 /f", vec![3]),
+        ("swapon --options pri=5 /f", vec![2, 3]),
         ("swapon --discard=once /f", vec![2]),
         ("swapon --discard once /f", vec![2, 3]),
         ("swapon -donce /f", vec![2]),

@@ -167,7 +167,7 @@ find /w /data /swapfile* /var/swap* /etc/fstab 2>/dev/null | sort | while read -
     stat -c '%n %F %a %u %g %h' "$name"
     if [ -f "$name" ] && [ ! -h "$name" ]; then
         stat -c %s "$name"
-        { head -c 1036 "$name"; tail -c +1053 "$name"; } | cksum
+        { head -c 1036 "$name"; tail -c +1053 "$name"; } | md5sum
     fi
 done"#;
 

@@ -6,7 +6,7 @@ blkid -s TYPE -o value -p /swapfile
 swapon --show=NAME --noheadings | grep -qx /swapfile || swapon /swapfile
 swapon --show=NAME --noheadings | grep -qx /swapfile && echo changed=0
 grep -q '^/swapfile' /etc/fstab || echo '/swapfile none swap sw 0 0' >>/etc/fstab
-free -m | awk '/Swap/{print $2 > 0}'
+free -m | awk '/Swap/{print ($2 > 0)}'
 swapon -a
 
 #: ansible_swaptotal

@@ -40,7 +40,7 @@ cat >/etc/fstab <<X
 /w/c none swap noauto,pri=7 0 0
 X
 t swapon -a
-awk 'NR>1{print $1,$5 > 0 ? $5 : "auto"}' /proc/swaps
+awk 'NR>1{print $1,($5 > 0 ? $5 : "auto")}' /proc/swaps
 
 #: fstab_bad_among_good quiet
 mk a; mk c; space b
@@ -145,9 +145,6 @@ swapon --show=NAME,PRIO
 swapoff a b
 t swapon -a -d
 swapon --show=NAME,PRIO
-swapoff a b
-t swapon -a -o pri=11
-swapon --show=NAME,PRIO
 
 #: fstab_and_operands util-linux
 mk a; mk b
@@ -176,9 +173,37 @@ export LIBMOUNT_FSTAB=/w/other
 t swapon -av
 swapon --show=NAME,PRIO
 unset LIBMOUNT_FSTAB
-swapoff s
+
+#: fstab_elsewhere_by_option util-linux real
+mk s
+echo '/w/s none swap sw,pri=4 0 0' >other
 t swapon --fstab other -a
+t swapon --fstab=other -a -v
 t swapon -T other -a
+cat /proc/swaps
+
+#: fstab_mixed util-linux
+mk a; mk b; mk c; mk e; ln -s b l
+swapon a; swapon b
+cat >/etc/fstab <<X
+/w/a none swap sw 0 0
+/w/../w/l none swap sw 0 0
+/w/c none swap noauto 0 0
+/w/d none swap nofail 0 0
+garbage
+/w/e none swap sw,pri=3x,discard=some 0 0
+X
+t swapon -av
+awk 'NR>1{print $1,($5 > 0 ? $5 : "auto")}' /proc/swaps
+
+#: fstab_with_exclusive_options util-linux
+mk a
+echo '/w/a none swap sw 0 0' >/etc/fstab
+t swapon -a -o pri=3
+t swapon -a --raw
+t swapon --noheadings -o pri=3 a
+t swapon -a -e -x
+cat /proc/swaps
 
 #: fstab_bad_options util-linux
 mk a; mk b
@@ -219,4 +244,5 @@ awk 'NR>1{print $2,$3,$5}' /proc/swaps
 t swapoff $D
 t swapoff a
 losetup -d $D
+: >/etc/fstab
 

@@ -16,7 +16,7 @@ t swapoff s LABEL=nope
 
 #: tag_of_a_loop_device util-linux
 space b
-D=$(losetup -f); losetup $D b; mkswap -L lolabel $D >/dev/null
+D=$(losetup -f); losetup $D b; mkswap -L lolabel -U clear $D >/dev/null
 t swapon -L lolabel 2>/dev/null
 awk 'NR>1{print $2,$3}' /proc/swaps
 t swapoff -L lolabel 2>/dev/null

@@ -55,6 +55,8 @@ cat /proc/swaps
 #: usage_mkswap_operands util-linux
 mkswap a 1 2
 echo $?
+
+#: usage_of_an_older_mkswap util-linux real
 mkswap --size 1M s
 echo $?
 
