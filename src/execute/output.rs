@@ -1,6 +1,6 @@
 //! The real tool's output on its way to the caller, with backing paths turned back into the user's.
 //!
-//! Lines pass one by one as they come. Where a line matches several paths, the leftmost and then the longest
+//! Lines pass one by one as they come, or all at the end where a path itself has a line break. Where a line matches several paths, the leftmost and then the longest
 //! wins, so `/upper/a` never bites into `/upper/ab`.
 
 use std::io::{Read, Write};
@@ -8,8 +8,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use crate::builtin::strerror;
+use crate::plan::report::{self, Ran};
 use crate::plan::swap::{Decision, Plan};
 
 /// A line is passed on unfinished when it is longer than this.
@@ -25,6 +28,8 @@ pub struct Heard {
     pub last_words: Vec<u8>,
     /// A line that begins with `Usage:` went by.
     pub usage_shown: bool,
+    /// Why stdout and stderr could not be written; a reader who has gone is no reason.
+    pub lost: [Option<Errno>; 2],
 }
 
 /// Passes both pipes on until they are closed.
@@ -42,7 +47,7 @@ pub fn pump(stdout: Option<OwnedFd>, stderr: Option<OwnedFd>, translations: &Tra
                 return heard;
             }
             match poll(&mut polled, PollTimeout::NONE) {
-                Err(nix::errno::Errno::EINTR) => continue,
+                Err(Errno::EINTR) => continue,
                 Err(_) => return heard,
                 Ok(_) => {}
             }
@@ -77,6 +82,13 @@ pub fn translate(text: &[u8], translations: &Translations<'_>) -> Vec<u8> {
     out
 }
 
+/// What the real tool would say before it does anything.
+pub fn say_foreword(plan: &Plan) {
+    for line in &plan.foreword {
+        write_all(2, &[line.as_bytes(), b"\n"].concat());
+    }
+}
+
 /// With `-v` the real tool says what `-a` leaves alone; where the call is taken apart, we say it.
 pub fn say_what_is_left(plan: &Plan, range: std::ops::Range<usize>) {
     if !plan.apart || !plan.verbose {
@@ -108,6 +120,9 @@ impl Stream {
         match read {
             Some(Ok(length)) if length > 0 => {
                 self.line.extend_from_slice(chunk.get(..length).unwrap_or(&[]));
+                if translations.iter().any(|(backing, _)| backing.as_os_str().as_bytes().contains(&b'\n')) {
+                    return;
+                }
                 while let Some(end) = self.line.iter().position(|&b| b == b'\n') {
                     let rest = self.line.split_off(end + 1);
                     let line = std::mem::replace(&mut self.line, rest);
@@ -131,14 +146,27 @@ impl Stream {
         if self.target == 2 && !trimmed.is_empty() {
             heard.last_words = trimmed.iter().copied().take(1024).collect();
         }
-        write_all(self.target, &line);
+        if let (Some(errno), Some(lost)) =
+            (write_all(self.target, &line), heard.lost.get_mut(usize::from(self.target == 2)))
+        {
+            *lost = Some(errno);
+        }
     }
 }
 
-/// std's own stdout would buffer lines that the real tool has written; an error is the reader's affair.
-fn write_all(target: u8, bytes: &[u8]) {
-    let Ok(copy) = crate::sys::stdio(target).try_clone_to_owned() else { return };
-    let _ = std::fs::File::from(copy).write_all(bytes);
+/// What util-linux says when it ends and its stdout could not be written.
+pub fn say_what_was_lost(plan: &Plan, ran: &[Ran]) {
+    if let Some(errno) = report::lost(plan, ran).and_then(|[stdout, _]| stdout) {
+        let line = format!("{}: write error: {}\n", plan.tool.name, strerror(errno));
+        write_all(2, line.as_bytes());
+    }
+}
+
+/// std's own stdout would buffer lines that the real tool has written. A reader who has gone is no error.
+fn write_all(target: u8, bytes: &[u8]) -> Option<Errno> {
+    let copy = crate::sys::stdio(target).try_clone_to_owned().ok()?;
+    let error = std::fs::File::from(copy).write_all(bytes).err()?;
+    error.raw_os_error().map(Errno::from_raw).filter(|errno| *errno != Errno::EPIPE)
 }
 
 #[cfg(test)]

@@ -126,5 +126,6 @@ pub fn run(real: &Real, plan: &Plan, run: Run, call: &Invocation, stage: Option<
     drop((out_write, err_write));
     let heard = output::pump(out_read, err_read, &translations);
     let status = sys::wait(pid).attempt("wait for", real)?;
-    Ok(Ran { run, status, last_words: heard.last_words, usage_shown: heard.usage_shown, way: None })
+    let (last_words, usage_shown, lost) = (heard.last_words, heard.usage_shown, heard.lost);
+    Ok(Ran { run, status, last_words, usage_shown, lost, way: None })
 }

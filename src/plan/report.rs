@@ -3,10 +3,12 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use nix::errno::Errno;
+
 use crate::config::{Config, Fallback};
 use crate::escape;
 use crate::notice::Notice;
-use crate::shim::tables::Purpose;
+use crate::shim::tables::{Kind, Purpose};
 
 use super::runs::Run;
 use super::swap::{Decided, Decision, Plan, Twofold};
@@ -53,6 +55,8 @@ pub struct Ran {
     pub last_words: Vec<u8>,
     /// Whether it printed how it is used.
     pub usage_shown: bool,
+    /// Why its stdout and stderr could not be passed on, if they could not.
+    pub lost: [Option<Errno>; 2],
     /// What stood in for the file.
     pub way: Option<Fallback>,
 }
@@ -62,7 +66,8 @@ impl Ran {
     pub fn not_run(plan: &Plan, at: usize) -> Self {
         let run = plan.run_instead(at, Path::new(""));
         let last_words = b"its filesystem cannot hold swap, and nothing could stand in for it".to_vec();
-        Self { run, status: plan.flavour.failure_status, last_words, usage_shown: false, way: None }
+        let status = plan.flavour.failure_status;
+        Self { run, status, last_words, usage_shown: false, lost: [None; 2], way: None }
     }
 }
 
@@ -97,7 +102,18 @@ pub fn report(plan: &Plan, prepared: &[Prepared], ran: &[Ran], config: &Config) 
     if plan.operands.iter().any(|operand| !is_tried(&operand.decision)) {
         status |= plan.flavour.failure_status;
     }
-    Report { status: if plan.lenient { 0 } else { status }, notices }
+    // util-linux ends with 1 if its output was lost, whatever else went right or wrong.
+    let honest = if lost(plan, ran).is_some() { 1 } else { status };
+    Report { status: if plan.lenient { 0 } else { honest }, notices }
+}
+
+/// Why the output of a tool that minds was lost.
+pub fn lost(plan: &Plan, ran: &[Ran]) -> Option<[Option<Errno>; 2]> {
+    let minds = plan.flavour.kind == Kind::UtilLinux;
+    let first =
+        |stream: fn(&[Option<Errno>; 2]) -> Option<Errno>| ran.iter().find_map(|ran| stream(&ran.lost));
+    let lost = [first(|[stdout, _]| *stdout), first(|[_, stderr]| *stderr)];
+    (minds && lost != [None, None]).then_some(lost)
 }
 
 /// The notices that are due whatever the real tool does: refusals, doubts, what was done to a file. They are
@@ -145,7 +161,7 @@ fn is_tried(decision: &Decision) -> bool {
 
 /// A bad command line gives the real tool's status, lenient or not. BusyBox has one status for everything,
 /// but only bad usage makes it print its usage.
-fn is_usage(plan: &Plan, ran: &Ran) -> bool {
+pub fn is_usage(plan: &Plan, ran: &Ran) -> bool {
     let flavour = plan.flavour;
     ran.status == flavour.usage_status && (flavour.usage_status != flavour.failure_status || ran.usage_shown)
 }

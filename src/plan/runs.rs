@@ -122,8 +122,19 @@ impl Plan {
         let mut changes: Vec<_> = others.filter_map(|other| Some((self.place(other)?, None))).collect();
         if let (Some(place), Some(new)) = (self.place(at), new) {
             changes.push((place, Some(new)));
+        } else if let Some(place) = self.place(at).filter(|place| self.needs_dashes(*place)) {
+            changes.push((place, None));
+            let kept = [OsString::from("--")].into_iter().chain(self.argv.get(place).cloned());
+            return args::rewrite(&self.argv, &changes).into_iter().chain(kept).collect();
         }
         args::rewrite(&self.argv, &changes)
+    }
+
+    /// An operand that looks like an option, and is none only because another came before it
+    /// (POSIXLY_CORRECT): by itself it needs a `--`.
+    fn needs_dashes(&self, place: usize) -> bool {
+        let looks = self.argv.get(place).is_some_and(|given| given.as_encoded_bytes().starts_with(b"-"));
+        looks && !self.argv.iter().take(place).any(|argument| argument == "--")
     }
 
     /// argv made anew for one area: the options that hold for all, those of its line in fstab, and its name.

@@ -41,6 +41,8 @@ pub struct Plan {
     pub common: Vec<OsString>,
     /// Whether the call has to be taken apart because fstab or a tag names a file that concerns us.
     pub apart: bool,
+    /// Lines for stderr that the real tool says first, and does not where the call is taken apart.
+    pub foreword: Vec<OsString>,
     /// `-v` was given.
     pub verbose: bool,
     /// Whether a caller is told 0 when swap could not be enabled.
@@ -204,6 +206,7 @@ pub fn plan(
         active: world.swaps.iter().filter_map(|swap| OverlayPath::parse(&swap.path)).collect(),
         common: Vec::new(),
         apart: false,
+        foreword: Vec::new(),
         verbose: false,
         lenient: false,
     };
@@ -225,6 +228,9 @@ pub fn plan(
         plan.operands.iter().any(|operand| matches!(operand.origin, Origin::Fstab(_) | Origin::Tag(_)))
             && !plan.operands.iter().all(quiet);
     plan.common = listed::common_options(act);
+    if plan.apart && act.all && flavour.kind == Kind::UtilLinux {
+        plan.foreword = listed::foreword(tool, world);
+    }
     plan.verbose = act.options.iter().any(|given| given.option.effect == Effect::Verbose);
     plan.road = road(tool.purpose, &plan.operands, plan.lenient);
     plan

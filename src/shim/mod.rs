@@ -172,8 +172,9 @@ fn supervise(
     let prepared: Vec<Prepared> =
         prepare::prepare_all(plan).into_iter().map(|(prepared, _)| prepared).collect();
     let proved: Vec<bool> = prepared.iter().map(Prepared::is_proved).collect();
-    let (mut ran, mut said) = (Vec::new(), 0);
+    let (mut ran, mut said, mut misused) = (Vec::new(), 0, false);
     let mut prepared = prepared;
+    output::say_foreword(plan);
     for run in plan.runs(&proved) {
         let at = run.operands.first().copied().unwrap_or_default();
         output::say_what_is_left(plan, said..at);
@@ -185,12 +186,19 @@ fn supervise(
             }
             Err(error) => notices.push(Notice::error(format!("{}: {error}.", plan.tool.name))),
         }
+        misused = ran.last().is_some_and(|ran| report::is_usage(plan, ran));
+        if misused {
+            break;
+        }
     }
-    output::say_what_is_left(plan, said..plan.operands.len());
-    for at in report::stand_ins(plan) {
-        let failed = Ran::not_run(plan, at);
-        ran.push(try_stand_ins(plan, failed, real, call, stage));
+    if !misused {
+        output::say_what_is_left(plan, said..plan.operands.len());
+        for at in report::stand_ins(plan) {
+            let failed = Ran::not_run(plan, at);
+            ran.push(try_stand_ins(plan, failed, real, call, stage));
+        }
     }
+    output::say_what_was_lost(plan, &ran);
     let report = report::report(plan, &prepared, &ran, config);
     notices.extend(report.notices);
     notice::emit(notices, config);

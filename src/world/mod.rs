@@ -46,6 +46,8 @@ pub struct World {
     pub active: Vec<Operand>,
     /// The swap entries of fstab, each with what its path turned out to be; gathered only if asked for.
     pub fstab: Vec<Listed>,
+    /// The lines of fstab that make no sense: its path and the line's number, from 1.
+    pub bad_lines: Vec<(PathBuf, usize)>,
 }
 
 /// A swap entry of fstab.
@@ -122,7 +124,11 @@ impl World {
         if scope.active {
             probed.extend(swaps.iter().map(|swap| files::probe_active(&swap.path)));
         }
-        let entries = scope.fstab.as_deref().map(|path| fstab::parse(&fs::read(path).unwrap_or_default()));
+        let text = scope.fstab.as_deref().map(|path| (path, fs::read(path).unwrap_or_default()));
+        let entries = text.as_ref().map(|(_, text)| fstab::parse(text));
+        let bad_lines = text.iter().flat_map(|(path, text)| {
+            fstab::bad_lines(text).into_iter().map(|line| (path.to_path_buf(), line))
+        });
         let list = |entry: fstab::Entry| Listed { operand: files::probe(&entry.spec, scope.headers), entry };
         let sighted = Sighted {
             fstab: entries.unwrap_or_default().into_iter().map(list).collect(),
@@ -132,6 +138,7 @@ impl World {
             operands: probed,
         };
         let mut world = Self::assemble(sighted, upper, &read_proc("/proc/thread-self/mountinfo"), swaps);
+        world.bad_lines = bad_lines.collect();
         world.look_for_twins();
         world
     }
@@ -155,6 +162,7 @@ impl World {
             fstab,
             mounts,
             swaps,
+            bad_lines: Vec::new(),
         }
     }
 
