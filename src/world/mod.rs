@@ -4,6 +4,7 @@
 //! with O_PATH, and the kernel says which mount that file is in (`STATX_MNT_ID`) and what its name is there
 //! (`/proc/self/fd`). No path is ever compared with a list of mount points.
 
+pub mod dpkg;
 pub mod files;
 pub mod fstab;
 pub mod image;
