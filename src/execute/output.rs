@@ -30,11 +30,18 @@ pub struct Heard {
     pub usage_shown: bool,
     /// Why stdout and stderr could not be written; a reader who has gone is no reason.
     pub lost: [Option<Errno>; 2],
+    /// What was said and not passed on: to stdout (1) or stderr (2).
+    pub held: Option<Vec<(u8, Vec<u8>)>>,
 }
 
-/// Passes both pipes on until they are closed.
-pub fn pump(stdout: Option<OwnedFd>, stderr: Option<OwnedFd>, translations: &Translations<'_>) -> Heard {
-    let mut heard = Heard::default();
+/// Passes both pipes on until they are closed, or with `hold` keeps for [`release`] what they say.
+pub fn pump(
+    stdout: Option<OwnedFd>,
+    stderr: Option<OwnedFd>,
+    translations: &Translations<'_>,
+    hold: bool,
+) -> Heard {
+    let mut heard = Heard { held: hold.then(Vec::new), ..Heard::default() };
     let mut streams = [Stream::new(stdout, 1), Stream::new(stderr, 2)];
     loop {
         let open: Vec<usize> =
@@ -146,12 +153,24 @@ impl Stream {
         if self.target == 2 && !trimmed.is_empty() {
             heard.last_words = trimmed.iter().copied().take(1024).collect();
         }
-        if let (Some(errno), Some(lost)) =
-            (write_all(self.target, &line), heard.lost.get_mut(usize::from(self.target == 2)))
-        {
-            *lost = Some(errno);
+        match &mut heard.held {
+            Some(held) => held.push((self.target, line)),
+            None => note_loss(&mut heard.lost, self.target, write_all(self.target, &line)),
         }
     }
+}
+
+/// Says what was held back.
+pub fn release(ran: &mut Ran) {
+    for (target, line) in ran.held.take().into_iter().flatten() {
+        note_loss(&mut ran.lost, target, write_all(target, &line));
+    }
+}
+
+fn note_loss(lost: &mut [Option<Errno>; 2], target: u8, errno: Option<Errno>) {
+    let [stdout, stderr] = lost;
+    let stream = if target == 2 { stderr } else { stdout };
+    *stream = errno.or(*stream);
 }
 
 /// What util-linux says when it ends and its stdout could not be written.

@@ -94,7 +94,14 @@ pub fn run(real: &Real, plan: &Plan, run: Run, call: &Invocation, stage: Option<
     };
     let pid = pid.attempt("start", real)?;
     drop((out_write, err_write));
-    let heard = output::pump(out_read, err_read, &translations);
+    let heard = output::pump(out_read, err_read, &translations, plan.may_be_repeated(&run));
     let status = sys::wait(pid).attempt("wait for", real)?;
-    Ok(Ran { run, status, last_words: heard.last_words, usage_shown: heard.usage_shown, lost: heard.lost })
+    Ok(Ran {
+        run,
+        status,
+        last_words: heard.last_words,
+        usage_shown: heard.usage_shown,
+        lost: heard.lost,
+        held: heard.held,
+    })
 }

@@ -57,6 +57,9 @@ pub struct Ran {
     pub usage_shown: bool,
     /// Why its stdout and stderr could not be passed on, if they could not.
     pub lost: [Option<Errno>; 2],
+    /// What it said and nobody has read yet, because it may have to be run once more: to stdout (1) or
+    /// stderr (2).
+    pub held: Option<Vec<(u8, Vec<u8>)>>,
 }
 
 /// What the caller is told.
@@ -136,7 +139,10 @@ fn is_tried(decision: &Decision) -> bool {
 /// but only bad usage makes it print its usage.
 pub fn is_usage(plan: &Plan, ran: &Ran) -> bool {
     let flavour = plan.flavour;
-    ran.status == flavour.usage_status && (flavour.usage_status != flavour.failure_status || ran.usage_shown)
+    let spoke = !ran.last_words.is_empty();
+    spoke
+        && ran.status == flavour.usage_status
+        && (flavour.usage_status != flavour.failure_status || ran.usage_shown)
 }
 
 fn first_words(plan: &Plan, operand: &Decided, prepared: Option<&Prepared>) -> Vec<Notice> {

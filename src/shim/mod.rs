@@ -18,6 +18,7 @@ use crate::execute::{output, prepare, tool};
 use crate::invocation::{DEPTH_VARIABLE, Invocation};
 use crate::notice::{self, Notice};
 use crate::plan::report::{self, Prepared, Ran};
+use crate::plan::runs::Run;
 use crate::plan::swap::{self, Plan, Road};
 use crate::world::real::{self, Real};
 use crate::world::trail::Trail;
@@ -162,7 +163,12 @@ fn supervise(
         output::say_what_is_left(plan, said..at);
         said = at + 1;
         match tool::run(real, plan, run, call, stage) {
-            Ok(outcome) => ran.push(once_more(plan, &mut prepared, outcome, real, call, stage)),
+            Ok(outcome) => {
+                let outcome = plainer(plan, outcome, real, call, stage);
+                let mut outcome = once_more(plan, &mut prepared, outcome, real, call, stage);
+                output::release(&mut outcome);
+                ran.push(outcome);
+            }
             Err(error) => notices.push(Notice::error(format!("{}: {error}.", plan.tool.name))),
         }
         misused = ran.last().is_some_and(|ran| report::is_usage(plan, ran));
@@ -178,6 +184,19 @@ fn supervise(
     notices.extend(report.notices);
     notice::emit(notices, config);
     report.status
+}
+
+/// A tool that does not know an option which stands for one of fstab's is run without it.
+fn plainer(plan: &Plan, first: Ran, real: &Real, call: &Invocation, stage: Option<&Stage>) -> Ran {
+    let mut outcome = first;
+    for argv in outcome.run.plainer.clone() {
+        if !report::is_usage(plan, &outcome) {
+            break;
+        }
+        let run = Run { argv, ..outcome.run.clone() };
+        outcome = tool::run(real, plan, run, call, stage).unwrap_or(outcome);
+    }
+    outcome
 }
 
 /// Blocks that were allocated but never written are refused by some kernels; they are written, and the real

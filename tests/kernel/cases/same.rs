@@ -5,7 +5,7 @@
 //! the other, in a native guest and in a shimmed one, sweeping both in between. The trick with the exit
 //! status is that most guests have `on_failure = "fail"`, so that it has to be native to the bit; the lenient
 //! one is compared with a native guest whose shell turns a failed enabling into 0, and nothing else. What
-//! differs by nature is levelled first: UUIDs, the kernel's own (negative) priorities, loop devices' numbers.
+//! differs by nature is levelled first: UUIDs, the kernel's own (negative) priorities, how much is in use.
 
 use std::path::Path;
 use std::time::Duration;
@@ -177,7 +177,21 @@ cd /
 grep -o ' /\(w\|data\)[^ ]* ' /proc/mounts | sort -r | while read -r point; do umount "$point"; done
 rm -rf /w /data /swapfile* /var/swap* && : >/etc/fstab && mkdir /data"#;
 
-/// Text without UUIDs, negative priorities and loop devices' numbers, which no two runs share.
+/// A line of a listing as if nothing of the area were in use; the kernel may have swapped, on a busy machine.
+fn unused(line: &str) -> String {
+    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+    let [_, "file" | "partition", size, used, ..] = fields[..] else { return line.to_owned() };
+    let number = used.trim_end_matches(['B', 'K', 'M']);
+    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return line.to_owned();
+    }
+    let zero = if number == used { "0" } else { "0B" };
+    let zero = if number == used { zero.to_owned() } else { format!("{zero:>width$}", width = used.len()) };
+    let Some((head, tail)) = line.split_once(size) else { return line.to_owned() };
+    format!("{head}{size}{}", tail.replacen(used, &zero, 1))
+}
+
+/// Text without UUIDs, negative priorities and how much of an area is in use, which no two runs share.
 fn level(text: &str) -> String {
     let word = |word: &str| {
         let is_uuid = word.len() == 36 && word.matches('-').count() == 4;
@@ -189,6 +203,7 @@ fn level(text: &str) -> String {
             _ => word.to_owned(),
         }
     };
+    let text: String = text.split_inclusive('\n').map(unused).collect();
     text.split_inclusive([' ', '\n', '\t'])
         .map(|part| {
             let end = part.trim_end_matches([' ', '\n', '\t']).len();
