@@ -34,8 +34,15 @@ const SUBJECTS: &[(&str, &str)] = &[
     ("usage", include_str!("../scripts/usage.sh")),
 ];
 
-/// What the scripts may use beside the guests' own prelude: `t COMMAND…` prints its exit status.
-const PRELUDE: &str = "t() { \"$@\"; echo \"$1: $?\"; }\n";
+/// What the scripts may use beside the guests' own prelude: `t COMMAND…` prints its exit status, and files are
+/// small unless they say how large.
+const PRELUDE: &str = r#"
+t() { "$@"; echo "$1: $?"; }
+space() {
+    if [ -n "$NOCOW" ]; then : >"$1" && chattr +C "$1" || return; fi
+    fallocate -l "${2:-4}M" "$1" && chmod 600 "$1"
+}
+"#;
 
 /// A native guest whose `swapon` answers 0 where util-linux says that enabling failed.
 const LENIENT: &str = "swapon() { /sbin/swapon \"$@\"; set -- $?; [ $1 != 255 ] || return 0; return $1; }\n";
@@ -144,11 +151,13 @@ fn outcomes(scratch: &Path, spec: Spec, rows: &[Row], prelude: &str) -> Vec<[Str
     let outcome = |row: &Row| {
         let ran = guest.sh(&format!("{prelude}{PRELUDE}{}", row.script));
         let areas = guest.swaps();
-        let files = guest.sh(FILES).ok("the files");
-        if !areas.is_empty() {
+        let mut files = guest.sh(&format!("{FILES}\n{CLEAN}"));
+        if files.status != 0 {
             supervise::swap_off_all(scratch);
+            guest.sh(CLEAN).ok(row.name);
+            files.stdout.extend(b"(could not be swapped off by their names)");
         }
-        guest.sh(CLEAN).ok(row.name);
+        let files = files.out();
         let stderr = if row.has("quiet") { String::new() } else { level(&ran.err()) };
         [
             format!("status {}", ran.status),
@@ -174,6 +183,10 @@ done"#;
 /// Leaves the guest as it was.
 const CLEAN: &str = r#"
 cd /
+tail -n +2 /proc/swaps | while read -r path rest; do
+    path=$(printf '%bx' "$path"); path=${path%x}
+    case $path in /w/* | /data/* | /swapfile* | /var/swap*) swapoff "$path" ;; esac
+done
 grep -o ' /\(w\|data\)[^ ]* ' /proc/mounts | sort -r | while read -r point; do umount "$point"; done
 rm -rf /w /data /swapfile* /var/swap* && : >/etc/fstab && mkdir /data"#;
 

@@ -194,7 +194,7 @@ t swapon -av
 swapon --show=NAME,PRIO
 unset LIBMOUNT_FSTAB
 
-#: fstab_elsewhere_by_option util-linux real
+#: fstab_elsewhere_by_option util-linux real quiet
 mk s
 echo '/w/s none swap sw,pri=4 0 0' >other
 t swapon --fstab other -a
