@@ -85,29 +85,36 @@ pub fn make_private() -> Result<()> {
 /// If no child could be started.
 pub fn run_plainly(real: &Real, plan: &Plan, argv: &[OsString], call: &Invocation) -> Result<i32> {
     sys::expect_children();
-    let child = if real.is_builtin {
-        sys::spawn_work(None, None, Where::Here, || builtin::run(plan.tool, argv, call))
-    } else {
-        let program = Program::new(real.path.as_os_str(), argv).attempt("run", &real.path)?;
-        program.spawn(None, None, Where::Here)
-    };
-    sys::wait(child.attempt("start", &real.path)?).attempt("wait for", &real.path)
+    let child = start(real, plan, argv, call, [None, None], Where::Here)?;
+    sys::wait(child.pid).attempt("wait for", &real.path)
 }
 
-/// Runs the real tool as a child and passes its output on.
+/// Does the work of a run in this very process, where there can be no other; its status.
+pub fn run_ourselves(plan: &Plan, run: &Run, call: &Invocation, stage: Option<&Stage>) -> i32 {
+    let entered = match (stage, run.private) {
+        (None, true) => unshare(CloneFlags::CLONE_NEWNS),
+        (Some(stage), false) => sys::go_home(&stage.home),
+        _ => Ok(()),
+    };
+    // Refused or not: the work is what counts, and only the name in /proc/swaps would differ.
+    let _ = entered;
+    builtin::run(plan.tool, &run.argv, call)
+}
+
+/// Runs the real tool as a child and passes its output on, or holds it back where it may be run again.
 ///
 /// # Errors
 /// If no child could be started.
 pub fn run(real: &Real, plan: &Plan, run: Run, call: &Invocation, stage: Option<&Stage>) -> Result<Ran> {
-    let (is_builtin, real) = (real.is_builtin, real.path.as_path());
-    let program = Program::new(real.as_os_str(), &run.argv).attempt("run", real)?;
+    let hold = plan.may_be_repeated(&run);
     let mut translations = plan.translations();
     let instead = run.instead.clone();
     translations.extend(instead.as_ref().map(|(device, seen)| (device.as_path(), seen.as_path())));
     let pipe = |wanted: bool| if wanted { pipe2(OFlag::O_CLOEXEC).map(Some) } else { Ok(None) };
     let [_, out_closed, err_closed] = call.closed;
-    let out = pipe(!translations.is_empty() && !out_closed).attempt("make a pipe for", real)?;
-    let err = pipe(!err_closed).attempt("make a pipe for", real)?;
+    let out =
+        pipe((hold || !translations.is_empty()) && !out_closed).attempt("make a pipe for", &real.path)?;
+    let err = pipe(!err_closed).attempt("make a pipe for", &real.path)?;
     let (out_read, out_write) = out.unzip();
     let (err_read, err_write) = err.unzip();
     sys::expect_children();
@@ -116,16 +123,40 @@ pub fn run(real: &Real, plan: &Plan, run: Run, call: &Invocation, stage: Option<
         (None, true) => Where::Private,
         (Some(stage), false) => Where::Home(&stage.home),
     };
-    let pid = if is_builtin {
-        let work = || builtin::run(plan.tool, &run.argv, call);
-        sys::spawn_work(out_write.as_ref(), err_write.as_ref(), place, work)
-    } else {
-        program.spawn(out_write.as_ref(), err_write.as_ref(), place)
-    };
-    let pid = pid.attempt("start", real)?;
+    let child = start(real, plan, &run.argv, call, [out_write.as_ref(), err_write.as_ref()], place)?;
     drop((out_write, err_write));
-    let heard = output::pump(out_read, err_read, &translations);
-    let status = sys::wait(pid).attempt("wait for", real)?;
-    let (last_words, usage_shown, lost) = (heard.last_words, heard.usage_shown, heard.lost);
-    Ok(Ran { run, status, last_words, usage_shown, lost, way: None })
+    let heard = output::pump([out_read, err_read], child.ended.as_ref(), &translations, hold);
+    let status = sys::wait(child.pid).attempt("wait for", &real.path)?;
+    Ok(Ran {
+        run,
+        status,
+        last_words: heard.last_words,
+        usage_shown: heard.usage_shown,
+        lost: heard.lost,
+        held: heard.held,
+        way: None,
+        in_the_open: child.in_the_open,
+    })
+}
+
+/// A real tool that cannot be executed (another architecture, no interpreter, noexec) is none: the builtin
+/// does the work.
+fn start(
+    real: &Real,
+    plan: &Plan,
+    argv: &[OsString],
+    call: &Invocation,
+    [out, err]: [Option<&OwnedFd>; 2],
+    place: Where<'_>,
+) -> Result<sys::Child> {
+    if !real.is_builtin {
+        let program = Program::new(real.path.as_os_str(), argv).attempt("run", &real.path)?;
+        let child = program.spawn(out, err, place).attempt("start", &real.path)?;
+        if child.refused.is_none() {
+            return Ok(child);
+        }
+        sys::wait(child.pid).attempt("wait for", &real.path)?;
+    }
+    let work = || builtin::run(plan.tool, argv, call);
+    sys::spawn_work(out, err, place, work).attempt("start", &real.path)
 }

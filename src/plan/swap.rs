@@ -222,17 +222,15 @@ pub fn plan(
     }
     plan.lenient = tool.purpose == Purpose::Enable && config.swap.on_failure == OnFailure::Continue;
     plan.operands = decide_all(tool.purpose, act, world, config);
-    let quiet =
-        |operand: &Decided| matches!(operand.decision, Decision::AsItIs(_, false) | Decision::Leave(_));
     plan.apart =
         plan.operands.iter().any(|operand| matches!(operand.origin, Origin::Fstab(_) | Origin::Tag(_)))
-            && !plan.operands.iter().all(quiet);
+            && !plan.operands.iter().all(|operand| operand.is_quiet(flavour));
     plan.common = listed::common_options(act);
     if plan.apart && act.all && flavour.kind == Kind::UtilLinux {
         plan.foreword = listed::foreword(tool, world);
     }
     plan.verbose = act.options.iter().any(|given| given.option.effect == Effect::Verbose);
-    plan.road = road(tool.purpose, &plan.operands, plan.lenient);
+    plan.road = road(tool.purpose, flavour, &plan.operands, plan.lenient);
     plan
 }
 
@@ -255,15 +253,33 @@ fn decide_all(purpose: Purpose, act: &Act, world: &World, config: &Config) -> Ve
         decided.push(chosen);
     }
     if purpose == Purpose::Disable {
-        decided.extend(world.active.iter().map(|operand| one(Origin::Active, operand)));
+        decided.extend(world.active.iter().map(|area| match standin::of_area(area) {
+            Some(found) if act.all => Decided {
+                origin: Origin::Active,
+                given: area.given.clone(),
+                decision: Decision::StoodIn { path: found.device.clone(), area: found },
+            },
+            _ => one(Origin::Active, area),
+        }));
     }
     decided
 }
 
-fn road(purpose: Purpose, operands: &[Decided], lenient: bool) -> Road {
-    let quiet = operands
-        .iter()
-        .all(|operand| matches!(operand.decision, Decision::AsItIs(_, false) | Decision::Leave(_)));
+impl Decided {
+    /// Whether the real tool, run as the user called it, does with this what it does natively. util-linux
+    /// leaves by itself what is to be left; the others try to enable it and go by the errno, which on the
+    /// overlay is another.
+    pub fn is_quiet(&self, flavour: &Flavour) -> bool {
+        match self.decision {
+            Decision::AsItIs(_, worth_a_notice) => !worth_a_notice,
+            Decision::Leave(_) => flavour.kind == Kind::UtilLinux && !matches!(self.origin, Origin::Argv(_)),
+            _ => false,
+        }
+    }
+}
+
+fn road(purpose: Purpose, flavour: &Flavour, operands: &[Decided], lenient: bool) -> Road {
+    let quiet = operands.iter().all(|operand| operand.is_quiet(flavour));
     match purpose {
         Purpose::Enable if quiet && !lenient => Road::Untouched(Reason::NothingToDo),
         Purpose::Enable => Road::Supervised,

@@ -5,7 +5,7 @@
 //! the other, in a native guest and in a shimmed one, sweeping both in between. The trick with the exit
 //! status is that most guests have `on_failure = "fail"`, so that it has to be native to the bit; the lenient
 //! one is compared with a native guest whose shell turns a failed enabling into 0, and nothing else. What
-//! differs by nature is levelled first: UUIDs, the kernel's own (negative) priorities, loop devices' numbers.
+//! differs by nature is levelled first: UUIDs, the kernel's own (negative) priorities, how much is in use.
 
 use std::path::Path;
 use std::time::Duration;
@@ -34,8 +34,15 @@ const SUBJECTS: &[(&str, &str)] = &[
     ("usage", include_str!("../scripts/usage.sh")),
 ];
 
-/// What the scripts may use beside the guests' own prelude: `t COMMAND…` prints its exit status.
-const PRELUDE: &str = "t() { \"$@\"; echo \"$1: $?\"; }\n";
+/// What the scripts may use beside the guests' own prelude: `t COMMAND…` prints its exit status, and files are
+/// small unless they say how large.
+const PRELUDE: &str = r#"
+t() { "$@"; echo "$1: $?"; }
+space() {
+    if [ -n "$NOCOW" ]; then : >"$1" && chattr +C "$1" || return; fi
+    fallocate -l "${2:-4}M" "$1" && chmod 600 "$1"
+}
+"#;
 
 /// A native guest whose `swapon` answers 0 where util-linux says that enabling failed.
 const LENIENT: &str = "swapon() { /sbin/swapon \"$@\"; set -- $?; [ $1 != 255 ] || return 0; return $1; }\n";
@@ -144,11 +151,13 @@ fn outcomes(scratch: &Path, spec: Spec, rows: &[Row], prelude: &str) -> Vec<[Str
     let outcome = |row: &Row| {
         let ran = guest.sh(&format!("{prelude}{PRELUDE}{}", row.script));
         let areas = guest.swaps();
-        let files = guest.sh(FILES).ok("the files");
-        if !areas.is_empty() {
+        let mut files = guest.sh(&format!("{FILES}\n{CLEAN}"));
+        if files.status != 0 {
             supervise::swap_off_all(scratch);
+            guest.sh(CLEAN).ok(row.name);
+            files.stdout.extend(b"(could not be swapped off by their names)");
         }
-        guest.sh(CLEAN).ok(row.name);
+        let files = files.out();
         let stderr = if row.has("quiet") { String::new() } else { level(&ran.err()) };
         [
             format!("status {}", ran.status),
@@ -174,10 +183,28 @@ done"#;
 /// Leaves the guest as it was.
 const CLEAN: &str = r#"
 cd /
+tail -n +2 /proc/swaps | while read -r path rest; do
+    path=$(printf '%bx' "$path"); path=${path%x}
+    case $path in /w/* | /data/* | /swapfile* | /var/swap*) swapoff "$path" ;; esac
+done
 grep -o ' /\(w\|data\)[^ ]* ' /proc/mounts | sort -r | while read -r point; do umount "$point"; done
 rm -rf /w /data /swapfile* /var/swap* && : >/etc/fstab && mkdir /data"#;
 
-/// Text without UUIDs, negative priorities and loop devices' numbers, which no two runs share.
+/// A line of a listing as if nothing of the area were in use; the kernel may have swapped, on a busy machine.
+fn unused(line: &str) -> String {
+    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+    let [_, "file" | "partition", size, used, ..] = fields[..] else { return line.to_owned() };
+    let number = used.trim_end_matches(['B', 'K', 'M']);
+    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return line.to_owned();
+    }
+    let zero = if number == used { "0" } else { "0B" };
+    let zero = if number == used { zero.to_owned() } else { format!("{zero:>width$}", width = used.len()) };
+    let Some((head, tail)) = line.split_once(size) else { return line.to_owned() };
+    format!("{head}{size}{}", tail.replacen(used, &zero, 1))
+}
+
+/// Text without UUIDs, negative priorities and how much of an area is in use, which no two runs share.
 fn level(text: &str) -> String {
     let word = |word: &str| {
         let is_uuid = word.len() == 36 && word.matches('-').count() == 4;
@@ -189,6 +216,7 @@ fn level(text: &str) -> String {
             _ => word.to_owned(),
         }
     };
+    let text: String = text.split_inclusive('\n').map(unused).collect();
     text.split_inclusive([' ', '\n', '\t'])
         .map(|part| {
             let end = part.trim_end_matches([' ', '\n', '\t']).len();

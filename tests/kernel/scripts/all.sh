@@ -45,6 +45,13 @@ mk 'b\c'; swapon 'b\c'
 t swapoff -a
 cat /proc/swaps
 
+#: swapoff_all_without_fstab util-linux
+mk s; swapon s
+rm /etc/fstab
+t swapoff -a
+t swapoff -a -v
+cat /proc/swaps
+
 #: kubernetes
 mk s; swapon s
 echo '/w/s none swap sw 0 0

@@ -163,7 +163,7 @@ t swapon s
 
 #: shrunk_after_mkswap
 mk s
-truncate -s 8M s
+truncate -s 2M s
 t swapon s
 t swapoff s
 

@@ -11,6 +11,9 @@ swapon s >&-
 echo $?
 swapoff s >&-
 echo $?
+
+#: closed_stdout_of_mkswap util-linux
+mk s
 mkswap s >&-
 echo $?
 
@@ -144,8 +147,8 @@ umask 0; swapoff s; echo $?
 
 #: ignored_signals
 mk s
-(trap '' CHLD HUP INT TERM PIPE; exec swapon s); echo $?
-(trap '' CHLD; exec swapoff s); echo $?
+(trap '' CHLD HUP INT TERM PIPE; exec /sbin/swapon s); echo $?
+(trap '' CHLD; exec /sbin/swapoff s); echo $?
 
 #: stdout_nobody_reads util-linux
 mk s

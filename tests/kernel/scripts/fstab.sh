@@ -42,6 +42,26 @@ X
 t swapon -a
 awk 'NR>1{print $1,($5 > 0 ? $5 : "auto")}' /proc/swaps
 
+#: fstab_words_busybox
+mk a; space b
+printf '/w/a none swap nofail 0 0\n/w/nope none swap nofail 0 0\n/w/b none swap sw 0 0\n/w/gone none swap sw 0 0\n' >/etc/fstab
+t swapon -a 2>/dev/null
+t swapon -a -e 2>/dev/null
+t swapon -a 2>/dev/null
+awk 'NR>1{print $1}' /proc/swaps
+
+#: fstab_links_busybox
+mk a; ln -s a l; mk b
+printf '/w/l none swap sw 0 0\n/w/c none swap noauto 0 0\n' >/etc/fstab
+t swapon -a
+t swapon -a
+printf '/w/b none swap sw 0 0\n' >>/etc/fstab
+t swapon -a
+t swapon -a b
+awk 'NR>1{print $1}' /proc/swaps
+t swapoff -a
+cat /proc/swaps
+
 #: fstab_bad_among_good quiet
 mk a; mk c; space b
 cat >/etc/fstab <<X
@@ -174,7 +194,7 @@ t swapon -av
 swapon --show=NAME,PRIO
 unset LIBMOUNT_FSTAB
 
-#: fstab_elsewhere_by_option util-linux real
+#: fstab_elsewhere_by_option util-linux real quiet
 mk s
 echo '/w/s none swap sw,pri=4 0 0' >other
 t swapon --fstab other -a

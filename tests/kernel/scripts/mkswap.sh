@@ -117,9 +117,9 @@ t mkswap s 40
 t mkswap s 0
 t mkswap s -1
 t mkswap s x
-t mkswap s 16384
-t mkswap s 16385
-t mkswap -f s 16385
+t mkswap s 4096
+t mkswap s 4097
+t mkswap -f s 4097
 
 #: mkswap_label_busybox
 space s
