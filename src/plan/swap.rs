@@ -217,6 +217,17 @@ pub fn plan(
     if world.backing == Backing::Forbidden {
         return Plan { road: Road::Untouched(Reason::Forbidden), ..plan };
     }
+    if world.root_unseen && tool.purpose == Purpose::Enable {
+        let why = "is on an overlay whose mount is not visible from here (no /proc, or a chroot)";
+        let blind = |place: &usize| Decided {
+            origin: Origin::Argv(*place),
+            given: argv.get(*place).cloned().unwrap_or_default(),
+            decision: Decision::AsItIs(why.to_owned(), true),
+        };
+        plan.operands = act.operands.iter().map(blind).collect();
+        plan.lenient = config.swap.on_failure == OnFailure::Continue;
+        return Plan { road: Road::Supervised, ..plan };
+    }
     if world.root.is_none() {
         return Plan { road: Road::Untouched(Reason::NoOverlay), ..plan };
     }
@@ -296,7 +307,7 @@ fn decide(purpose: Purpose, act: &Act, operand: &Operand, world: &World, config:
         (What::Missing { errno, .. }, None) => {
             return as_it_is(&format!("cannot be opened: {}", errno.desc()));
         }
-        (_, Some(location)) => place_of(world, location),
+        (_, Some(location)) => place_of(world, location, operand.file().and_then(|file| file.filesystem)),
         (What::File(_), None) => return as_it_is("is nowhere"),
     };
     if let (Place::Volume { point, source }, true) = (&place, refuses(purpose, act, operand, config)) {
@@ -324,6 +335,10 @@ fn decide(purpose: Purpose, act: &Act, operand: &Operand, world: &World, config:
         (_, Place::Volume { .. }) => as_it_is("is on a volume, which is allowed here"),
         (_, Place::NoSwap { .. }) => as_it_is("is on a filesystem without swap"),
         (_, Place::Uncertain(why)) => as_it_is(why),
+        (_, Place::UntoldVolume) => {
+            let why = "is on a disk that may be a volume, but the backing filesystem is not visible to tell";
+            Decision::AsItIs(why.to_owned(), purpose != Purpose::Disable)
+        }
         (_, Place::RootOverlay(_)) => as_it_is("is on the root overlay"),
     }
 }

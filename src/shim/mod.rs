@@ -83,12 +83,10 @@ fn look_for_backing(
 
 /// The config, and a notice if it makes no sense. A caller who may not read it is told nothing.
 pub fn load_config() -> (Config, Vec<Notice>) {
-    let path = Path::new(paths::CONFIG);
-    match Config::load(path) {
-        Ok(config) => (config.unwrap_or_default(), Vec::new()),
-        Err(error) if error.errno() == Some(nix::errno::Errno::EACCES) => (Config::default(), Vec::new()),
-        Err(error) => (Config::default(), vec![Notice::warn(format!("{error}; the defaults hold."))]),
-    }
+    let (config, errors) = Config::load_what_makes_sense(Path::new(paths::CONFIG));
+    let told = errors.iter().filter(|error| error.errno() != Some(nix::errno::Errno::EACCES));
+    let notices = told.map(|error| Notice::warn(format!("{error}; it is passed over."))).collect();
+    (config, notices)
 }
 
 /// The facts that a command needs.

@@ -48,7 +48,11 @@ impl Supervisor<'_> {
         if !misused {
             output::say_what_is_left(plan, said..plan.operands.len());
             let stand_ins = report::stand_ins(plan).into_iter();
-            ran.extend(stand_ins.map(|at| self.try_stand_ins(Ran::not_run(plan, at))));
+            ran.extend(stand_ins.map(|at| {
+                let mut outcome = self.try_stand_ins(Ran::not_run(plan, at));
+                output::release(&mut outcome);
+                outcome
+            }));
         }
         output::say_what_was_lost(plan, &ran);
         let report = report::report(plan, &prepared, &ran, config);
