@@ -56,6 +56,7 @@ enum Expects {
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=shims");
+    leave_out_unwinding()?;
     let mut files: Vec<PathBuf> =
         fs::read_dir("shims")?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
     files.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
@@ -69,6 +70,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     out.push_str("];\n");
     fs::write(Path::new(&env::var("OUT_DIR")?).join("tables.rs"), out)?;
+    Ok(())
+}
+
+/// Only for the release profile, whose panics abort; the tests' panics unwind.
+fn leave_out_unwinding() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=src/no-unwind.ld");
+    if env::var("PROFILE")? == "release" {
+        let script = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("src/no-unwind.ld");
+        println!("cargo::rustc-link-arg-bins=-Wl,--no-eh-frame-hdr");
+        println!("cargo::rustc-link-arg-bins=-Wl,-T,{}", script.display());
+    }
     Ok(())
 }
 

@@ -110,11 +110,12 @@ fn grow(format: &Format, file: &File, meta: &Metadata, console: &mut Console) ->
 
 /// Zeros from the file's end on, where the filesystem has no fallocate(2).
 fn fill(file: &File, from: u64, to: u64) -> std::io::Result<()> {
-    static ZEROS: [u8; 65536] = [0; 65536];
+    const CHUNK: usize = 64 * 1024;
+    let zeros = vec![0; CHUNK];
     let mut at = from;
     while at < to {
-        let length = usize::try_from(to - at).unwrap_or(ZEROS.len()).min(ZEROS.len());
-        file.write_all_at(ZEROS.get(..length).unwrap_or_default(), at)?;
+        let length = usize::try_from(to - at).unwrap_or(CHUNK).min(CHUNK);
+        file.write_all_at(zeros.get(..length).unwrap_or_default(), at)?;
         at += length as u64;
     }
     Ok(())

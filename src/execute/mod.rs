@@ -14,6 +14,7 @@ pub mod remake;
 pub mod reset;
 pub mod seed;
 pub mod stage;
+pub mod standin;
 pub mod swapdev;
 pub mod tool;
 pub mod trim;

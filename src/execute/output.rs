@@ -1,7 +1,7 @@
 //! The real tool's output on its way to the caller, with backing paths turned back into the user's.
 //!
-//! Lines pass one by one as they come, or all at the end where a path itself has a line break. Where a line matches several paths, the leftmost and then the longest
-//! wins, so `/upper/a` never bites into `/upper/ab`.
+//! Lines pass one by one as they come, or all at the end where a path itself has a line break. Where a line
+//! matches several paths, the leftmost and then the longest wins, so `/upper/a` never bites into `/upper/ab`.
 
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -34,38 +34,63 @@ pub struct Heard {
     pub held: Option<Vec<(u8, Vec<u8>)>>,
 }
 
-/// Passes both pipes on until they are closed, or with `hold` keeps for [`release`] what they say.
+/// Passes both pipes on until they are closed, or until `ended` says that the real tool is gone: what it left
+/// running in the background may keep them open for ever. With `hold` it keeps for [`release`] what they say.
 pub fn pump(
-    stdout: Option<OwnedFd>,
-    stderr: Option<OwnedFd>,
+    [stdout, stderr]: [Option<OwnedFd>; 2],
+    ended: Option<&OwnedFd>,
     translations: &Translations<'_>,
     hold: bool,
 ) -> Heard {
     let mut heard = Heard { held: hold.then(Vec::new), ..Heard::default() };
     let mut streams = [Stream::new(stdout, 1), Stream::new(stderr, 2)];
+    let mut gone = false;
     loop {
-        let open: Vec<usize> =
-            (0..2).filter(|at| streams.get(*at).is_some_and(|s| s.pipe.is_some())).collect();
-        let ready: Vec<usize> = {
-            let fds = open.iter().filter_map(|at| streams.get(*at)?.pipe.as_ref());
-            let mut polled: Vec<PollFd<'_>> =
-                fds.map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN)).collect();
-            if polled.is_empty() {
-                return heard;
+        // Once it is gone, only what is in the pipes already.
+        let timeout = if gone { PollTimeout::ZERO } else { PollTimeout::NONE };
+        let ready = match wait_for(&streams, ended.filter(|_| !gone), timeout) {
+            Err(Errno::EINTR) => continue,
+            Err(_) => break,
+            Ok((ready, now)) => {
+                gone |= now;
+                ready
             }
-            match poll(&mut polled, PollTimeout::NONE) {
-                Err(Errno::EINTR) => continue,
-                Err(_) => return heard,
-                Ok(_) => {}
-            }
-            open.iter().zip(&polled).filter(|(_, fd)| fd.any() != Some(false)).map(|(at, _)| *at).collect()
         };
+        if ready.is_empty() && gone {
+            break;
+        }
         for at in ready {
             if let Some(stream) = streams.get_mut(at) {
                 stream.step(translations, &mut heard);
             }
         }
+        if streams.iter().all(|stream| stream.pipe.is_none()) {
+            break;
+        }
     }
+    for stream in &mut streams {
+        stream.end(translations, &mut heard);
+    }
+    heard
+}
+
+/// Which streams have something, and whether the child is gone.
+fn wait_for(
+    streams: &[Stream; 2],
+    ended: Option<&OwnedFd>,
+    timeout: PollTimeout,
+) -> nix::Result<(Vec<usize>, bool)> {
+    let open: Vec<usize> = (0..2).filter(|at| streams.get(*at).is_some_and(|s| s.pipe.is_some())).collect();
+    if open.is_empty() {
+        return Ok((Vec::new(), true));
+    }
+    let pipes = open.iter().filter_map(|at| streams.get(*at)?.pipe.as_ref()).map(AsFd::as_fd);
+    let all = pipes.chain(ended.map(AsFd::as_fd));
+    let mut polled: Vec<PollFd<'_>> = all.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+    poll(&mut polled, timeout)?;
+    let has = |at: usize| polled.get(at).is_some_and(|fd| fd.any() != Some(false));
+    let ready = open.iter().enumerate().filter(|(at, _)| has(*at)).map(|(_, stream)| *stream);
+    Ok((ready.collect(), ended.is_some() && has(open.len())))
 }
 
 /// `text` with each backing path turned back.
@@ -142,8 +167,15 @@ impl Stream {
             Some(Err(error)) if error.kind() == std::io::ErrorKind::Interrupted => return,
             _ => self.pipe = None,
         }
+        self.end(translations, heard);
+    }
+
+    /// A last line without an end.
+    fn end(&mut self, translations: &Translations<'_>, heard: &mut Heard) {
         let line = std::mem::take(&mut self.line);
-        self.pass(&line, translations, heard);
+        if !line.is_empty() {
+            self.pass(&line, translations, heard);
+        }
     }
 
     fn pass(&self, line: &[u8], translations: &Translations<'_>, heard: &mut Heard) {

@@ -153,8 +153,72 @@ fn same_handle(user: &File, backing: &File) -> Option<bool> {
 /// file's.
 fn same_blocks(user: &File, backing: &File) -> Option<bool> {
     let (a, b) = (sys::extents(user.as_fd(), 0).ok()?, sys::extents(backing.as_fd(), 0).ok()?);
-    if a != b {
+    let runs = |extents: &[sys::Extent]| {
+        merged(extents.iter().map(|extent| Run {
+            logical: extent.logical,
+            physical: extent.physical,
+            length: extent.length,
+        }))
+    };
+    if !agree(&runs(&a), &runs(&b)) {
         return Some(false);
     }
     a.iter().any(sys::Extent::is_exclusive).then_some(true)
+}
+
+/// Where some bytes of a file lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Run {
+    logical: u64,
+    physical: u64,
+    length: u64,
+}
+
+/// Neighbours as one: ext4 tells the same blocks as several extents when it reads them from the disk, and as
+/// one when it has them in its cache, which can change between two looks.
+fn merged(runs: impl Iterator<Item = Run>) -> Vec<Run> {
+    let mut merged: Vec<Run> = Vec::new();
+    for run in runs {
+        match merged.last_mut() {
+            Some(last)
+                if last.logical.wrapping_add(last.length) == run.logical
+                    && last.physical.wrapping_add(last.length) == run.physical =>
+            {
+                last.length = last.length.saturating_add(run.length);
+            }
+            _ => merged.push(run),
+        }
+    }
+    merged
+}
+
+/// Whether two lists of runs say the same, as far as both go: each was cut at so many extents.
+fn agree(a: &[Run], b: &[Run]) -> bool {
+    let end = |runs: &[Run]| runs.last().map_or(0, |last| last.logical.saturating_add(last.length));
+    let end = end(a).min(end(b));
+    let cut = |runs: &[Run]| -> Vec<Run> {
+        let within = runs.iter().filter(|run| run.logical < end);
+        within.map(|run| Run { length: run.length.min(end - run.logical), ..*run }).collect()
+    };
+    a.is_empty() == b.is_empty() && cut(a) == cut(b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runs(runs: &[(u64, u64, u64)]) -> Vec<Run> {
+        merged(runs.iter().map(|&(logical, physical, length)| Run { logical, physical, length }))
+    }
+
+    #[test]
+    fn the_same_blocks_told_in_more_pieces_are_the_same_blocks() {
+        let whole = runs(&[(0, 1000, 300), (400, 5000, 100)]);
+        assert!(agree(&whole, &runs(&[(0, 1000, 100), (100, 1100, 200), (400, 5000, 50), (450, 5050, 50)])));
+        assert!(agree(&whole, &runs(&[(0, 1000, 300), (400, 5000, 40)])), "cut short");
+        assert!(!agree(&whole, &runs(&[(0, 1000, 300), (400, 6000, 100)])));
+        assert!(!agree(&whole, &runs(&[(0, 1000, 100), (100, 1101, 200), (400, 5000, 100)])));
+        assert!(!agree(&whole, &runs(&[(100, 1000, 300), (400, 5000, 100)])));
+        assert!(!agree(&whole, &[]));
+    }
 }

@@ -14,8 +14,8 @@ use crate::error::{Attempt, Result};
 use crate::plan::reset::{Discard, How, ResetPlan};
 use crate::world::layers::{ASIDE, PARTS, READY, RESETTING, STATE_FILE};
 
+use super::format;
 use super::trim::{self, Pending};
-use super::{apart, format};
 
 /// Makes the layer new, and returns the work that may be done later.
 ///
@@ -25,8 +25,7 @@ pub fn reset(plan: &ResetPlan) -> Result<Option<Pending>> {
     let pending = renew(plan)?;
     match &plan.how {
         How::Format { image, .. } if plan.discard != Discard::Never => {
-            // Not being able to give blocks back is no reason to fail: the layer is new.
-            Ok(apart::root_of(&plan.path, *image).ok().map(|root| Pending::trim(root, &plan.key)))
+            Ok(Some(Pending::trim_unmounted(&plan.path, *image, &plan.key)))
         }
         _ => Ok(pending),
     }

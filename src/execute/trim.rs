@@ -9,7 +9,7 @@ use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::error::{Attempt, Result};
@@ -25,15 +25,37 @@ pub struct Pending(Work);
 
 #[derive(Debug)]
 enum Work {
-    /// A directory of the filesystem to be trimmed, and what keeps it there.
-    Trim { root: File, key: String },
+    /// The filesystem to be trimmed.
+    Trim { root: Root, key: String },
     /// What a reset moved aside.
     Delete(Vec<PathBuf>),
 }
 
+#[derive(Debug)]
+enum Root {
+    /// A directory of it, which keeps it there.
+    Open(File),
+    /// It is mounted nowhere, and mounting it is part of the work: nobody waits for that either.
+    On { device: PathBuf, image: bool },
+}
+
+impl Root {
+    fn open(self) -> Result<File> {
+        match self {
+            Self::Open(root) => Ok(root),
+            Self::On { device, image } => super::apart::root_of(&device, image).map(File::from),
+        }
+    }
+}
+
 impl Pending {
     pub(super) fn trim(root: OwnedFd, key: &str) -> Self {
-        Self(Work::Trim { root: root.into(), key: key.to_owned() })
+        Self(Work::Trim { root: Root::Open(root.into()), key: key.to_owned() })
+    }
+
+    pub(super) fn trim_unmounted(device: &Path, image: bool, key: &str) -> Self {
+        let root = Root::On { device: device.to_owned(), image };
+        Self(Work::Trim { root, key: key.to_owned() })
     }
 
     pub(super) fn delete(paths: Vec<PathBuf>) -> Option<Self> {
@@ -46,7 +68,7 @@ impl Pending {
     /// If the old files cannot be deleted. A device that takes no blocks back is no error.
     pub fn run(self) -> Result<()> {
         match self.0 {
-            Work::Trim { root, .. } => trim(root, None),
+            Work::Trim { root, .. } => trim(root.open()?, None),
             Work::Delete(paths) => super::reset::delete(&paths),
         }
     }
@@ -61,13 +83,17 @@ impl Pending {
             Work::Delete(_) => (Vec::new(), None),
             Work::Trim { root, key } => {
                 let listener = listen(key);
-                let held = listener.iter().map(AsRawFd::as_raw_fd).chain([root.as_raw_fd()]).collect();
+                let open = match root {
+                    Root::Open(root) => Some(root.as_raw_fd()),
+                    Root::On { .. } => None,
+                };
+                let held = listener.iter().map(AsRawFd::as_raw_fd).chain(open).collect();
                 (held, listener)
             }
         };
         let work = || {
             let _ = match self.0 {
-                Work::Trim { root, .. } => trim(root, listener),
+                Work::Trim { root, .. } => root.open().and_then(|root| trim(root, listener)),
                 Work::Delete(paths) => super::reset::delete(&paths),
             };
         };

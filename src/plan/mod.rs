@@ -5,6 +5,7 @@
 //! a condition with an alternative; execute reports back, and [`report`] turns that into an exit status and
 //! notices.
 
+mod divert;
 pub mod health;
 pub mod install;
 pub mod listed;
@@ -15,6 +16,7 @@ pub mod reset;
 pub mod runs;
 pub mod show;
 mod slot;
+pub mod standin;
 pub mod step;
 pub mod swap;
 pub mod swapdev;

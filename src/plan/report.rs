@@ -5,7 +5,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 
-use crate::config::Config;
+use crate::config::{Config, Fallback};
 use crate::escape;
 use crate::notice::Notice;
 use crate::shim::tables::{Kind, Purpose};
@@ -60,6 +60,32 @@ pub struct Ran {
     /// What it said and nobody has read yet, because it may have to be run once more: to stdout (1) or
     /// stderr (2).
     pub held: Option<Vec<(u8, Vec<u8>)>>,
+    /// It had to run outside a namespace of its own, so `/proc/swaps` shows the backing path.
+    pub in_the_open: bool,
+    /// What stood in for the file.
+    pub way: Option<Fallback>,
+}
+
+impl Ran {
+    /// For an operand that the real tool is not given as it is: as if it had failed.
+    pub fn not_run(plan: &Plan, at: usize) -> Self {
+        let last_words = b"its filesystem cannot hold swap, and nothing could stand in for it".to_vec();
+        Self { last_words, ..Self::failed(plan, plan.run_instead(at, Path::new(""))) }
+    }
+
+    /// For a run that could not be begun.
+    pub fn failed(plan: &Plan, run: Run) -> Self {
+        Self {
+            run,
+            status: plan.flavour.failure_status,
+            last_words: Vec::new(),
+            usage_shown: false,
+            lost: [None; 2],
+            held: None,
+            in_the_open: false,
+            way: None,
+        }
+    }
 }
 
 /// What the caller is told.
@@ -112,6 +138,21 @@ pub fn lost(plan: &Plan, ran: &[Ran]) -> Option<[Option<Errno>; 2]> {
 pub fn before(plan: &Plan, prepared: &[Prepared]) -> Vec<Notice> {
     let decided = plan.operands.iter().enumerate();
     decided.flat_map(|(at, operand)| first_words(plan, operand, prepared.get(at))).collect()
+}
+
+/// The operands for which nothing is run but a stand-in.
+pub fn stand_ins(plan: &Plan) -> Vec<usize> {
+    let stands =
+        |at: &usize| plan.operands.get(*at).is_some_and(|o| matches!(o.decision, Decision::StandIn { .. }));
+    (0..plan.operands.len()).filter(stands).collect()
+}
+
+/// The operand of a failed run for which something may stand in: not if it is active already.
+pub fn may_be_stood_in_for(plan: &Plan, ran: &Ran) -> Option<usize> {
+    let at = *ran.run.operands.first()?;
+    let free =
+        plan.backing(at).is_none_or(|twofold| ran.run.private && !plan.active.contains(&twofold.overlay));
+    (free && ran.status != 0 && !is_usage(plan, ran) && plan.ways(at).is_some()).then_some(at)
 }
 
 /// The operand of a failed run whose blocks may be written anew: on ext4 and xfs, whose refusal can lie in
@@ -207,23 +248,44 @@ fn after(
         return None;
     }
     let name = plan.tool.name;
+    if let (0, Some(way)) = (ran.status, ran.way) {
+        return Some(stood_in_words(name, operand, way));
+    }
     if ran.status == 0 {
         let twofold = twofold?;
         let device = config.swap_device.device.as_ref().map_or(String::new(), |device| {
             format!(" This machine has a swap device of its own, {}.", escape::path(device))
         });
+        let open =
+            if ran.in_the_open { " It is listed under its path on the backing filesystem." } else { "" };
         return Some(Notice::warn(format!(
-            "{name}: {} is enabled ({} of swap on the writable layer, gone at the next stop).{device}",
+            "{name}: {} is enabled ({} of swap on the writable layer, gone at the next stop).{open}{device}",
             escape::path(&twofold.seen),
             size_words(twofold.size)
         )));
     }
-    if !plan.lenient {
+    // A doubt was told already, and what the real tool says of the overlay's path is beside the point.
+    let doubted = matches!(operand.decision, Decision::Backing(_)) && twofold.is_none();
+    if !plan.lenient || doubted {
         return None;
     }
     let shown = twofold.map_or(Path::new(&operand.given), |twofold| &twofold.seen);
     let why = reason(plan, operand, shown, ran);
     Some(Notice::error(format!("{name}: {} was not enabled: {why}.", escape::path(shown))))
+}
+
+fn stood_in_words(name: &str, operand: &Decided, way: Fallback) -> Notice {
+    let (path, size) = match &operand.decision {
+        Decision::StandIn { path, size, .. } => (path, *size),
+        Decision::Backing(twofold) => (&twofold.seen, twofold.size),
+        _ => return Notice::warn(format!("{name}: a {} device is enabled.", way.word())),
+    };
+    let what = match way {
+        Fallback::Loop => "through a loop device, which is slower",
+        Fallback::Zram => "as compressed memory (zram), and its disk space is not used",
+    };
+    let (path, size) = (escape::path(path), size_words(size));
+    Notice::warn(format!("{name}: {path} cannot be swap where it is; {size} of swap are enabled {what}."))
 }
 
 /// One run was about several areas, and only the real tool knows which of them failed.
@@ -236,11 +298,8 @@ fn together(plan: &Plan, ran: &Ran) -> String {
 /// Why it failed, in the user's terms where we know, else in the real tool's words.
 fn reason(plan: &Plan, operand: &Decided, seen: &Path, ran: &Ran) -> String {
     let name = plan.tool.name;
-    if let Decision::Backing(Twofold { unformatted: true, .. }) = operand.decision {
-        return "it has no swap signature, so run mkswap on it first".to_owned();
-    }
-    if let (Decision::Backing(twofold), "btrfs") = (&operand.decision, plan.fstype.as_str()) {
-        return btrfs_recipe(twofold);
+    if let Some(words) = known_reason(plan, operand, ran) {
+        return words;
     }
     let mut words = ran.last_words.trim_ascii();
     let shown = [operand.given.as_bytes(), seen.as_os_str().as_bytes()];
@@ -251,6 +310,22 @@ fn reason(plan: &Plan, operand: &Decided, seen: &Path, ran: &Ran) -> String {
     match words {
         [] => format!("{name} ended with status {}", ran.status),
         words => escape::escape(words).trim_end_matches('.').to_owned(),
+    }
+}
+
+fn known_reason(plan: &Plan, operand: &Decided, ran: &Ran) -> Option<String> {
+    /// Ten pages of 4 KiB.
+    const SMALLEST: u64 = 40 * 1024;
+    let Decision::Backing(twofold) = &operand.decision else { return None };
+    if plan.active.contains(&twofold.overlay) || ran.last_words.ends_with(b"Device or resource busy") {
+        return Some("it is enabled already".to_owned());
+    }
+    match twofold.unformatted {
+        true if twofold.size < SMALLEST => {
+            Some(format!("it is smaller than {}, the least that mkswap takes", size_words(SMALLEST)))
+        }
+        true => Some("it has no swap signature, so run mkswap on it first".to_owned()),
+        false => (plan.fstype == "btrfs").then(|| btrfs_recipe(twofold)),
     }
 }
 

@@ -1,8 +1,9 @@
 //! A plan as runs of the real tool: which arguments, for which operands, in which namespace.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use crate::config::Fallback;
 use crate::shim::args;
 use crate::shim::tables::Kind;
 
@@ -17,6 +18,8 @@ pub struct Run {
     pub operands: Vec<usize>,
     /// In a mount namespace of its own.
     pub private: bool,
+    /// A device in the place of the user's path.
+    pub instead: Option<(PathBuf, PathBuf)>,
     /// Its arguments for a tool that turns out not to know what fstab's options ask for, which natively it
     /// passes over; tried in this order.
     pub plainer: Vec<Vec<OsString>>,
@@ -32,22 +35,56 @@ impl Plan {
         let all = 0..self.operands.len();
         if self.operands.iter().all(|operand| operand.is_quiet(self.flavour)) {
             let (argv, operands) = (self.argv.clone(), all.collect());
-            return vec![Run { argv, operands, private: false, plainer: Vec::new() }];
+            return vec![Run { argv, operands, private: false, instead: None, plainer: Vec::new() }];
         }
         all.filter(|at| self.is_run(*at)).map(|at| self.run(at, proved)).collect()
+    }
+
+    /// The run that enables `device` in the place of an operand; the user reads the operand's own path.
+    pub fn run_instead(&self, at: usize, device: &Path) -> Run {
+        let new = Some(OsString::from(device));
+        let options = self.fstab_options(at);
+        let argv = if self.apart { self.argv_apart(at, &options, new) } else { self.argv_whole(at, new) };
+        let seen = match self.decision(at) {
+            Some(Decision::StandIn { path, .. }) => path.clone(),
+            _ => self.backing(at).map_or_else(PathBuf::new, |twofold| twofold.seen.clone()),
+        };
+        let instead = Some((device.to_owned(), seen));
+        Run { argv, operands: vec![at], private: false, instead, plainer: Vec::new() }
+    }
+
+    /// What may stand in for an operand: its path, its size, and the ways in their order.
+    pub fn ways(&self, at: usize) -> Option<(&Path, u64, &[Fallback])> {
+        match self.decision(at)? {
+            Decision::StandIn { path, size, ways, .. } => Some((path, *size, ways)),
+            Decision::Backing(twofold) => Some((&twofold.seen, twofold.size, &twofold.ways)),
+            _ => None,
+        }
+    }
+
+    /// The devices in compressed memory that are gone once the call has succeeded.
+    pub fn to_unmake(&self) -> Vec<&Path> {
+        let decisions = self.operands.iter().map(|operand| &operand.decision);
+        let stood = decisions.filter_map(|decision| match decision {
+            Decision::StoodIn { area, .. } if area.way == Fallback::Zram => Some(area.device.as_path()),
+            _ => None,
+        });
+        stood.collect()
     }
 
     /// argv for the road where the backing file stands at the user's path: as it came, without what was
     /// refused.
     pub fn masked_argv(&self) -> Vec<OsString> {
-        let refused = (0..self.operands.len()).filter(|at| !self.is_run(*at));
+        let stands = |at: usize| matches!(self.decision(at), Some(Decision::StoodIn { .. }));
+        let refused = (0..self.operands.len()).filter(|at| !self.is_run(*at) && !stands(*at));
         let places = refused.filter_map(|at| self.place(at)).map(|place| (place, None));
         args::rewrite(&self.argv, &places.collect::<Vec<_>>())
     }
 
     /// Whether there is anything left for the real tool.
     pub fn has_runs(&self) -> bool {
-        self.operands.is_empty() || (0..self.operands.len()).any(|at| self.is_run(at))
+        let left = |at| self.is_run(at) || matches!(self.decision(at), Some(Decision::StoodIn { .. }));
+        self.operands.is_empty() || (0..self.operands.len()).any(left)
     }
 
     /// The two names of an operand, if it has two.
@@ -82,13 +119,17 @@ impl Plan {
         } else {
             self.argv_whole(at, new)
         };
-        Run { argv, operands: vec![at], private, plainer }
+        Run { argv, operands: vec![at], private, instead: None, plainer }
     }
 
-    /// Whether a run may have to be run once more, so that its words must wait.
+    /// Whether a run may have to be run once more, or something else in its place, so that its words must
+    /// wait.
     pub fn may_be_repeated(&self, run: &Run) -> bool {
-        let rewrites = run.operands.iter().any(|at| self.backing(*at).is_some_and(|twofold| twofold.rewrite));
-        rewrites || !run.plainer.is_empty()
+        let may = |at: &usize| {
+            self.backing(*at).is_some_and(|twofold| twofold.rewrite)
+                || self.ways(*at).is_some_and(|(_, _, ways)| !ways.is_empty())
+        };
+        run.operands.iter().any(may) || !run.plainer.is_empty()
     }
 
     /// BusyBox and toybox can be built without priorities or discarding, and then pass over them in fstab.

@@ -66,7 +66,7 @@ pub struct PlanJson {
 pub struct OperandJson {
     /// As it was given.
     pub given: String,
-    /// `as-it-is`, `backing`, `refuse`, `skip` or `leave`.
+    /// `as-it-is`, `backing`, `refuse`, `skip`, `leave`, `stand-in` or `stood-in`.
     pub decision: &'static str,
     /// The file on the backing filesystem, where one is used.
     pub backing: Option<String>,
@@ -109,6 +109,8 @@ impl Plan {
                 Decision::Refuse { .. } => "refuse",
                 Decision::Skip { .. } => "skip",
                 Decision::Leave(_) => "leave",
+                Decision::StandIn { .. } => "stand-in",
+                Decision::StoodIn { .. } => "stood-in",
             },
             backing: match &operand.decision {
                 Decision::Backing(twofold) => {
@@ -135,6 +137,11 @@ fn words(operand: &Decided) -> String {
         Decision::Refuse { point, source, .. } => {
             format!("is on the volume {} ({}); refused", escape::path(point), escape::path(source))
         }
+        Decision::StandIn { fstype, ways, .. } => {
+            let ways: Vec<&str> = ways.iter().map(|way| way.word()).collect();
+            format!("is on {fstype}, which cannot hold swap; {} stands in for it", ways.join(", else "))
+        }
+        Decision::StoodIn { area, .. } => format!("{} stands in for it", escape::path(&area.device)),
         Decision::Leave(why) => (*why).to_owned(),
         Decision::Skip { fstype, reason, .. } => format!("is on {fstype}, which {reason}; skipped"),
         Decision::Backing(twofold) => {

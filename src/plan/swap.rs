@@ -7,7 +7,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::config::{Config, OnFailure, Volumes};
+use crate::config::{Config, Fallback, OnFailure, Volumes};
 use crate::paths::{BackingPath, OverlayPath};
 use crate::shim::args::{self, Act, Request, Why};
 use crate::shim::tables::{Effect, Flavour, Kind, Purpose, Tool};
@@ -16,6 +16,7 @@ use crate::world::{Backing, World};
 
 use super::listed;
 use super::place::{Place, place_of};
+use super::standin;
 
 /// What shall be done.
 #[derive(Debug, Clone)]
@@ -97,6 +98,24 @@ pub enum Decision {
         /// Why.
         reason: &'static str,
     },
+    /// The filesystem cannot hold swap, and something else shall stand in for the file.
+    StandIn {
+        /// The file.
+        path: PathBuf,
+        /// In bytes.
+        size: u64,
+        /// The filesystem's type.
+        fstype: String,
+        /// What to try, in this order.
+        ways: Vec<Fallback>,
+    },
+    /// A device stands in for the file, and that is what is disabled.
+    StoodIn {
+        /// The file.
+        path: PathBuf,
+        /// What stands in for it.
+        area: standin::Active,
+    },
     /// Nothing is to be done, and natively nothing would be; the real tool says these words with `-v`.
     Leave(&'static str),
 }
@@ -117,6 +136,8 @@ pub struct Twofold {
     /// It is in a lower layer only and holds nothing but an area that is not in use: it is made new at the same
     /// size, with the same header, instead of being copied up.
     pub remake: bool,
+    /// What may stand in for it if the filesystem refuses it, in this order.
+    pub ways: Vec<Fallback>,
     /// Nothing but the area can be in it, so blocks that the kernel refuses may be written anew.
     pub rewrite: bool,
     /// Holes are filled in place, those too that copying up leaves.
@@ -196,6 +217,17 @@ pub fn plan(
     if world.backing == Backing::Forbidden {
         return Plan { road: Road::Untouched(Reason::Forbidden), ..plan };
     }
+    if world.root_unseen && tool.purpose == Purpose::Enable {
+        let why = "is on an overlay whose mount is not visible from here (no /proc, or a chroot)";
+        let blind = |place: &usize| Decided {
+            origin: Origin::Argv(*place),
+            given: argv.get(*place).cloned().unwrap_or_default(),
+            decision: Decision::AsItIs(why.to_owned(), true),
+        };
+        plan.operands = act.operands.iter().map(blind).collect();
+        plan.lenient = config.swap.on_failure == OnFailure::Continue;
+        return Plan { road: Road::Supervised, ..plan };
+    }
     if world.root.is_none() {
         return Plan { road: Road::Untouched(Reason::NoOverlay), ..plan };
     }
@@ -232,7 +264,14 @@ fn decide_all(purpose: Purpose, act: &Act, world: &World, config: &Config) -> Ve
         decided.push(chosen);
     }
     if purpose == Purpose::Disable {
-        decided.extend(world.active.iter().map(|operand| one(Origin::Active, operand)));
+        decided.extend(world.active.iter().map(|area| match standin::of_area(area) {
+            Some(found) if act.all => Decided {
+                origin: Origin::Active,
+                given: area.given.clone(),
+                decision: Decision::StoodIn { path: found.device.clone(), area: found },
+            },
+            _ => one(Origin::Active, area),
+        }));
     }
     decided
 }
@@ -244,7 +283,7 @@ impl Decided {
     pub fn is_quiet(&self, flavour: &Flavour) -> bool {
         match self.decision {
             Decision::AsItIs(_, worth_a_notice) => !worth_a_notice,
-            Decision::Leave(_) => flavour.kind == Kind::UtilLinux,
+            Decision::Leave(_) => flavour.kind == Kind::UtilLinux && !matches!(self.origin, Origin::Argv(_)),
             _ => false,
         }
     }
@@ -268,24 +307,38 @@ fn decide(purpose: Purpose, act: &Act, operand: &Operand, world: &World, config:
         (What::Missing { errno, .. }, None) => {
             return as_it_is(&format!("cannot be opened: {}", errno.desc()));
         }
-        (_, Some(location)) => place_of(world, location),
+        (_, Some(location)) => place_of(world, location, operand.file().and_then(|file| file.filesystem)),
         (What::File(_), None) => return as_it_is("is nowhere"),
     };
     if let (Place::Volume { point, source }, true) = (&place, refuses(purpose, act, operand, config)) {
         let path = operand.location().map_or_else(PathBuf::new, |location| location.path.clone());
         return Decision::Refuse { path, point: point.clone(), source: source.clone() };
     }
+    if let Some(area) = operand.file().and_then(|file| standin::of_file(&file.location.path, world)) {
+        let path = operand.location().map_or_else(PathBuf::new, |location| location.path.clone());
+        return match purpose {
+            Purpose::Enable => Decision::Leave("already active -- ignored"),
+            Purpose::Disable => Decision::StoodIn { path, area },
+            Purpose::Format => as_it_is("is a file whose area is elsewhere"),
+        };
+    }
     match (&operand.what, place) {
         (What::Missing { errno, .. }, _) => as_it_is(&format!("cannot be opened: {}", errno.desc())),
-        (What::File(file), Place::RootOverlay(path)) => on_the_overlay(purpose, act, file, path, world),
+        (What::File(file), Place::RootOverlay(path)) => {
+            on_the_overlay(purpose, act, file, path, world, config)
+        }
         (What::File(file), Place::NoSwap { fstype, reason }) if purpose == Purpose::Enable => {
-            Decision::Skip { path: file.location.path.clone(), fstype, reason }
+            instead(file, fstype, reason, config)
         }
         (_, Place::Backing) => as_it_is("is on the backing filesystem already"),
         (_, Place::Volume { .. }) if purpose == Purpose::Disable => as_it_is("is on a volume"),
         (_, Place::Volume { .. }) => as_it_is("is on a volume, which is allowed here"),
         (_, Place::NoSwap { .. }) => as_it_is("is on a filesystem without swap"),
         (_, Place::Uncertain(why)) => as_it_is(why),
+        (_, Place::UntoldVolume) => {
+            let why = "is on a disk that may be a volume, but the backing filesystem is not visible to tell";
+            Decision::AsItIs(why.to_owned(), purpose != Purpose::Disable)
+        }
         (_, Place::RootOverlay(_)) => as_it_is("is on the root overlay"),
     }
 }
@@ -296,12 +349,25 @@ fn refuses(purpose: Purpose, act: &Act, operand: &Operand, config: &Config) -> b
     config.swap.volumes == Volumes::Refuse && purpose != Purpose::Disable && there
 }
 
+/// A filesystem without swap: compressed memory, where that is configured, else a word why not. A loop device
+/// over a file in memory or on another machine would be a trap.
+fn instead(file: &FileFacts, fstype: String, reason: &'static str, config: &Config) -> Decision {
+    let path = file.location.path.clone();
+    let ways: Vec<Fallback> =
+        config.swap.fallback.iter().copied().filter(|way| *way == Fallback::Zram).collect();
+    match file.header {
+        Header::Swap { .. } if !ways.is_empty() => Decision::StandIn { path, size: file.size, fstype, ways },
+        _ => Decision::Skip { path, fstype, reason },
+    }
+}
+
 fn on_the_overlay(
     purpose: Purpose,
     act: &Act,
     file: &FileFacts,
     path: OverlayPath,
     world: &World,
+    config: &Config,
 ) -> Decision {
     let Some(upper) = world.backing.mount() else {
         return Decision::AsItIs(
@@ -321,6 +387,9 @@ fn on_the_overlay(
             purpose == Purpose::Enable,
         );
     }
+    if purpose == Purpose::Enable && upper.fstype == "tmpfs" {
+        return instead(file, upper.fstype.clone(), "lives in memory", config);
+    }
     let ready = purpose == Purpose::Enable && matches!(file.header, Header::Swap { .. });
     let lower_only = file.twin == Some(Twin::Nothing);
     let only_swap = ready && is_all_swap(file);
@@ -332,6 +401,7 @@ fn on_the_overlay(
         lower_only,
         remake: only_swap && lower_only && file.links == 1,
         rewrite: only_swap,
+        ways: if ready { config.swap.fallback.clone() } else { Vec::new() },
         fill: ready,
         holes: file.holes(),
         size: file.size,

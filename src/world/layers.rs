@@ -123,6 +123,11 @@ impl Layer {
             LayerKind::Image(_) => user_of_image(path, &meta, &key, mounts, swaps),
             LayerKind::Directory(_) => user_of_directory(path, mounts),
         };
+        // A trimming that has not come to open the layer yet will do so at any moment.
+        let user = match user {
+            None | Some(User::Somebody) if is_trimming(&key) => Some(User::Trimming),
+            user => user,
+        };
         Ok(Self { path: path.to_owned(), kind, user, key })
     }
 
