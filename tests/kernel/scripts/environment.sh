@@ -17,7 +17,7 @@ mk s
 mkswap s >&-
 echo $?
 
-#: closed_stderr
+#: closed_stderr strict
 mk s
 chmod 644 s
 swapon s 2>&-
@@ -75,7 +75,7 @@ mk s
 unshare -Ur swapoff s
 echo $?
 
-#: closed_all_listing util-linux
+#: closed_all_listing util-linux strict
 mk s
 t swapon --show <&- 2>&-
 t mkswap s <&- >&- 2>&-
@@ -84,14 +84,14 @@ t swapoff -v s <&- 2>&-
 swapon nope <&- >&- 2>&-; echo $?
 swapoff nope <&- >&- 2>&-; echo $?
 
-#: stdout_full_everywhere util-linux
+#: stdout_full_everywhere util-linux strict
 mk s
 mkswap s >/dev/full; echo $?
 swapon -v s >/dev/full; echo $?
 swapon -s >/dev/full; echo $?
 swapon --version >/dev/full; echo $?
 
-#: stderr_full util-linux
+#: stderr_full util-linux strict
 mk s; chmod 644 s
 swapon s 2>/dev/full; echo $?
 swapoff nope 2>/dev/full; echo $?
