@@ -4,6 +4,7 @@ mod demo;
 mod enable;
 mod install;
 mod itself;
+mod notices;
 mod same;
 mod scenes;
 
@@ -11,10 +12,18 @@ use crate::harness::Test;
 
 /// Every test that is run.
 pub fn all() -> Vec<Test> {
-    [itself::tests(), install::tests(), enable::tests(), scenes::tests(), same::tests(), demo::tests()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        itself::tests(),
+        install::tests(),
+        enable::tests(),
+        scenes::tests(),
+        same::tests(),
+        demo::tests(),
+        notices::tests(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// The test of that name, also one that must fail.
