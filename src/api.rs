@@ -153,6 +153,7 @@ pub fn uninstall_watched(
     progress: &mut dyn FnMut(&Step),
 ) -> Result<InstallReport> {
     root_only(options.dry_run)?;
+    crate::plan::uninstall::may_go(&Machine::look(&options.chroot)?)?;
     let request = Request {
         token: token()?,
         binary: String::new(),

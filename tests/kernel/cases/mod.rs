@@ -1,5 +1,6 @@
 //! The tests, by subject.
 
+mod active;
 mod demo;
 mod enable;
 mod install;
@@ -20,6 +21,7 @@ pub fn all() -> Vec<Test> {
         same::tests(),
         demo::tests(),
         notices::tests(),
+        active::tests(),
     ]
     .into_iter()
     .flatten()
