@@ -1,5 +1,6 @@
 //! `rootfs-shim demo`: it shows what it promises, and leaves nothing behind whenever it is interrupted.
 
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -65,6 +66,21 @@ pub fn tests() -> Vec<Test> {
             let told = std::fs::read_to_string(told).expect("it was written");
             assert!(told.is_empty() || told.contains("everything was undone"), "{told}");
         }
+    }));
+    tests.push(Test::new("demo::stopped_and_continued", &needs(KINDS[0]), |scratch| {
+        let before = traces(scratch);
+        let mut demo = command(scratch).process_group(0).stdout(Stdio::null()).spawn().expect("it runs");
+        let group = Pid::from_raw(-demo.id().cast_signed());
+        for _ in 0..3 {
+            std::thread::sleep(Duration::from_millis(150));
+            kill(group, Signal::SIGTSTP).expect("it is there");
+            std::thread::sleep(Duration::from_millis(300));
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", demo.id())).expect("it is there");
+            assert!(stat.contains(") T "), "SIGTSTP did not stop it: {stat}");
+            kill(group, Signal::SIGCONT).expect("it is there");
+        }
+        assert!(demo.wait().expect("it is our child").success(), "it did not go on");
+        nothing_is_left(scratch, &before, "stopped and continued");
     }));
     tests.push(Test::new("demo::a_reader_who_sleeps", &needs(KINDS[0]), |scratch| {
         let before = traces(scratch);
