@@ -38,7 +38,8 @@ pub fn tests() -> Vec<Test> {
             nothing_is_left(scratch, &before, "not root");
         }),
     ];
-    let all_through: [(&str, fn(&Child)); 5] = [
+    type Stop = fn(&Child);
+    let all_through: [(&str, Stop); 5] = [
         ("interrupted_by_sigint", |demo| send(demo.id(), Signal::SIGINT)),
         ("interrupted_by_sigterm", |demo| send(demo.id(), Signal::SIGTERM)),
         ("killed", |demo| send(demo.id(), Signal::SIGKILL)),
