@@ -43,8 +43,6 @@ use crate::world::trail::Trail;
 
 /// How long one install waits for another.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// A binary larger than this is none of ours.
-const BINARY_CAP: u64 = 200 << 20;
 /// How often the lock is taken anew because an uninstall removed the directory meanwhile.
 const LOCK_ATTEMPTS: usize = 8;
 
@@ -123,7 +121,7 @@ pub fn install(options: &InstallOptions) -> Result<InstallReport> {
 pub fn install_watched(options: &InstallOptions, progress: &mut dyn FnMut(&Step)) -> Result<InstallReport> {
     root_only(options.dry_run)?;
     let config = options.config.as_deref().map(read_config).transpose()?;
-    let binary = read_file(&options.binary, BINARY_CAP)?;
+    let binary = read_file(&options.binary, image::CONTENT_CAP)?;
     let request = Request {
         token: token()?,
         binary: manifest::sha256(&binary),
@@ -335,6 +333,7 @@ fn read_config(path: &Path) -> Result<Vec<u8>> {
 }
 
 /// A regular file of the host's, opened so that nothing can block.
+#[expect(clippy::disallowed_methods, reason = "the caller's own files")]
 fn read_file(path: &Path, cap: u64) -> Result<Vec<u8>> {
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let fd: OwnedFd = open(path, flags, Mode::empty()).attempt("open", path)?;

@@ -2,6 +2,7 @@
 //!
 //! One parser, two manners: at install an unknown key or a wrong type is an error; at run time the same error
 //! becomes a notice and the defaults hold, because a typo must not take a machine down.
+#![expect(clippy::disallowed_methods, reason = "the running system's own files, and never an image's")]
 
 use std::fs::File;
 use std::io::Read;

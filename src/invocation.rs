@@ -2,6 +2,7 @@
 //!
 //! Everything behind it takes what it needs as an argument. The file name of argv[0], byte for byte, decides
 //! who we are: no prefix, no stem, no case folding, no environment variable.
+#![expect(clippy::disallowed_methods, reason = "the running system's own files, and never an image's")]
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;

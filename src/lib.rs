@@ -18,6 +18,8 @@
 //! - [`cli`]: the subcommands
 //! - [`sys`]: every raw system call; [`error`], [`escape`], [`octal`], [`paths`]: the words we speak in
 
+#![deny(clippy::disallowed_methods)]
+
 pub mod api;
 pub mod api_layers;
 pub mod builtin;

@@ -6,6 +6,7 @@
 //!
 //! The trick: whatever is written to is opened by ourselves with O_NONBLOCK, stderr's terminal included. Setting
 //! that flag on the stderr that we were given would set it for everybody who shares it.
+#![expect(clippy::disallowed_methods, reason = "the running system's own files, and never an image's")]
 
 use std::fmt::{self, Write as _};
 use std::fs::File;

@@ -18,10 +18,16 @@ mod bench;
 mod crash;
 #[path = "installer/hostile.rs"]
 mod hostile;
+#[path = "installer/images.rs"]
+mod images;
+#[path = "installer/images_table.rs"]
+mod images_table;
 #[path = "installer/ordinary.rs"]
 mod ordinary;
 #[path = "installer/packages.rs"]
 mod packages;
+#[path = "installer/races.rs"]
+mod races;
 #[path = "installer/switched.rs"]
 mod switched;
 
@@ -31,8 +37,16 @@ use bench::Test;
 use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
-    let tests: Vec<Test> =
-        [ordinary::TESTS, packages::TESTS, switched::TESTS, hostile::TESTS, crash::TESTS].concat();
+    let tests: Vec<Test> = [
+        ordinary::TESTS,
+        packages::TESTS,
+        switched::TESTS,
+        hostile::TESTS,
+        images::TESTS,
+        races::TESTS,
+        crash::TESTS,
+    ]
+    .concat();
     if let Some(name) = std::env::var_os(bench::CHILD) {
         let (_, test) = tests.iter().find(|(known, _)| name == *known).expect("a test of that name");
         test();

@@ -2,6 +2,7 @@
 //!
 //! A tag is looked for among the devices, and then in the headers of the swap files that fstab or
 //! `/proc/swaps` knows: on a root without partitions of its own, that is where swap lives.
+#![expect(clippy::disallowed_methods, reason = "the running system's own files, and never an image's")]
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};

@@ -2,6 +2,7 @@
 //!
 //! Everything that can fail is tried before the first byte is written. The first kilobyte is erased, because
 //! an old filesystem or boot sector there would be taken for a living one, unless it holds a partition table.
+#![expect(clippy::disallowed_methods, reason = "the running system's own files, and never an image's")]
 
 use std::fs::{self, File, Metadata};
 use std::io::Seek;

@@ -271,6 +271,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the path is a descriptor's")]
     fn make_private(&self) -> Result<()> {
         let root = self.root.top();
         sys::make_private(root.as_fd())

@@ -4,6 +4,7 @@
 //! right; only then is the backing path looked at, and it is used only if the kernel itself says that it is
 //! the same inode: overlayfs's file handle embeds it, or both names have the same exclusive blocks. Times and
 //! size have to agree as well, so that a clone of the disk does not pass for the disk.
+#![expect(clippy::disallowed_methods, reason = "the running system's own files, and never an image's")]
 
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};

@@ -2,6 +2,7 @@
 //!
 //! The stage is this process's own namespace, and the way home is kept: operands that are as the user wrote
 //! them are enabled from home, because the kernel prints their names from the mount they were opened in.
+#![expect(clippy::disallowed_methods, reason = "the running system's own files, and never an image's")]
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
 //! Running the real tool: by becoming it, or as a child whose output is read on its way.
+#![expect(clippy::disallowed_methods, reason = "the running system's own namespace")]
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};

@@ -109,7 +109,7 @@ fn over_tool(
     let ours = recorded(image, slot).is_some_and(|tool| tool.real != Real::Nothing);
     let keep = match &slot.real {
         None => Some(Step::KeepReal { path: path() }),
-        Some(real) if name.is_same_file(real) => None,
+        Some(real) if name.is_same_file(real) && recorded(image, slot).is_some() => None,
         Some(real) if ours && matches!(real.entry.kind, FileKind::Regular | FileKind::Symlink) => {
             Some(Step::AdoptReal { path: path() })
         }

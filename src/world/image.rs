@@ -30,8 +30,8 @@ pub const BIN: &str = "bin";
 pub const BINARY: &str = "rootfs-shim";
 /// The endings of temporary names: a staged shim, a new real tool, what a failed run puts back.
 pub const TEMPORARY: [&str; 3] = ["new", "tool", "old"];
-/// A file larger than this is not read to tell whether it is ours.
-const CONTENT_CAP: u64 = 256 << 20;
+/// A file larger than this is not read to tell whether it is ours: an image may have one at each name.
+pub const CONTENT_CAP: u64 = 128 << 20;
 /// Symlinks that are followed one after the other: as the kernel.
 const LINKS: usize = 40;
 

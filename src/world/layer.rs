@@ -70,6 +70,7 @@ impl Layer {
 ///
 /// # Errors
 /// If `/proc/thread-self/mountinfo` cannot be read.
+#[expect(clippy::disallowed_methods, reason = "the kernel's own table")]
 pub fn look(root: &Root, home: Option<&Dir>, hint: Hint<'_>) -> Result<(Layer, Option<Root>)> {
     let text = std::fs::read("/proc/thread-self/mountinfo").attempt("read", "/proc/thread-self/mountinfo")?;
     let id = sys::mount_id(root.top().as_fd()).ok();

@@ -1,4 +1,5 @@
 //! A machine or an image as `status` sees it: the tree, the layers below it, active swap, volumes.
+#![expect(clippy::disallowed_methods, reason = "the running system's own files, and never an image's")]
 
 use std::fs::{self, File};
 use std::os::fd::{AsFd, OwnedFd};

@@ -84,6 +84,10 @@ impl Bench {
         fs::create_dir_all(canary.join("sbin")).unwrap();
         tools(&canary, "sbin");
         fs::write(canary.join("busybox"), "the host's").unwrap();
+        for dpkg in ["dpkg", "lib/dpkg"] {
+            fs::create_dir_all(canary.join(dpkg).join("info")).unwrap();
+            fs::write(canary.join(dpkg).join("diversions"), "").unwrap();
+        }
         let mut this = Self { top, guest, program, canary: Vec::new() };
         this.canary = this.look_at_host();
         this
@@ -158,7 +162,15 @@ impl Bench {
 
     fn look_at_host(&self) -> Vec<String> {
         let mut all = tree(&self.top.join("host"));
-        for path in ["/bin/busybox", "/usr/sbin/swapon", "/usr/sbin/mkswap", "/usr/sbin/swapoff"] {
+        for path in [
+            "/bin/busybox",
+            "/usr/sbin/swapon",
+            "/usr/sbin/mkswap",
+            "/usr/sbin/swapoff",
+            "/usr/sbin/swapon.real",
+            "/.rootfs-shim",
+            "/var/lib/dpkg/diversions",
+        ] {
             all.extend(fs::symlink_metadata(path).map(|meta| line(Path::new(path), &meta)));
         }
         all

@@ -283,6 +283,8 @@ fn running() {
     assert_eq!(only_new, sorted(&list));
     let first = debian.package("mount", "90.1", "/sbin", &["swapon", "swapoff"]);
     debian.dpkg(&["--install", &first]);
+    // From outside it is seen where upper is.
+    bench.shim_ok("install", &[]);
     debian.shim_over("of mount 90.1", "dpkg -i");
     debian.inside_ok(&["/tmp/rootfs-shim", "uninstall"]);
     let after = fs::read(bench.guest.join(LIST)).unwrap_or_default();
