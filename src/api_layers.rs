@@ -20,6 +20,7 @@
 //! # Ok(())
 //! # }
 //! ```
+#![expect(clippy::disallowed_methods, reason = "the init's own devices and layers")]
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -3,6 +3,7 @@
 //! The trick that makes `mount` all or nothing: the root is put together in a thread that has its own copy of
 //! the mount table, and only the finished tree is handed out, as a descriptor. Whatever goes wrong before
 //! that, a kill included, the kernel takes everything down with the thread.
+#![expect(clippy::disallowed_methods, reason = "the kernel's own tables and our own namespace")]
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};

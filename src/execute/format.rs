@@ -4,6 +4,7 @@
 //! written. The mark goes to the disk before it starts and is wiped after it is done (`world::signature`).
 //! Neither inode tables nor journal are zeroed; what an old life left there is told from the new by checksums
 //! that are seeded with the new random UUID.
+#![expect(clippy::disallowed_methods, reason = "the device that is to be formatted")]
 
 use std::fs::File;
 use std::os::fd::AsFd;

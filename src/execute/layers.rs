@@ -4,6 +4,10 @@
 //! and the finished tree, overlay, visible upper directory and kept directories, is attached to the target
 //! by one call. Before that call nobody sees anything; after it everything is there. The layers' own mounts
 //! go with the thread: the overlay holds private clones of them.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the init's own devices and layers, in a namespace of our own"
+)]
 
 use std::ffi::OsString;
 use std::fs;

@@ -3,6 +3,10 @@
 //! Both are done only to a file that is nothing but a swap area that is not in use: its header says how large
 //! the area is, and that is the whole file. The old file stays until the new one is complete under another
 //! name, and one rename puts it in place.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the user's own path in the running system, which swapon would take as well"
+)]
 
 use std::ffi::OsString;
 use std::fs::File;

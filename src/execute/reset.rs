@@ -4,6 +4,7 @@
 //! formatted; a directory says "resetting" before the first part is moved aside and "ready" after the last.
 //! Either is finished by the next mount. What is expensive, giving back the old blocks or deleting the old
 //! files, comes last and is left over as [`Pending`] work.
+#![expect(clippy::disallowed_methods, reason = "the writable layer, which is ours")]
 
 use std::fs;
 use std::io::{ErrorKind, Write};

@@ -3,6 +3,10 @@
 //! Two invariants. Nothing is followed: each name is opened below its directory's descriptor with O_NOFOLLOW,
 //! so a symlink is copied as a symlink. And nothing is there half: the copy grows under a temporary name and
 //! is renamed when it is complete, so a copy that was cut short is started again by the next mount.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "an image that is mounted read-only in a namespace of our own"
+)]
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};

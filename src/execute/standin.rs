@@ -2,6 +2,7 @@
 //!
 //! A loop device goes by itself when its last user goes (autoclear); one in compressed memory is reset, which
 //! gives its memory back.
+#![expect(clippy::disallowed_methods, reason = "the running system's own files and devices")]
 
 use std::fs::{self, File};
 use std::os::fd::{AsFd, OwnedFd};

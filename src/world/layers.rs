@@ -2,6 +2,7 @@
 //!
 //! Who uses a block device is the kernel's own answer: an O_EXCL open fails while a filesystem or swap in any
 //! mount namespace of the machine holds it. The list of mounts only serves to name the user.
+#![expect(clippy::disallowed_methods, reason = "the init's own devices and layers")]
 
 use std::ffi::OsStr;
 use std::fs::{self, File};

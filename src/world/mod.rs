@@ -238,6 +238,7 @@ fn backing_of(upper: Option<MountId>, root: Option<MountId>, place: &Path, mount
 }
 
 /// What statfs(2) says of `/`, which needs neither /proc nor a mount table.
+#[expect(clippy::disallowed_methods, reason = "the root of the running system")]
 fn is_overlay() -> bool {
     nix::sys::statfs::statfs("/")
         .is_ok_and(|fs| fs.filesystem_type() == nix::sys::statfs::OVERLAYFS_SUPER_MAGIC)
