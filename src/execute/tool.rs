@@ -17,8 +17,8 @@ use crate::plan::report::{Prepared, Ran};
 use crate::plan::runs::Run;
 use crate::plan::swap::{Decided, Decision, Plan};
 use crate::sys::{self, Program, Where};
-use crate::world::files;
 use crate::world::real::Real;
+use crate::world::{self, files};
 
 use super::output;
 use super::stage::Stage;
@@ -45,8 +45,13 @@ pub fn mask(plan: &Plan, prepared: &[(Prepared, Option<OwnedFd>)]) -> Result<()>
     if devices.is_empty() && !prepared.iter().any(|(_, backing)| backing.is_some()) {
         return Ok(());
     }
+    let swaps = world::swaps_text();
     unshare(CloneFlags::CLONE_NEWNS).attempt("unshare the mounts of", "/")?;
     make_private()?;
+    if world::swaps_text() != swaps {
+        // Worth trying only: without it, `swapoff -a` in a chroot misses what is not masked.
+        let _ = keep_names(&swaps);
+    }
     for (at, (_, backing)) in prepared.iter().enumerate() {
         if let (Some(twofold), Some(_)) = (plan.backing(at), backing) {
             let path = &twofold.seen;
@@ -61,6 +66,21 @@ pub fn mask(plan: &Plan, prepared: &[(Prepared, Option<OwnedFd>)]) -> Result<()>
         cover(&files::open_path(&device).attempt("open", &device)?, &path)?;
     }
     Ok(())
+}
+
+/// In a chroot the kernel prints the paths of areas that were enabled in another namespace from that one's own
+/// root, and no such path leads anywhere here. So the list as it was is mounted over `/proc/swaps`.
+fn keep_names(swaps: &[u8]) -> Result<()> {
+    let place = ["/mnt", "/media", "/srv", "/opt", "/home", "/boot"].map(Path::new);
+    let Some(place) = place.into_iter().find(|place| place.is_dir()) else { return Ok(()) };
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    mount(Some("rootfs-shim"), place, Some("tmpfs"), flags, Some("mode=0700")).attempt("mount", place)?;
+    let list = place.join("swaps");
+    let covered = std::fs::write(&list, swaps)
+        .attempt("write", &list)
+        .and_then(|()| cover(&files::open_path(&list).attempt("open", &list)?, Path::new("/proc/swaps")));
+    let _ = nix::mount::umount2(place, nix::mount::MntFlags::MNT_DETACH);
+    covered
 }
 
 /// Mounts one file over another.

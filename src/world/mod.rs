@@ -255,6 +255,11 @@ pub fn all_mounts() -> Mounts {
     Mounts::parse_all(&read_proc("/proc/thread-self/mountinfo"))
 }
 
+/// `/proc/swaps` as it is.
+pub fn swaps_text() -> Vec<u8> {
+    read_proc("/proc/swaps")
+}
+
 /// The active swap areas, read anew.
 pub fn active_swaps() -> Vec<Swap> {
     swaps::parse(&read_proc("/proc/swaps"))

@@ -1,9 +1,11 @@
 //! The tests, by subject.
 
+mod active;
 mod demo;
 mod enable;
 mod install;
 mod itself;
+mod notices;
 mod rough;
 mod same;
 mod scenes;
@@ -20,6 +22,8 @@ pub fn all() -> Vec<Test> {
         rough::tests(),
         same::tests(),
         demo::tests(),
+        notices::tests(),
+        active::tests(),
     ]
     .into_iter()
     .flatten()
