@@ -73,7 +73,11 @@ pub fn detached(trail: &Trail) -> Result<Option<OwnedFd>> {
         let mut places = more.map(Path::new).filter(|place| place.is_dir());
         Ok(places.next().and_then(|place| find(trail, place)))
     };
-    std::thread::scope(|scope| scope.spawn(look).join().unwrap_or(Ok(None)))
+    std::thread::scope(|scope| {
+        let thread =
+            std::thread::Builder::new().spawn_scoped(scope, look).attempt("start a thread for", "/")?;
+        thread.join().unwrap_or(Ok(None))
+    })
 }
 
 fn attach(upper: &OwnedFd, place: &Path) -> Result<()> {

@@ -58,11 +58,19 @@ fn list_is_given_back() {
         debian_tree(&bench, list);
         let names = |line: String| line.replace(|c: char| c.is_ascii_digit(), "");
         let before: Vec<_> = tree(&bench.guest).into_iter().map(names).collect();
+        let steps = bench.shim_ok("install", &["--dry-run", "--json"]);
+        assert!(steps.contains("\"action\": \"divert\"") && steps.contains("\"with\": \"file\""), "{steps}");
         bench.shim_ok("install", &[]);
         let now = fs::read_to_string(bench.guest.join(LIST)).unwrap();
         assert_eq!(sorted(&now), sorted(&format!("{}{}", list.unwrap_or_default(), expected())), "{list:?}");
         assert!(now.starts_with(list.unwrap_or_default()));
         assert!(bench.shim_ok("install", &[]).contains("nothing to do"));
+        // Somebody takes ours away.
+        fs::write(bench.guest.join(LIST), list.unwrap_or_default()).unwrap();
+        let status = text(&bench.shim("status", &[]));
+        assert!(status.contains("dpkg has lost the diversion of /sbin/swapon"), "{status}");
+        bench.shim_ok("install", &[]);
+        assert_eq!(fs::read_to_string(bench.guest.join(LIST)).unwrap(), now);
         bench.shim_ok("uninstall", &[]);
         assert_eq!(fs::read_to_string(bench.guest.join(LIST)).ok().as_deref(), list);
         assert_eq!(before, tree(&bench.guest).into_iter().map(names).collect::<Vec<_>>(), "{list:?}");
