@@ -38,10 +38,13 @@ struct Opt {
     long: Option<String>,
     #[serde(default)]
     value: String,
+    long_value: Option<String>,
     #[serde(default)]
     effect: String,
     expects: Option<Expects>,
     needs: Option<String>,
+    #[serde(default)]
+    excludes: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -111,6 +114,8 @@ fn tool(out: &mut String, file: &Path, shim: &Shim) -> Result<(), Box<dyn Error>
 
 fn opt(out: &mut String, file: &Path, option: &Opt) -> Result<(), Box<dyn Error>> {
     let value = word(file, or(&option.value, "none"), &["none", "optional", "required"])?;
+    let long_value = option.long_value.as_deref().unwrap_or(or(&option.value, "none"));
+    let long_value = word(file, long_value, &["none", "optional", "required"])?;
     let effect = word(
         file,
         or(&option.effect, "plain"),
@@ -124,10 +129,12 @@ fn opt(out: &mut String, file: &Path, option: &Opt) -> Result<(), Box<dyn Error>
     let short = option.short.map(|short| format!("b{short:?}"));
     writeln!(
         out,
-        "    Opt {{ short: {}, long: {:?}, value: Value::{value}, expects: {expects}, effect: Effect::{effect}, needs: {:?} }},",
+        "    Opt {{ short: {}, long: {:?}, value: Value::{value}, long_value: Value::{long_value}, \
+         expects: {expects}, effect: Effect::{effect}, needs: {:?}, excludes: &{:?} }},",
         short.map_or("None".to_owned(), |short| format!("Some({short})")),
         option.long.as_deref(),
         option.needs.as_deref(),
+        option.excludes,
     )?;
     Ok(())
 }

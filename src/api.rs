@@ -15,7 +15,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -35,8 +35,11 @@ use crate::plan::install::Request;
 use crate::plan::step::{Plan, Step};
 use crate::root::{Dir, Root};
 use crate::sys;
+use crate::world;
 use crate::world::image::{self, Image, Tree};
+use crate::world::layer::{Hint, Upper};
 use crate::world::machine::Machine;
+use crate::world::trail::Trail;
 
 /// How long one install waits for another.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -132,7 +135,12 @@ pub fn install_watched(options: &InstallOptions, progress: &mut dyn FnMut(&Step)
         home_made: false,
     };
     let material = Material { binary, config, token: request.token.clone(), home_made: false };
-    let job = Job { chroot: &options.chroot, upper: options.upper.as_deref(), dry_run: options.dry_run };
+    let config = match &material.config {
+        Some(bytes) => Config::parse(bytes)?,
+        None => installed_config(),
+    };
+    let (chroot, upper) = (options.chroot.as_path(), options.upper.as_deref());
+    let job = Job { chroot, upper, dry_run: options.dry_run, config };
     job.run(request, material, crate::plan::install::plan, true, progress)
 }
 
@@ -165,7 +173,8 @@ pub fn uninstall_watched(
         home_made: false,
     };
     let material = Material { token: request.token.clone(), ..Material::default() };
-    let job = Job { chroot: &options.chroot, upper: None, dry_run: options.dry_run };
+    let config = installed_config();
+    let job = Job { chroot: &options.chroot, upper: None, dry_run: options.dry_run, config };
     job.run(request, material, crate::plan::uninstall::plan, false, progress)
 }
 
@@ -183,6 +192,7 @@ struct Job<'a> {
     chroot: &'a Path,
     upper: Option<&'a Path>,
     dry_run: bool,
+    config: Config,
 }
 
 type Planner = fn(&Image, &Request) -> Result<Plan>;
@@ -211,6 +221,13 @@ impl Job<'_> {
         let planned = self
             .look(&mut request)
             .and_then(|(tree, image)| planner(&image, &request).map(|plan| (tree, image, plan)));
+        if let Ok((_, image, _)) = &planned
+            && !makes_home
+            && let Some(manifest) = image.home.as_ref().and_then(|home| home.manifest.as_ref())
+        {
+            // uninstall writes no manifest: its temporary names have to be those that this one tells.
+            material.token.clone_from(&manifest.token);
+        }
         let (tree, image, plan) = match planned {
             Ok(planned) => planned,
             Err(error) => {
@@ -234,7 +251,25 @@ impl Job<'_> {
         let root = Root::open(self.chroot)?;
         let own = Root::open(Path::new("/"))?.top().stat()?.id;
         request.running = root.top().stat()?.id == own;
-        image::look(root, self.upper)
+        let hint = self.upper.map_or(Hint::Nothing, Hint::Given);
+        let (tree, image) = image::look(root, hint)?;
+        let lost = matches!(image.layer.upper, Upper::Unproved(_));
+        if !(request.running && lost && self.upper.is_none() && image.layer.is_overlay() && image.layer.whole)
+        {
+            return Ok((tree, image));
+        }
+        // In a guest that has switched its root, what mountinfo says of upper leads nowhere.
+        let mounts = world::all_mounts();
+        let mount = sys::mount_id(tree.root.top().as_fd()).ok().and_then(|id| mounts.get(id));
+        let trail = mount.map(|mount| Trail::gather(mount, &mounts, &self.config));
+        let found = trail.filter(|trail| !trail.is_empty()).map(|trail| execute::stage::detached(&trail));
+        match found.transpose().ok().flatten().flatten() {
+            None => Ok((tree, image)),
+            Some(upper) => {
+                let source = mount.map(|mount| PathBuf::from(&mount.source)).unwrap_or_default();
+                image::look(Root::open(self.chroot)?, Hint::Detached(upper, source))
+            }
+        }
     }
 
     /// Removes the directory that was made only to be locked.
@@ -243,6 +278,11 @@ impl Job<'_> {
             let _ = root.top().remove_directory(paths::HOME);
         }
     }
+}
+
+/// The running root's own configuration, as far as it makes sense: it may name the writable device.
+fn installed_config() -> Config {
+    Config::load(Path::new(paths::CONFIG)).ok().flatten().unwrap_or_default()
 }
 
 fn report(plan: Plan, changed: bool) -> InstallReport {

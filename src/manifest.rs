@@ -33,6 +33,12 @@ pub struct Manifest {
     pub config: Option<String>,
     /// The directories that install made, outermost first, relative to the root.
     pub directories: Vec<String>,
+    /// The paths, as packages spell them, that install made dpkg divert to the same with `.real` behind it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub diversions: Vec<String>,
+    /// Whether there was no list of diversions before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub made_diversions: bool,
     /// Each name where the shim stands.
     #[serde(default, rename = "tool")]
     pub tools: Vec<Tool>,
@@ -101,7 +107,7 @@ impl Manifest {
             None => return Err(invalid("it has no version".to_owned())),
         }
         let this: Self = table.try_into().map_err(|e: toml::de::Error| invalid(e.message().to_owned()))?;
-        if !is_hex(&this.token, 16) || !this.hashes().all(|hash| is_hex(hash, 64)) {
+        if !is_token(&this.token) || !this.hashes().all(|hash| is_hex(hash, 64)) {
             return Err(invalid("a hash or token in it is not hexadecimal digits".to_owned()));
         }
         Ok(this)
@@ -140,6 +146,11 @@ impl Manifest {
     }
 }
 
+/// Whether that is what we have in temporary names.
+pub fn is_token(text: &str) -> bool {
+    is_hex(text, 16)
+}
+
 fn is_hex(text: &str, length: usize) -> bool {
     text.len() == length && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
@@ -172,6 +183,8 @@ mod tests {
             shim: Shim { sha256: sha256(b"shim"), older: vec![sha256(b"older")] },
             config: None,
             directories: vec![".rootfs-shim".to_owned()],
+            diversions: vec!["/sbin/swapon".to_owned()],
+            made_diversions: true,
             tools: vec![Tool {
                 path: "usr/sbin/swapon".to_owned(),
                 real: Real::Link,

@@ -168,6 +168,11 @@ impl Root {
         }
     }
 
+    /// The root of a mount that is open already, and by which name a message calls it.
+    pub fn of_mount(fd: OwnedFd, shown: &Path) -> Self {
+        Self(Dir { fd, shown: shown.to_owned() })
+    }
+
     /// The directory itself.
     pub fn top(&self) -> &Dir {
         &self.0

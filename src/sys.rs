@@ -149,6 +149,21 @@ pub fn inode_flags(fd: BorrowedFd<'_>) -> Result<u32> {
     Ok(flags as u32)
 }
 
+/// The UUID of the filesystem that an open file is on: FS_IOC_GETFSUUID, Linux 6.9.
+///
+/// # Errors
+/// ENOTTY before that, or where the filesystem has none.
+pub fn filesystem_uuid(fd: BorrowedFd<'_>) -> Result<[u8; 16]> {
+    const FS_IOC_GETFSUUID: libc::Ioctl = 0x8011_1500;
+    let mut answer = [0_u8; 17];
+    // SAFETY: struct fsuuid2 is a length and sixteen bytes.
+    Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), FS_IOC_GETFSUUID, answer.as_mut_ptr()) })?;
+    match answer {
+        [16, uuid @ ..] => Ok(uuid),
+        _ => Err(Errno::ENOTTY),
+    }
+}
+
 /// chattr +C: a file without copy-on-write, on btrfs. Works only while the file is empty.
 ///
 /// # Errors

@@ -20,6 +20,10 @@ mod crash;
 mod hostile;
 #[path = "installer/ordinary.rs"]
 mod ordinary;
+#[path = "installer/packages.rs"]
+mod packages;
+#[path = "installer/switched.rs"]
+mod switched;
 
 use std::process::ExitCode;
 
@@ -27,7 +31,8 @@ use bench::Test;
 use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
-    let tests: Vec<Test> = [ordinary::TESTS, hostile::TESTS, crash::TESTS].concat();
+    let tests: Vec<Test> =
+        [ordinary::TESTS, packages::TESTS, switched::TESTS, hostile::TESTS, crash::TESTS].concat();
     if let Some(name) = std::env::var_os(bench::CHILD) {
         let (_, test) = tests.iter().find(|(known, _)| name == *known).expect("a test of that name");
         test();

@@ -136,6 +136,7 @@ fn operand(facts: OperandFacts) -> Operand {
             location,
             size: facts.size,
             links: 1,
+            filesystem: None,
             allocated: facts.allocated.unwrap_or(facts.size),
             header: match facts.signature {
                 None => Header::Unread,
@@ -156,6 +157,7 @@ fn operand(facts: OperandFacts) -> Operand {
             kind: "block device",
             path: Some(facts.given.clone().into()),
             header: Header::Unread,
+            loop_file: None,
         }),
         (other, _) => panic!("{other}"),
     };

@@ -285,7 +285,7 @@ pub fn layout(format: &Format, available: Option<u64>) -> Result<Layout, String>
     let pages = format.blocks.map_or(whole, |blocks| blocks.saturating_mul(1024) / page);
     let kib = |pages: u64| pages.saturating_mul(page / 1024);
     if pages > whole && !format.force {
-        let (asked, there) = (format.blocks.unwrap_or_default(), kib(whole));
+        let (asked, there) = (kib(pages), kib(whole));
         return Err(format!("error: size {asked} KiB is larger than device size {there} KiB"));
     }
     if pages < PAGES_AT_LEAST {

@@ -11,11 +11,13 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
+
 use super::find::{self, Tag};
 use super::fstab::{self, Table};
 use super::header::Header;
 use super::show::{self, Row};
-use super::{Call, Console};
+use super::{Call, Console, errno_of};
 use crate::world::swaps::Swap;
 use area::switch_on;
 use ask::{Ask, Enable, How, ask};
@@ -38,7 +40,13 @@ pub(super) fn run(call: &Call<'_>, console: &mut Console) -> i32 {
             0
         }
         Ok(Ask::Enable(enable)) => {
-            let world = gather(&enable);
+            let world = match gather(&enable) {
+                Ok(world) => world,
+                Err(errno) => {
+                    console.warn_errno(&[b"failed to parse ", enable.fstab.as_os_str().as_bytes()], errno);
+                    return call.flavour.usage_status;
+                }
+            };
             let failed = steps(&enable, &world).iter().filter(|step| !take(step, &enable, console)).count();
             if failed == 0 { 0 } else { call.flavour.failure_status }
         }
@@ -70,13 +78,20 @@ struct Candidate {
     entry: Option<OsString>,
 }
 
-fn gather(enable: &Enable) -> World {
+/// # Errors
+/// If `-a` is asked for and there is no fstab.
+fn gather(enable: &Enable) -> Result<World, Errno> {
     let fstab = enable.fstab.clone();
     let wants_tag = enable.all
         || !enable.tags.is_empty()
         || enable.operands.iter().any(|operand| Tag::parse(operand).is_some());
-    let table =
-        if wants_tag { Table::parse(&fs::read(&fstab).unwrap_or_default()) } else { Table::default() };
+    let text = if wants_tag { fs::read(&fstab) } else { Ok(Vec::new()) };
+    if let Some(errno) =
+        text.as_ref().err().map(errno_of).filter(|errno| enable.all && *errno != Errno::EISDIR)
+    {
+        return Err(errno);
+    }
+    let table = Table::parse(&text.unwrap_or_default());
     let swaps = crate::world::active_swaps();
     let entries = || table.entries.iter().filter(|entry| entry.is_swap());
     let listed = entries().filter(|entry| entry.spec.as_bytes().starts_with(b"/"));
@@ -101,7 +116,7 @@ fn gather(enable: &Enable) -> World {
     let operands = enable.operands.iter();
     candidates.extend(operands.map(|spec| candidate(spec, find::resolve(spec, &files), None)));
     let bad_lines = if enable.all { table.bad_lines } else { Vec::new() };
-    World { swaps, fstab, bad_lines, candidates }
+    Ok(World { swaps, fstab, bad_lines, candidates })
 }
 
 fn readable(path: &Path) -> bool {

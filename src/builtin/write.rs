@@ -38,7 +38,8 @@ pub fn format(format: &Format, console: &mut Console) -> Done<()> {
         Err(error) if format.file && errno_of(&error) == Errno::ENOENT => None,
         seen => Some(seen.or_else(|error| failed(console, &[b"cannot open ", name], errno_of(&error)))?),
     };
-    let available = available(format, seen.as_ref());
+    let available = available(format, seen.as_ref())
+        .or_else(|error| failed(console, &[b"cannot open ", name], errno_of(&error)))?;
     let layout = layout(format, available).or_else(|words| refused(console, &[words.as_bytes()]))?;
     if layout.cut {
         let most = u64::from(u32::MAX) * (layout.page_size as u64 / 1024);
@@ -68,17 +69,17 @@ pub fn format(format: &Format, console: &mut Console) -> Done<()> {
 }
 
 /// The device's size in bytes, if it has one.
-fn available(format: &Format, seen: Option<&Metadata>) -> Option<u64> {
-    match (format.size.filter(|_| format.file), seen) {
+fn available(format: &Format, seen: Option<&Metadata>) -> std::io::Result<Option<u64>> {
+    Ok(match (format.size.filter(|_| format.file), seen) {
         (Some(size), _) => Some(size),
         (None, None) => Some(0),
         (None, Some(seen)) if seen.is_file() => Some(seen.size()),
         (None, Some(seen)) if seen.file_type().is_block_device() => {
-            let mut device = find::open_to_read(Path::new(&format.device)).ok()?;
+            let mut device = find::open_to_read(Path::new(&format.device))?;
             device.seek(std::io::SeekFrom::End(0)).ok()
         }
         (None, Some(_)) => None,
-    }
+    })
 }
 
 /// A block device that somebody uses cannot be opened exclusively: an active swap area, a mounted disk.

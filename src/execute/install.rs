@@ -4,17 +4,21 @@
 //! undoing: nothing is ever removed or overwritten in a step. A file that has to go is renamed to a
 //! temporary name, and only when every step has succeeded are those names removed.
 
+mod divert;
+
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::rc::Rc;
 
 use nix::mount::{MsFlags, mount};
 
+pub(super) use self::divert::dpkg_divert;
 use super::undo::{Undo, unmount};
 use crate::error::{Attempt, Error, Kind, Result};
 use crate::manifest::{Manifest, State};
 use crate::plan::step::{Over, Plan, Step};
 use crate::root::{Dir, Entry, Root};
+use crate::world::dpkg;
 use crate::world::image::{BIN, BINARY, CONFIG, Image, MANIFEST, REAL, Tree, temporary};
 use crate::{paths, sys};
 
@@ -38,6 +42,7 @@ pub struct Material {
 struct Run<'a> {
     root: Root,
     upper: Option<Root>,
+    detached: bool,
     dirs: BTreeMap<String, Rc<Dir>>,
     before: Vec<(Rc<Dir>, Entry)>,
     material: &'a Material,
@@ -74,6 +79,7 @@ impl<'a> Run<'a> {
         for (place, dir) in image.places.iter().zip(tree.places) {
             dirs.insert(place.path.clone(), Rc::new(dir));
         }
+        dirs.extend(tree.dpkg.map(|dir| (dpkg::ADMIN.to_owned(), Rc::new(dir))));
         let missing = || Error::new(Kind::Attack, "open", "it is gone").at(tree.root.top().shown(""));
         dirs.insert(".".to_owned(), Rc::new(tree.root.directory(".".as_ref())?.ok_or_else(missing)?));
         let mut before = Vec::new();
@@ -93,6 +99,7 @@ impl<'a> Run<'a> {
         Ok(Self {
             root: tree.root,
             upper: tree.upper,
+            detached: tree.detached,
             dirs,
             before,
             material,
@@ -125,6 +132,8 @@ impl<'a> Run<'a> {
             Step::PutShim { path, over } => self.put_shim(path, *over),
             Step::MakePrivate => self.make_private(),
             Step::BindUpper { .. } => self.bind_upper(),
+            Step::Divert { paths, list } => self.divert(paths, list, true),
+            Step::Undivert { paths, list } => self.divert(paths, list, false),
             Step::Restore { path } => self.restore(path),
             Step::RemoveShim { path } | Step::RemoveFile { path } => self.set_aside(path),
             Step::DetachUpper => self.detach_upper(),
@@ -277,7 +286,11 @@ impl<'a> Run<'a> {
         let missing = || Error::new(Kind::State, "mount the upper directory", "none was found");
         let upper = self.upper.as_ref().ok_or_else(missing)?.top();
         let onto = self.dir(&format!("{}/upper", paths::HOME))?;
-        let clone = sys::clone_mount(upper.as_fd()).attempt("clone the mount of", upper.shown(""))?;
+        let clone = if self.detached {
+            upper.as_fd().try_clone_to_owned().attempt("keep open", upper.shown(""))?
+        } else {
+            sys::clone_mount(upper.as_fd()).attempt("clone the mount of", upper.shown(""))?
+        };
         let _ = sys::make_private(clone.as_fd());
         sys::attach_mount(clone.as_fd(), onto.as_fd())
             .attempt("mount the upper directory on", onto.shown(""))?;

@@ -58,6 +58,23 @@ pub fn build(trail: &Trail, avoid: &[&Path]) -> Result<Option<Stage>> {
     }
 }
 
+/// The same upper directory as a mount of its own that is attached nowhere: for install, which attaches it in
+/// the guest. All of it happens on a thread, so that this process never leaves its namespace.
+///
+/// # Errors
+/// If there can be no namespace.
+pub fn detached(trail: &Trail) -> Result<Option<OwnedFd>> {
+    // Nobody runs anything in there, so any directory will do.
+    let more = ["/tmp", "/var", "/usr", "/etc", "/dev", "/sys", "/proc"].iter().chain(PLACES);
+    let look = || {
+        unshare(CloneFlags::CLONE_NEWNS).attempt("unshare the mounts of", "/")?;
+        super::tool::make_private()?;
+        let mut places = more.map(Path::new).filter(|place| place.is_dir());
+        Ok(places.next().and_then(|place| find(trail, place)))
+    };
+    std::thread::scope(|scope| scope.spawn(look).join().unwrap_or(Ok(None)))
+}
+
 fn attach(upper: &OwnedFd, place: &Path) -> Result<()> {
     let onto = files::open_path(place).attempt("open", place)?;
     sys::attach_mount(upper.as_fd(), onto.as_fd()).attempt("mount the upper directory at", place)

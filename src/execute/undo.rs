@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use nix::mount::{MntFlags, umount2};
 
+use super::install::dpkg_divert;
 use crate::error::{Attempt, Result};
 use crate::root::Dir;
 use crate::sys;
@@ -34,6 +35,8 @@ pub(super) enum Undo {
         /// A temporary name.
         temporary: String,
     },
+    /// Diversions that dpkg-divert made or ended, and whether they are to be made again.
+    Divert(Vec<String>, bool),
     /// A mount that was made: its root.
     Unmount(OwnedFd),
     /// A mount that was taken away, and where it was.
@@ -56,6 +59,7 @@ impl Undo {
                 bin.link(&binary, &dir, &temporary)?;
                 dir.rename(&temporary, &name)
             }
+            Self::Divert(paths, make) => paths.iter().try_for_each(|path| dpkg_divert(path, make)),
             Self::Unmount(mount) => unmount(mount),
             Self::Mount(mount, dir, name) => match dir.subdirectory(&name)? {
                 Some(onto) => {

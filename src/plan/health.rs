@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::divert;
 use crate::escape;
 use crate::manifest::{Manifest, Real, State};
 use crate::paths;
@@ -236,6 +237,9 @@ fn problems(machine: &Machine, manifest: Option<&Manifest>, commands: &[CommandS
             Standing::Shim | Standing::Link => {}
         }
     }
+    problems.extend(divert::missing(image, manifest).into_iter().map(|path| {
+        format!("dpkg has lost the diversion of {path}, so an upgrade will replace the shim; `rootfs-shim install` makes it again")
+    }));
     problems.extend(upper_problem(image));
     if let Err(error) = &machine.config {
         problems.push(error.clone());

@@ -7,6 +7,7 @@
 
 use std::path::Path;
 
+use super::divert::{self, Diverting};
 use super::slot::{Decision, decide, manifest_of, reachable};
 use super::step::{Over, Plan, Step};
 use crate::error::{Error, Kind, Result};
@@ -57,8 +58,10 @@ pub fn plan(image: &Image, request: &Request) -> Result<Plan> {
     }
     let mut made = Vec::new();
     provide(image, request, &mut decisions, &mut made, &mut warnings)?;
-    let manifest = remember(image, request, &decisions, &made);
-    let steps = order(image, request, &decisions, &made, upper, &manifest);
+    let tools: Vec<Tool> = decisions.iter().map(|(_, decision)| decision.tool.clone()).collect();
+    let diverting = divert::install(image, request.running, &tools, &mut warnings)?;
+    let manifest = remember(image, request, tools, &made, &diverting);
+    let steps = order(image, request, &decisions, &made, (upper, diverting.steps), &manifest);
     if !steps.is_empty() {
         changeable(image.flags, &image.root)?;
         if image.layer.read_only {
@@ -158,7 +161,13 @@ fn provide(
     Ok(())
 }
 
-fn remember(image: &Image, request: &Request, decisions: &[(usize, Decision)], made: &[String]) -> Manifest {
+fn remember(
+    image: &Image,
+    request: &Request,
+    tools: Vec<Tool>,
+    made: &[String],
+    diverting: &Diverting,
+) -> Manifest {
     let before = manifest_of(image);
     let mut older: Vec<String> = before.map(|before| before.shim.older.clone()).unwrap_or_default();
     older.extend(before.map(|before| before.shim.sha256.clone()));
@@ -181,7 +190,9 @@ fn remember(image: &Image, request: &Request, decisions: &[(usize, Decision)], m
         shim: Shim { sha256: request.binary.clone(), older },
         config: request.config.clone().or_else(|| before.and_then(|before| before.config.clone())),
         directories,
-        tools: decisions.iter().map(|(_, decision)| decision.tool.clone()).collect(),
+        diversions: diverting.paths.clone(),
+        made_diversions: diverting.made_list,
+        tools,
     }
 }
 
@@ -190,7 +201,7 @@ fn order(
     request: &Request,
     decisions: &[(usize, Decision)],
     made: &[String],
-    upper: Option<&Path>,
+    (upper, diverting): (Option<&Path>, Vec<Step>),
     manifest: &Manifest,
 ) -> Vec<Step> {
     let home = image.home.clone().unwrap_or_default();
@@ -219,6 +230,8 @@ fn order(
             work.push(Step::Sync { path });
         }
     }
+    // Not before the shims: an upgrade after a crash here shall find a name of its own to replace.
+    work.extend(diverting);
     if let Some(upper) = upper {
         if image.layer.shared && !request.running {
             work.push(Step::MakePrivate);
@@ -260,7 +273,8 @@ pub(super) fn leftovers(image: &Image) -> Vec<Step> {
     let ours =
         image.home.iter().flat_map(|home| &home.leftovers).map(|name| format!("{}/{name}", paths::HOME));
     let theirs = image.slots.iter().flat_map(|slot| &slot.leftovers).cloned();
-    ours.chain(theirs).map(|path| Step::Clean { path }).collect()
+    let dpkgs = image.dpkg.iter().flat_map(|dpkg| &dpkg.leftovers).cloned();
+    ours.chain(theirs).chain(dpkgs).map(|path| Step::Clean { path }).collect()
 }
 
 /// That chattr(1) has not forbidden what is to be done.

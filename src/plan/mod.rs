@@ -5,6 +5,8 @@
 //! a condition with an alternative; execute reports back, and [`report`] turns that into an exit status and
 //! notices.
 
+pub mod decide;
+mod divert;
 pub mod health;
 pub mod install;
 pub mod listed;

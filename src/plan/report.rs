@@ -3,10 +3,12 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use nix::errno::Errno;
+
 use crate::config::{Config, Fallback};
 use crate::escape;
 use crate::notice::Notice;
-use crate::shim::tables::Purpose;
+use crate::shim::tables::{Kind, Purpose};
 
 use super::runs::Run;
 use super::swap::{Decided, Decision, Plan, Twofold};
@@ -53,6 +55,13 @@ pub struct Ran {
     pub last_words: Vec<u8>,
     /// Whether it printed how it is used.
     pub usage_shown: bool,
+    /// Why its stdout and stderr could not be passed on, if they could not.
+    pub lost: [Option<Errno>; 2],
+    /// What it said and nobody has read yet, because it may have to be run once more: to stdout (1) or
+    /// stderr (2).
+    pub held: Option<Vec<(u8, Vec<u8>)>>,
+    /// It had to run outside a namespace of its own, so `/proc/swaps` shows the backing path.
+    pub in_the_open: bool,
     /// What stood in for the file.
     pub way: Option<Fallback>,
 }
@@ -60,9 +69,22 @@ pub struct Ran {
 impl Ran {
     /// For an operand that the real tool is not given as it is: as if it had failed.
     pub fn not_run(plan: &Plan, at: usize) -> Self {
-        let run = plan.run_instead(at, Path::new(""));
         let last_words = b"its filesystem cannot hold swap, and nothing could stand in for it".to_vec();
-        Self { run, status: plan.flavour.failure_status, last_words, usage_shown: false, way: None }
+        Self { last_words, ..Self::failed(plan, plan.run_instead(at, Path::new(""))) }
+    }
+
+    /// For a run that could not be begun.
+    pub fn failed(plan: &Plan, run: Run) -> Self {
+        Self {
+            run,
+            status: plan.flavour.failure_status,
+            last_words: Vec::new(),
+            usage_shown: false,
+            lost: [None; 2],
+            held: None,
+            in_the_open: false,
+            way: None,
+        }
     }
 }
 
@@ -97,7 +119,18 @@ pub fn report(plan: &Plan, prepared: &[Prepared], ran: &[Ran], config: &Config) 
     if plan.operands.iter().any(|operand| !is_tried(&operand.decision)) {
         status |= plan.flavour.failure_status;
     }
-    Report { status: if plan.lenient { 0 } else { status }, notices }
+    // util-linux ends with 1 if its output was lost, whatever else went right or wrong.
+    let honest = if lost(plan, ran).is_some() { 1 } else { status };
+    Report { status: if plan.lenient { 0 } else { honest }, notices }
+}
+
+/// Why the output of a tool that minds was lost.
+pub fn lost(plan: &Plan, ran: &[Ran]) -> Option<[Option<Errno>; 2]> {
+    let minds = plan.flavour.kind == Kind::UtilLinux;
+    let first =
+        |stream: fn(&[Option<Errno>; 2]) -> Option<Errno>| ran.iter().find_map(|ran| stream(&ran.lost));
+    let lost = [first(|[stdout, _]| *stdout), first(|[_, stderr]| *stderr)];
+    (minds && lost != [None, None]).then_some(lost)
 }
 
 /// The notices that are due whatever the real tool does: refusals, doubts, what was done to a file. They are
@@ -145,9 +178,12 @@ fn is_tried(decision: &Decision) -> bool {
 
 /// A bad command line gives the real tool's status, lenient or not. BusyBox has one status for everything,
 /// but only bad usage makes it print its usage.
-fn is_usage(plan: &Plan, ran: &Ran) -> bool {
+pub fn is_usage(plan: &Plan, ran: &Ran) -> bool {
     let flavour = plan.flavour;
-    ran.status == flavour.usage_status && (flavour.usage_status != flavour.failure_status || ran.usage_shown)
+    let spoke = !ran.last_words.is_empty();
+    spoke
+        && ran.status == flavour.usage_status
+        && (flavour.usage_status != flavour.failure_status || ran.usage_shown)
 }
 
 fn first_words(plan: &Plan, operand: &Decided, prepared: Option<&Prepared>) -> Vec<Notice> {
@@ -220,13 +256,17 @@ fn after(
         let device = config.swap_device.device.as_ref().map_or(String::new(), |device| {
             format!(" This machine has a swap device of its own, {}.", escape::path(device))
         });
+        let open =
+            if ran.in_the_open { " It is listed under its path on the backing filesystem." } else { "" };
         return Some(Notice::warn(format!(
-            "{name}: {} is enabled ({} of swap on the writable layer, gone at the next stop).{device}",
+            "{name}: {} is enabled ({} of swap on the writable layer, gone at the next stop).{open}{device}",
             escape::path(&twofold.seen),
             size_words(twofold.size)
         )));
     }
-    if !plan.lenient {
+    // A doubt was told already, and what the real tool says of the overlay's path is beside the point.
+    let doubted = matches!(operand.decision, Decision::Backing(_)) && twofold.is_none();
+    if !plan.lenient || doubted {
         return None;
     }
     let shown = twofold.map_or(Path::new(&operand.given), |twofold| &twofold.seen);
@@ -258,11 +298,8 @@ fn together(plan: &Plan, ran: &Ran) -> String {
 /// Why it failed, in the user's terms where we know, else in the real tool's words.
 fn reason(plan: &Plan, operand: &Decided, seen: &Path, ran: &Ran) -> String {
     let name = plan.tool.name;
-    if let Decision::Backing(Twofold { unformatted: true, .. }) = operand.decision {
-        return "it has no swap signature, so run mkswap on it first".to_owned();
-    }
-    if let (Decision::Backing(twofold), "btrfs") = (&operand.decision, plan.fstype.as_str()) {
-        return btrfs_recipe(twofold);
+    if let Some(words) = known_reason(plan, operand, ran) {
+        return words;
     }
     let mut words = ran.last_words.trim_ascii();
     let shown = [operand.given.as_bytes(), seen.as_os_str().as_bytes()];
@@ -273,6 +310,22 @@ fn reason(plan: &Plan, operand: &Decided, seen: &Path, ran: &Ran) -> String {
     match words {
         [] => format!("{name} ended with status {}", ran.status),
         words => escape::escape(words).trim_end_matches('.').to_owned(),
+    }
+}
+
+fn known_reason(plan: &Plan, operand: &Decided, ran: &Ran) -> Option<String> {
+    /// Ten pages of 4 KiB.
+    const SMALLEST: u64 = 40 * 1024;
+    let Decision::Backing(twofold) = &operand.decision else { return None };
+    if plan.active.contains(&twofold.overlay) || ran.last_words.ends_with(b"Device or resource busy") {
+        return Some("it is enabled already".to_owned());
+    }
+    match twofold.unformatted {
+        true if twofold.size < SMALLEST => {
+            Some(format!("it is smaller than {}, the least that mkswap takes", size_words(SMALLEST)))
+        }
+        true => Some("it has no swap signature, so run mkswap on it first".to_owned()),
+        false => (plan.fstype == "btrfs").then(|| btrfs_recipe(twofold)),
     }
 }
 

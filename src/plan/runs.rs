@@ -20,6 +20,9 @@ pub struct Run {
     pub private: bool,
     /// A device in the place of the user's path.
     pub instead: Option<(PathBuf, PathBuf)>,
+    /// Its arguments for a tool that turns out not to know what fstab's options ask for, which natively it
+    /// passes over; tried in this order.
+    pub plainer: Vec<Vec<OsString>>,
 }
 
 impl Plan {
@@ -30,14 +33,9 @@ impl Plan {
     /// has two names, each gets a run of its own.
     pub fn runs(&self, proved: &[bool]) -> Vec<Run> {
         let all = 0..self.operands.len();
-        let quiet = |at: usize| matches!(self.decision(at), Some(Decision::AsItIs(..) | Decision::Leave(_)));
-        if all.clone().all(quiet) {
-            return vec![Run {
-                argv: self.argv.clone(),
-                operands: all.collect(),
-                private: false,
-                instead: None,
-            }];
+        if self.operands.iter().all(|operand| operand.is_quiet(self.flavour)) {
+            let (argv, operands) = (self.argv.clone(), all.collect());
+            return vec![Run { argv, operands, private: false, instead: None, plainer: Vec::new() }];
         }
         all.filter(|at| self.is_run(*at)).map(|at| self.run(at, proved)).collect()
     }
@@ -45,12 +43,14 @@ impl Plan {
     /// The run that enables `device` in the place of an operand; the user reads the operand's own path.
     pub fn run_instead(&self, at: usize, device: &Path) -> Run {
         let new = Some(OsString::from(device));
-        let argv = if self.apart { self.argv_apart(at, new) } else { self.argv_whole(at, new) };
+        let options = self.fstab_options(at);
+        let argv = if self.apart { self.argv_apart(at, &options, new) } else { self.argv_whole(at, new) };
         let seen = match self.decision(at) {
             Some(Decision::StandIn { path, .. }) => path.clone(),
             _ => self.backing(at).map_or_else(PathBuf::new, |twofold| twofold.seen.clone()),
         };
-        Run { argv, operands: vec![at], private: false, instead: Some((device.to_owned(), seen)) }
+        let instead = Some((device.to_owned(), seen));
+        Run { argv, operands: vec![at], private: false, instead, plainer: Vec::new() }
     }
 
     /// What may stand in for an operand: its path, its size, and the ways in their order.
@@ -112,8 +112,45 @@ impl Plan {
         let new = self.backing(at).filter(|_| proved.get(at) == Some(&true));
         let new = new.map(|twofold| OsString::from(twofold.backing.as_path()));
         let private = new.is_some();
-        let argv = if self.apart { self.argv_apart(at, new) } else { self.argv_whole(at, new) };
-        Run { argv, operands: vec![at], private, instead: None }
+        let mut plainer = Vec::new();
+        let argv = if self.apart {
+            plainer = self.plainer(at, new.as_ref());
+            self.argv_apart(at, &self.fstab_options(at), new)
+        } else {
+            self.argv_whole(at, new)
+        };
+        Run { argv, operands: vec![at], private, instead: None, plainer }
+    }
+
+    /// Whether a run may have to be run once more, or something else in its place, so that its words must
+    /// wait.
+    pub fn may_be_repeated(&self, run: &Run) -> bool {
+        let may = |at: &usize| {
+            self.backing(*at).is_some_and(|twofold| twofold.rewrite)
+                || self.ways(*at).is_some_and(|(_, _, ways)| !ways.is_empty())
+        };
+        run.operands.iter().any(may) || !run.plainer.is_empty()
+    }
+
+    /// BusyBox and toybox can be built without priorities or discarding, and then pass over them in fstab.
+    fn plainer(&self, at: usize, new: Option<&OsString>) -> Vec<Vec<OsString>> {
+        let options = self.fstab_options(at);
+        let priority = if options.first().is_some_and(|first| first == "-p") { 2 } else { 0 };
+        let without: Vec<OsString> = options.iter().skip(priority).cloned().collect();
+        let mut fewer = vec![without, Vec::new()];
+        fewer.retain(|fewer| fewer.len() < options.len());
+        fewer.dedup();
+        if self.flavour.kind == Kind::UtilLinux {
+            fewer.clear();
+        }
+        fewer.into_iter().map(|fewer| self.argv_apart(at, &fewer, new.cloned())).collect()
+    }
+
+    fn fstab_options(&self, at: usize) -> Vec<OsString> {
+        match self.operands.get(at).map(|operand| &operand.origin) {
+            Some(Origin::Fstab(options)) => options.clone(),
+            _ => Vec::new(),
+        }
     }
 
     /// argv with the other operands left out.
@@ -122,16 +159,27 @@ impl Plan {
         let mut changes: Vec<_> = others.filter_map(|other| Some((self.place(other)?, None))).collect();
         if let (Some(place), Some(new)) = (self.place(at), new) {
             changes.push((place, Some(new)));
+        } else if let Some(place) = self.place(at).filter(|place| self.needs_dashes(*place)) {
+            changes.push((place, None));
+            let kept = [OsString::from("--")].into_iter().chain(self.argv.get(place).cloned());
+            return args::rewrite(&self.argv, &changes).into_iter().chain(kept).collect();
         }
         args::rewrite(&self.argv, &changes)
     }
 
+    /// An operand that looks like an option, and is none only because another came before it
+    /// (POSIXLY_CORRECT): by itself it needs a `--`.
+    fn needs_dashes(&self, place: usize) -> bool {
+        let looks = self.argv.get(place).is_some_and(|given| given.as_encoded_bytes().starts_with(b"-"));
+        looks && !self.argv.iter().take(place).any(|argument| argument == "--")
+    }
+
     /// argv made anew for one area: the options that hold for all, those of its line in fstab, and its name.
-    fn argv_apart(&self, at: usize, new: Option<OsString>) -> Vec<OsString> {
+    fn argv_apart(&self, at: usize, options: &[OsString], new: Option<OsString>) -> Vec<OsString> {
         let mut argv: Vec<OsString> = self.argv.iter().take(1).cloned().chain(self.common.clone()).collect();
         let Some(operand) = self.operands.get(at) else { return argv };
         match (&operand.origin, new) {
-            (Origin::Fstab(options), new) => {
+            (Origin::Fstab(_), new) => {
                 argv.extend(options.iter().cloned());
                 argv.push(new.unwrap_or_else(|| operand.given.clone()));
             }

@@ -38,7 +38,7 @@ pub(super) fn decide(
     let current = hash == request.binary;
     let older = manifest_of(image).is_some_and(|manifest| manifest.is_shim(hash));
     let verdict = if name.entry.kind == FileKind::Regular && (current || older) {
-        over_shim(image, request, slot, current)
+        over_shim(image, request, slot, current, warnings)
     } else {
         over_tool(image, request, slot, name)
     };
@@ -71,6 +71,7 @@ fn over_shim(
     request: &Request,
     slot: &Slot,
     current: bool,
+    warnings: &mut Vec<String>,
 ) -> std::result::Result<Option<Decision>, String> {
     let is_ours = |standing: &Standing| {
         let hash = standing.sha256.as_deref().unwrap_or_default();
@@ -79,7 +80,16 @@ fn over_shim(
     let tool = match &slot.real {
         Some(real) if is_ours(real) => return Err(format!("{}.real is a shim as well", slot.path)),
         Some(real) => entry(slot, real),
-        None => Tool { path: slot.path.clone(), real: Real::Nothing, sha256: None },
+        // What stood here before us is not forgotten because somebody removed it: uninstall would take the
+        // name away for good.
+        None if recorded(image, slot).is_some_and(|tool| tool.real != Real::Nothing) => {
+            warnings.push(format!(
+                "{0}.real is gone, so the shim at {0} does the work itself; install its package again",
+                slot.path
+            ));
+            recorded(image, slot).cloned().unwrap_or_else(|| nothing(slot))
+        }
+        None => nothing(slot),
     };
     let path = || slot.path.clone();
     let replace = (!current).then(|| Step::PutShim { path: path(), over: Over::Shim });
@@ -164,6 +174,10 @@ pub(super) fn manifest_of(image: &Image) -> Option<&Manifest> {
 
 fn recorded<'a>(image: &'a Image, slot: &Slot) -> Option<&'a Tool> {
     manifest_of(image)?.tool(&slot.path)
+}
+
+fn nothing(slot: &Slot) -> Tool {
+    Tool { path: slot.path.clone(), real: Real::Nothing, sha256: None }
 }
 
 fn entry(slot: &Slot, real: &Standing) -> Tool {

@@ -94,6 +94,22 @@ pub enum Step {
         #[serde(serialize_with = "escaped")]
         upper: PathBuf,
     },
+    /// Make dpkg put what packages have for these paths at `.real`, so that no upgrade replaces a shim.
+    Divert {
+        /// As packages spell them.
+        paths: Vec<String>,
+        /// How.
+        #[serde(flatten)]
+        list: List,
+    },
+    /// Take those diversions away again.
+    Undivert {
+        /// As packages spell them.
+        paths: Vec<String>,
+        /// How.
+        #[serde(flatten)]
+        list: List,
+    },
     /// Rename `.real` over the shim.
     Restore {
         /// The tool's name.
@@ -130,6 +146,20 @@ pub enum Over {
     Nothing,
 }
 
+/// Who writes dpkg's list of diversions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "with", rename_all = "kebab-case")]
+pub enum List {
+    /// dpkg-divert, in the running root.
+    DpkgDivert,
+    /// We, in an image where no dpkg runs: the whole new list, or `None` for none at all.
+    File {
+        /// It is the image's, and long.
+        #[serde(skip)]
+        content: Option<Vec<u8>>,
+    },
+}
+
 fn escaped<S: Serializer>(path: &std::path::Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&escape::path(path))
 }
@@ -161,10 +191,21 @@ impl fmt::Display for Step {
             Self::PutShim { path, over: Over::Nothing } => write!(f, "provide {path}"),
             Self::MakePrivate => f.write_str("make the root's mount private"),
             Self::BindUpper { upper } => write!(f, "mount {} at .rootfs-shim/upper", escape::path(upper)),
+            Self::Divert { paths, list } => write!(f, "divert {} to .real{list}", paths.join(", ")),
+            Self::Undivert { paths, list } => write!(f, "end the diversion of {}{list}", paths.join(", ")),
             Self::Restore { path } => write!(f, "rename {path}.real to {path}"),
             Self::RemoveShim { path } | Self::RemoveFile { path } => write!(f, "remove {path}"),
             Self::DetachUpper => f.write_str("unmount .rootfs-shim/upper"),
             Self::RemoveDirectory { path } => write!(f, "remove directory {path}"),
         }
+    }
+}
+
+impl fmt::Display for List {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::DpkgDivert => " with dpkg-divert",
+            Self::File { .. } => " in var/lib/dpkg/diversions",
+        })
     }
 }

@@ -4,6 +4,7 @@
 //! was changed since is left and named. The tools come first, our own directory last, so that a crash in
 //! between leaves working names and a manifest that says what is still to be done.
 
+use super::divert;
 use super::install::{Request, changeable, config_path, leftovers};
 use super::step::{Plan, Step};
 use crate::error::{Error, Kind, Result};
@@ -19,8 +20,13 @@ use crate::{escape, paths};
 pub fn plan(image: &Image, request: &Request) -> Result<Plan> {
     let mut plan = Plan { steps: Vec::new(), warnings: image.warnings.clone(), manifest: None };
     let Some(home) = &image.home else { return Ok(plan) };
+    plan.steps.extend(leftovers(image));
     match &home.manifest {
-        Some(manifest) => tools(image, home, manifest, &mut plan)?,
+        Some(manifest) => {
+            // First: an upgrade after a crash here replaces the shim with the right tool.
+            plan.steps.extend(divert::uninstall(image, request.running, manifest)?);
+            tools(image, home, manifest, &mut plan)?;
+        }
         None if home.binary.is_none() => {}
         None => {
             let reason = format!("there is no {MANIFEST} in it that says what is ours");
@@ -28,7 +34,6 @@ pub fn plan(image: &Image, request: &Request) -> Result<Plan> {
             return Err(error.remedy("run rootfs-shim install first: it finds out again"));
         }
     }
-    plan.steps.extend(leftovers(image));
     match image.layer.upper {
         Upper::Bound => plan.steps.push(Step::DetachUpper),
         Upper::Occupied => {
@@ -44,7 +49,6 @@ pub fn plan(image: &Image, request: &Request) -> Result<Plan> {
             return Err(error.remedy("mount it read-write first"));
         }
     }
-    let _ = request;
     Ok(plan)
 }
 

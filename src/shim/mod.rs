@@ -6,24 +6,26 @@
 
 pub mod args;
 pub mod getopt;
+mod supervise;
 pub mod tables;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, Fallback, OnFailure};
+use crate::config::{Config, Fallback};
 use crate::error::Error;
 use crate::execute::stage::{self, Stage};
-use crate::execute::{output, prepare, standin, tool};
+use crate::execute::{prepare, standin, tool};
 use crate::invocation::{DEPTH_VARIABLE, Invocation};
 use crate::notice::{self, Notice};
-use crate::plan::report::{self, Prepared, Ran};
+use crate::plan::report::{self, Prepared};
 use crate::plan::swap::{self, Plan, Road};
 use crate::world::real::{self, Real};
 use crate::world::trail::Trail;
 use crate::world::{self, Scope, World, files};
-use crate::{builtin, escape, paths, sys};
+use crate::{builtin, paths, sys};
 use args::{Act, Request};
+use supervise::Supervisor;
 use tables::{Effect, Purpose, Tool};
 
 /// A real tool that calls its own name may do so this often before we end the chain.
@@ -38,9 +40,9 @@ pub fn run(tool: &'static Tool, call: &Invocation) -> i32 {
 
 /// Runs as `tool`, with `real` or our builtin behind it.
 pub fn run_with(tool: &'static Tool, real: &Real, call: &Invocation) -> i32 {
-    if call.depth >= DEPTH_AT_MOST {
-        return give_up(tool, &format!("{} calls {} again and again", escape::path(&real.path), tool.name));
-    }
+    let again = Real::builtin();
+    // Whoever set the variable, nothing worse can come of it than our own tool doing the work.
+    let real = if call.depth >= DEPTH_AT_MOST { &again } else { real };
     if !real.is_builtin {
         fall_back_to(real, call);
     }
@@ -81,12 +83,10 @@ fn look_for_backing(
 
 /// The config, and a notice if it makes no sense. A caller who may not read it is told nothing.
 pub fn load_config() -> (Config, Vec<Notice>) {
-    let path = Path::new(paths::CONFIG);
-    match Config::load(path) {
-        Ok(config) => (config.unwrap_or_default(), Vec::new()),
-        Err(error) if error.errno() == Some(nix::errno::Errno::EACCES) => (Config::default(), Vec::new()),
-        Err(error) => (Config::default(), vec![Notice::warn(format!("{error}; the defaults hold."))]),
-    }
+    let (config, errors) = Config::load_what_makes_sense(Path::new(paths::CONFIG));
+    let told = errors.iter().filter(|error| error.errno() != Some(nix::errno::Errno::EACCES));
+    let notices = told.map(|error| Notice::warn(format!("{error}; it is passed over."))).collect();
+    (config, notices)
 }
 
 /// The facts that a command needs.
@@ -130,7 +130,8 @@ fn carry_out(
         Road::Untouched(_) => {
             notice::emit(notices, config);
             if let Some(Err(errno)) = stage.map(|stage| sys::go_home(&stage.home)) {
-                return failed(plan.tool, &errno, real, config);
+                let error = Error::system("return from a namespace to", "/", errno);
+                notice::emit(&[Notice::warn(format!("{}: {error}.", plan.tool.name))], config);
             }
             become_real(plan.tool, real, &call.argv, call, config)
         }
@@ -157,81 +158,7 @@ fn carry_out(
             }
             status
         }
-        Road::Supervised => supervise(plan, real, config, notices, call, stage),
-    }
-}
-
-fn supervise(
-    plan: &Plan,
-    real: &Real,
-    config: &Config,
-    notices: &mut Vec<Notice>,
-    call: &Invocation,
-    stage: Option<&Stage>,
-) -> i32 {
-    let prepared: Vec<Prepared> =
-        prepare::prepare_all(plan).into_iter().map(|(prepared, _)| prepared).collect();
-    let proved: Vec<bool> = prepared.iter().map(Prepared::is_proved).collect();
-    let (mut ran, mut said) = (Vec::new(), 0);
-    let mut prepared = prepared;
-    for run in plan.runs(&proved) {
-        let at = run.operands.first().copied().unwrap_or_default();
-        output::say_what_is_left(plan, said..at);
-        said = at + 1;
-        match tool::run(real, plan, run, call, stage) {
-            Ok(outcome) => {
-                let outcome = once_more(plan, &mut prepared, outcome, real, call, stage);
-                ran.push(try_stand_ins(plan, outcome, real, call, stage));
-            }
-            Err(error) => notices.push(Notice::error(format!("{}: {error}.", plan.tool.name))),
-        }
-    }
-    output::say_what_is_left(plan, said..plan.operands.len());
-    for at in report::stand_ins(plan) {
-        let failed = Ran::not_run(plan, at);
-        ran.push(try_stand_ins(plan, failed, real, call, stage));
-    }
-    let report = report::report(plan, &prepared, &ran, config);
-    notices.extend(report.notices);
-    notice::emit(notices, config);
-    report.status
-}
-
-/// Where the filesystem refuses the file, what is configured stands in for it, in the configured order.
-fn try_stand_ins(plan: &Plan, first: Ran, real: &Real, call: &Invocation, stage: Option<&Stage>) -> Ran {
-    let Some(at) = report::may_be_stood_in_for(plan, &first) else { return first };
-    let Some((path, size, ways)) = plan.ways(at) else { return first };
-    for way in ways {
-        let Ok(made) = standin::make(*way, path, size) else { continue };
-        match tool::run(real, plan, plan.run_instead(at, &made.device), call, stage) {
-            Ok(ran) if ran.status == 0 => return Ran { way: Some(*way), ..ran },
-            Ok(_) | Err(_) => standin::unmake(*way, &made.device),
-        }
-    }
-    first
-}
-
-/// Blocks that were allocated but never written are refused by some kernels; they are written, and the real
-/// tool is run once more.
-fn once_more(
-    plan: &Plan,
-    prepared: &mut [Prepared],
-    first: Ran,
-    real: &Real,
-    call: &Invocation,
-    stage: Option<&Stage>,
-) -> Ran {
-    let Some((twofold, Prepared::Proved(done))) =
-        report::may_be_mended(plan, &first).and_then(|at| Some((plan.backing(at)?, prepared.get_mut(at)?)))
-    else {
-        return first;
-    };
-    match prepare::second_chance(twofold) {
-        Ok(Some(what)) => {
-            done.push(what);
-            tool::run(real, plan, first.run.clone(), call, stage).unwrap_or(first)
-        }
-        Ok(None) | Err(_) => first,
+        Road::Supervised => Supervisor { plan, real, call, stage }.supervise(config, notices),
     }
 }
 
@@ -245,23 +172,13 @@ fn become_real(
     if real.is_builtin {
         return builtin::run(tool, argv, call);
     }
-    failed(tool, &tool::become_it(&real.path, argv), real, config)
-}
-
-/// The real tool is there but cannot be run.
-fn failed(tool: &Tool, errno: &nix::errno::Errno, real: &Real, config: &Config) -> i32 {
-    let error = Error::system("run", &real.path, *errno);
-    notice::emit(&[Notice::error(format!("{}: {error}.", tool.name))], config);
-    if tool.purpose == Purpose::Enable && config.swap.on_failure == OnFailure::Continue { 0 } else { 126 }
-}
-
-/// Nothing can be run. A script that enables swap goes on, as it does when swap cannot be enabled.
-fn give_up(tool: &Tool, reason: &str) -> i32 {
-    let (config, mut notices) = load_config();
-    let remedy = "run `rootfs-shim status` to see what is wrong and `rootfs-shim install` to mend it";
-    notices.push(Notice::error(format!("{}: nothing was done: {reason}; {remedy}.", tool.name)));
-    notice::emit(&notices, &config);
-    if tool.purpose == Purpose::Enable && config.swap.on_failure == OnFailure::Continue { 0 } else { 127 }
+    let errno = tool::become_it(&real.path, argv);
+    let (found, _) = load_config();
+    let config = if config == &Config::default() { &found } else { config };
+    let error = Error::system("run", &real.path, errno);
+    let words = format!("{}: {error}; rootfs-shim's own {} did the work.", tool.name, tool.name);
+    notice::emit(&[Notice::warn(words)], config);
+    builtin::run(tool, argv, call)
 }
 
 /// A panic would be a bug of ours; the user's call goes to the real tool all the same.

@@ -11,7 +11,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat, openat2};
 use nix::sys::stat::Mode;
 
 use crate::builtin::header;
@@ -65,6 +65,8 @@ pub struct FileFacts {
     pub location: Location,
     /// In bytes.
     pub size: u64,
+    /// The filesystem's own UUID, where the kernel tells it (6.9).
+    pub filesystem: Option<[u8; 16]>,
     /// How many names it has.
     pub links: u64,
     /// In bytes; less than `size` means that the file has holes.
@@ -205,7 +207,9 @@ pub fn twin(upper: &Path, path: &OverlayPath) -> Twin {
     match meta.map(|file| file.metadata()) {
         Ok(Ok(meta)) if meta.is_file() => Twin::File,
         Err(Errno::ENOENT) => Twin::Nothing,
-        _ => Twin::Other,
+        Ok(Ok(_)) | Err(Errno::ELOOP | Errno::EXDEV | Errno::ENOTDIR) => Twin::Other,
+        // Nobody could look; the proof will, or say why it cannot.
+        Ok(Err(_)) | Err(_) => Twin::File,
     }
 }
 
@@ -226,8 +230,30 @@ pub fn open_beneath(dir: &OwnedFd, path: &OverlayPath, flags: OFlag) -> nix::Res
         ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_XDEV;
     // openat2(2) refuses flags that mean nothing for a place.
     let nonblock = if flags.contains(OFlag::O_PATH) { OFlag::empty() } else { OFlag::O_NONBLOCK };
-    let how = OpenHow::new().flags(flags | nonblock | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW).resolve(resolve);
-    openat2(dir, path.relative(), how)
+    let flags = flags | nonblock | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+    match openat2(dir, path.relative(), OpenHow::new().flags(flags).resolve(resolve)) {
+        Err(Errno::ENOSYS) => walk_beneath(dir, path, flags),
+        other => other,
+    }
+}
+
+/// openat2(2) by hand, for a kernel before 5.6 or a seccomp filter: name by name, no symlink followed, no mount
+/// entered.
+fn walk_beneath(dir: &OwnedFd, path: &OverlayPath, flags: OFlag) -> nix::Result<OwnedFd> {
+    let home = mount_of(dir)?;
+    let mut at = dir.try_clone().map_err(|error| errno_of(&error))?;
+    let mut names = path.relative().components().peekable();
+    while let Some(name) = names.next() {
+        let place = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let flags = if names.peek().is_none() { flags } else { place | OFlag::O_DIRECTORY };
+        at = openat(&at, name.as_os_str(), flags, Mode::empty())?;
+        if mount_of(&at)? != home {
+            return Err(Errno::EXDEV);
+        }
+    }
+    let file = File::from(at);
+    let is_link = file.metadata().is_ok_and(|meta| meta.file_type().is_symlink());
+    if is_link { Err(Errno::ELOOP) } else { Ok(file.into()) }
 }
 
 /// Opens a path as a place only.
@@ -259,6 +285,7 @@ fn look(given: &OsStr, header: bool) -> What {
         Ok(location) => What::File(FileFacts {
             header: if header { read_header(&fd) } else { Header::Unread },
             location,
+            filesystem: filesystem_uuid(&fd),
             size: meta.size(),
             links: meta.nlink(),
             allocated: meta.blocks().saturating_mul(512),
@@ -289,11 +316,20 @@ fn name_of(kind: fs::FileType) -> &'static str {
     }
 }
 
+/// The UUID of the filesystem that a regular file or a directory is on.
+pub fn filesystem_uuid(fd: &OwnedFd) -> Option<[u8; 16]> {
+    let file = File::open(sys::proc_path(fd)).ok()?;
+    sys::filesystem_uuid(file.as_fd()).ok()
+}
+
 /// statx(2) tells the mount where the kernel knows how (5.8), /proc/self/fdinfo (3.15) elsewhere.
 fn location_of(fd: &OwnedFd) -> nix::Result<Location> {
     let path = fs::read_link(sys::proc_path(fd)).map_err(|error| errno_of(&error))?;
-    let mount = sys::mount_id(fd.as_fd()).or_else(|_| mount_id_from_proc(fd))?;
-    Ok(Location { mount, path })
+    Ok(Location { mount: mount_of(fd)?, path })
+}
+
+fn mount_of(fd: &OwnedFd) -> nix::Result<MountId> {
+    sys::mount_id(fd.as_fd()).or_else(|_| mount_id_from_proc(fd))
 }
 
 fn mount_id_from_proc(fd: &OwnedFd) -> nix::Result<MountId> {

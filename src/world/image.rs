@@ -14,7 +14,8 @@ use crate::error::{Attempt, Error, Kind, Result};
 use crate::manifest::{self, Manifest};
 use crate::root::{Dir, Entry, FileId, FileKind, Found, Root};
 use crate::shim::tables::TOOLS;
-use crate::world::layer::{self, Layer};
+use crate::world::dpkg::{self, Dpkg};
+use crate::world::layer::{self, Hint, Layer};
 use crate::{paths, sys};
 
 /// What a renamed tool's name ends in.
@@ -45,6 +46,10 @@ pub struct Tree {
     pub places: Vec<Dir>,
     /// The overlay's upper directory, if a candidate was found.
     pub upper: Option<Root>,
+    /// Whether that is a mount which is attached nowhere, so that it is itself to be attached.
+    pub detached: bool,
+    /// dpkg's directory, if this is a system of dpkg's.
+    pub dpkg: Option<Dir>,
 }
 
 /// What is in a tree.
@@ -60,6 +65,8 @@ pub struct Image {
     pub places: Vec<Place>,
     /// What stands at each tool's name in each place.
     pub slots: Vec<Slot>,
+    /// What dpkg knows, if this is a system of dpkg's.
+    pub dpkg: Option<Dpkg>,
     /// The root directory's chattr(1) flags.
     pub flags: u32,
     /// What could not be looked at, and why.
@@ -88,6 +95,8 @@ pub struct Home {
 pub struct Place {
     /// Relative to the root: `usr/sbin`.
     pub path: String,
+    /// Every path of our tables that leads here, this one first: on a merged system, `sbin` as well.
+    pub spellings: Vec<String>,
     /// chattr(1) flags.
     pub flags: u32,
     /// Whether programs cannot be run from it.
@@ -158,13 +167,13 @@ impl Tree {
     /// # Errors
     /// Attack if our directory is something else; State for an old kernel.
     pub fn open(root: Root) -> Result<(Self, Vec<Place>, Vec<String>)> {
-        let mut tree =
-            Self { home: root.top().subdirectory(paths::HOME)?, root, places: Vec::new(), upper: None };
+        let home = root.top().subdirectory(paths::HOME)?;
+        let mut tree = Self { home, root, places: Vec::new(), upper: None, detached: false, dpkg: None };
         let (mut places, mut warnings, mut seen): (Vec<Place>, _, Vec<FileId>) =
             (Vec::new(), Vec::new(), Vec::new());
         let mount = sys::mount_id(tree.root.top().as_fd());
         for path in TOOLS.iter().flat_map(|tool| tool.directories) {
-            if places.iter().any(|place| place.path == *path) {
+            if places.iter().any(|place| place.spellings.iter().any(|spelling| spelling == path)) {
                 continue;
             }
             let dir = match tree.root.directory(Path::new(path)) {
@@ -177,51 +186,52 @@ impl Tree {
                 }
             };
             let id = dir.stat()?.id;
-            if !seen.contains(&id) {
-                let elsewhere = sys::mount_id(dir.as_fd()) != mount;
-                let (flags, noexec) = (dir.flags(), dir.is_noexec());
-                places.push(Place { path: (*path).to_owned(), flags, noexec, elsewhere });
-                tree.places.push(dir);
-                seen.push(id);
+            let known = seen.iter().position(|seen| *seen == id);
+            if let Some(place) = known.and_then(|at| places.get_mut(at)) {
+                place.spellings.push((*path).to_owned());
+                continue;
             }
+            let elsewhere = sys::mount_id(dir.as_fd()) != mount;
+            let (flags, noexec, path) = (dir.flags(), dir.is_noexec(), (*path).to_owned());
+            places.push(Place { spellings: vec![path.clone()], path, flags, noexec, elsewhere });
+            tree.places.push(dir);
+            seen.push(id);
         }
         warnings.dedup();
         Ok((tree, places, warnings))
     }
 }
 
-/// Looks at the whole tree; `upper` is where the caller says that the overlay's upper directory is.
+/// Looks at the whole tree; `hint` is where the caller says that the overlay's upper directory is.
 ///
 /// # Errors
 /// Attack if our directory or what is in it is not what it may be; what the calls say.
-pub fn look(root: Root, upper: Option<&Path>) -> Result<(Tree, Image)> {
+pub fn look(root: Root, hint: Hint<'_>) -> Result<(Tree, Image)> {
     let (mut tree, places, mut warnings) = Tree::open(root)?;
     let home = tree.home.as_ref().map(|dir| look_home(dir, &mut warnings)).transpose()?;
-    let (layer, found) = layer::look(&tree.root, tree.home.as_ref(), upper)?;
+    tree.detached = matches!(hint, Hint::Detached(..));
+    let (layer, found) = layer::look(&tree.root, tree.home.as_ref(), hint)?;
     tree.upper = found;
-    let token = home.as_ref().and_then(|home| home.manifest.as_ref()).map(|manifest| manifest.token.as_str());
+    let tokens = home.as_ref().map(tokens).unwrap_or_default();
+    let dpkg = dpkg::look(&tree.root, &tokens).unwrap_or_else(|error| {
+        warnings.push(format!("{error}; so dpkg is not told of the shims"));
+        None
+    });
+    let (dir, dpkg) = dpkg.unzip();
+    tree.dpkg = dir;
     let mut slots = Vec::new();
     for (index, place) in places.iter().enumerate() {
-        for tool in TOOLS.iter().filter(|tool| serves(&tree, tool.directories, index)) {
-            match look_slot(&tree, index, &place.path, tool.name, token) {
+        let serves = |path: &&str| place.spellings.iter().any(|spelling| spelling == path);
+        for tool in TOOLS.iter().filter(|tool| tool.directories.iter().any(&serves)) {
+            match look_slot(&tree, index, &place.path, tool.name, &tokens) {
                 Ok(slot) => slots.push(slot),
                 Err(error) => warnings.push(error.to_string()),
             }
         }
     }
     let (flags, root) = (tree.root.top().flags(), tree.root.top().shown(""));
-    let image = Image { root, home, layer, places, slots, flags, warnings };
+    let image = Image { root, home, layer, places, slots, dpkg, flags, warnings };
     Ok((tree, image))
-}
-
-/// Whether one of a tool's directories is this place.
-fn serves(tree: &Tree, directories: &[&str], place: usize) -> bool {
-    let id = |dir: &Dir| dir.stat().ok().map(|entry| entry.id);
-    let wanted = tree.places.get(place).and_then(id);
-    directories.iter().any(|path| {
-        wanted.is_some()
-            && tree.root.directory(Path::new(path)).ok().flatten().as_ref().and_then(id) == wanted
-    })
 }
 
 fn look_home(home: &Dir, warnings: &mut Vec<String>) -> Result<Home> {
@@ -253,6 +263,18 @@ fn look_home(home: &Dir, warnings: &mut Vec<String>) -> Result<Home> {
     Ok(facts)
 }
 
+/// What runs that did not end had in their temporary names: the manifest knows, and when an uninstall had put
+/// that aside already, its own temporary name does.
+fn tokens(home: &Home) -> Vec<String> {
+    let of = |name: &String| name.rsplit('.').nth(1).map(str::to_owned);
+    let mut tokens: Vec<String> = home.leftovers.iter().filter_map(of).collect();
+    tokens.extend(home.manifest.as_ref().map(|manifest| manifest.token.clone()));
+    tokens.retain(|token| manifest::is_token(token));
+    tokens.sort();
+    tokens.dedup();
+    tokens
+}
+
 /// Sorts the other names of a directory of ours: temporary ones are regular files with a dot in front.
 fn look_names(dir: &Dir, prefix: &str, known: &[&str], facts: &mut Home) -> Result<()> {
     for name in dir.names()? {
@@ -271,11 +293,11 @@ fn look_names(dir: &Dir, prefix: &str, known: &[&str], facts: &mut Home) -> Resu
     Ok(())
 }
 
-fn look_slot(tree: &Tree, place: usize, path: &str, tool: &'static str, token: Option<&str>) -> Result<Slot> {
+fn look_slot(tree: &Tree, place: usize, path: &str, tool: &'static str, tokens: &[String]) -> Result<Slot> {
     let missing = || Error::new(Kind::State, "look into", "no such place").at(path);
     let dir = tree.places.get(place).ok_or_else(missing)?;
     let mut leftovers = Vec::new();
-    for end in token.iter().flat_map(|token| TEMPORARY.map(|end| temporary(tool, token, end))) {
+    for end in tokens.iter().flat_map(|token| TEMPORARY.map(|end| temporary(tool, token, end))) {
         if dir.entry(&end)?.is_some_and(|entry| matches!(entry.kind, FileKind::Regular | FileKind::Symlink)) {
             leftovers.push(format!("{path}/{end}"));
         }

@@ -5,7 +5,7 @@
 //! upper directory, change time to the nanosecond included, which nobody can set. Only a directory with the
 //! same answer, and the same file handle where there are any, is a candidate at all; execute then proves it by a file made through the overlay.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Attempt, Result};
@@ -47,6 +47,18 @@ pub enum Upper {
     Unproved(Vec<PathBuf>),
 }
 
+/// Where the caller says that upper is; it is proved in any case.
+#[derive(Debug, Default)]
+pub enum Hint<'a> {
+    /// Nowhere in particular.
+    #[default]
+    Nothing,
+    /// In this directory of the host's.
+    Given(&'a Path),
+    /// It is this mount, which is attached nowhere, and where it came from.
+    Detached(OwnedFd, PathBuf),
+}
+
 impl Layer {
     /// Whether the root is an overlay.
     pub fn is_overlay(&self) -> bool {
@@ -54,19 +66,19 @@ impl Layer {
     }
 }
 
-/// Looks at the mount that `root` is in; `given` is where the caller says that upper is.
+/// Looks at the mount that `root` is in; `hint` is where the caller says that upper is.
 ///
 /// # Errors
 /// If `/proc/thread-self/mountinfo` cannot be read.
-pub fn look(root: &Root, home: Option<&Dir>, given: Option<&Path>) -> Result<(Layer, Option<Root>)> {
+pub fn look(root: &Root, home: Option<&Dir>, hint: Hint<'_>) -> Result<(Layer, Option<Root>)> {
     let text = std::fs::read("/proc/thread-self/mountinfo").attempt("read", "/proc/thread-self/mountinfo")?;
     let id = sys::mount_id(root.top().as_fd()).ok();
     let mounts = Mounts::parse(&text, |line| Some(line) == id);
     let mount = mounts.iter().next();
     let whole = sys::is_mount_root(root.top().as_fd()).unwrap_or(false);
     let is_overlay = whole && mount.is_some_and(|mount| mount.fstype == "overlay");
-    let (upper, dir) = if is_overlay || given.is_some() {
-        find_upper(root, home, mount, given)?
+    let (upper, dir) = if is_overlay || matches!(hint, Hint::Given(_)) {
+        find_upper(root, home, mount, hint)?
     } else {
         (Upper::Unproved(Vec::new()), None)
     };
@@ -85,16 +97,23 @@ fn find_upper(
     root: &Root,
     home: Option<&Dir>,
     mount: Option<&Mount>,
-    given: Option<&Path>,
+    hint: Hint<'_>,
 ) -> Result<(Upper, Option<Root>)> {
     if let Some(bound) = mounted_at_home(root, home)? {
         let ours = is_upper_of(root, &bound)?;
         return Ok((if ours { Upper::Bound } else { Upper::Occupied }, None));
     }
-    let candidates = match (given, mount) {
-        (Some(given), _) => vec![given.to_owned()],
-        (None, Some(mount)) => within(mount),
-        (None, None) => Vec::new(),
+    let candidates = match (hint, mount) {
+        (Hint::Given(given), _) => vec![given.to_owned()],
+        (Hint::Detached(mount, from), _) => {
+            let candidate = Root::of_mount(mount, &from);
+            return Ok(match is_upper_of(root, candidate.top())? {
+                true => (Upper::Found(from), Some(candidate)),
+                false => (Upper::Unproved(vec![from]), None),
+            });
+        }
+        (Hint::Nothing, Some(mount)) => within(mount),
+        (Hint::Nothing, None) => Vec::new(),
     };
     for path in &candidates {
         if let Ok(candidate) = Root::of_host(path)

@@ -15,7 +15,7 @@ use crate::paths::{self, BackingPath, OverlayPath};
 use crate::root::Root;
 use crate::sys;
 use crate::world::image::{self, Image};
-use crate::world::layer::Upper;
+use crate::world::layer::{Hint, Upper};
 use crate::world::mountinfo::{Mount, Mounts};
 use crate::world::swaps::Swap;
 use crate::world::{self, files};
@@ -74,7 +74,7 @@ impl Machine {
         let running = root.top().stat()?.id == Root::open(Path::new("/"))?.top().stat()?.id;
         // mountinfo has absolute paths without symlinks, and so has this.
         let place = fs::read_link(sys::proc_path(root.top())).unwrap_or_else(|_| chroot.to_owned());
-        let (_tree, image) = image::look(root, None)?;
+        let (_tree, image) = image::look(root, Hint::Nothing)?;
         let upper = place.join(paths::UPPER.trim_start_matches('/'));
         let mounts = world::all_mounts();
         let backing = mounts.at(&upper).cloned();

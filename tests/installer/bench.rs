@@ -96,13 +96,18 @@ impl Bench {
 
     /// The same, with upper on another filesystem.
     pub fn overlay_on(&self, lower: &Path, backing: &Path) -> PathBuf {
+        self.overlay_as("root", lower, backing)
+    }
+
+    /// The same, with that as the source that the mount table shows.
+    pub fn overlay_as(&self, source: &str, lower: &Path, backing: &Path) -> PathBuf {
         let (upper, work) = (backing.join("upper"), backing.join("work"));
         fs::create_dir(&upper).unwrap();
         fs::create_dir(&work).unwrap();
         let escape = |path: &Path| path.to_str().unwrap().replace(',', "\\,");
         let options =
             format!("lowerdir={},upperdir={},workdir={}", escape(lower), escape(&upper), escape(&work));
-        mount(Some("root"), &self.guest, Some("overlay"), MsFlags::empty(), Some(options.as_str())).unwrap();
+        mount(Some(source), &self.guest, Some("overlay"), MsFlags::empty(), Some(options.as_str())).unwrap();
         upper
     }
 

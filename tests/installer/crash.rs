@@ -36,6 +36,10 @@ const CALLS: [&str; 13] = [
     "flock",
 ];
 
+/// dpkg's list, which every crash has to leave whole and every uninstall as it was.
+const LIST: &str = "var/lib/dpkg/diversions";
+const DIVERSIONS: &str = "/bin/sh\n/bin/sh.distrib\ndash\n";
+
 struct Scene {
     bench: Bench,
     command: &'static str,
@@ -46,6 +50,8 @@ impl Scene {
         let mut bench = Bench::new();
         let lower = bench.top.join("lower");
         tools(&lower, "usr/sbin");
+        fs::create_dir_all(lower.join("var/lib/dpkg/info")).unwrap();
+        fs::write(lower.join(LIST), DIVERSIONS).unwrap();
         bench.overlay(&lower);
         if what != "install" {
             bench.shim_ok("install", &[]);
@@ -94,6 +100,12 @@ impl Scene {
         }
     }
 
+    fn list(&self) -> String {
+        let list = fs::read_to_string(self.bench.guest.join(LIST)).unwrap();
+        assert!(list.starts_with(DIVERSIONS) && list.lines().count().is_multiple_of(3), "{list}");
+        list
+    }
+
     fn names(&self) -> BTreeSet<String> {
         let keep = |line: String| line.split(" ino ").next().unwrap_or_default().to_owned();
         tree(&self.bench.guest).into_iter().map(keep).filter(|path| !path.contains("/upper/")).collect()
@@ -126,6 +138,7 @@ fn killed(what: &str) {
         };
         let when = format!("{what} killed at {call} {nth} (status {status})");
         scene.answers(&when);
+        scene.list();
         if nth % 2 == 0 || scene.command == "uninstall" {
             scene.bench.shim_ok(scene.command, &[]);
             scene.answers(&when);
@@ -134,9 +147,11 @@ fn killed(what: &str) {
             let again = scene.bench.shim_ok("install", &[]);
             assert!(again.contains("nothing to do"), "{when}: {again}");
             assert!(scene.bench.is_shim("usr/sbin/swapon"), "{when}");
+            assert!(scene.list().contains("/usr/sbin/swapon.real"), "{when}");
         }
         scene.bench.shim_ok("uninstall", &[]);
         assert_eq!(scene.names(), before, "{when}");
+        assert_eq!(scene.list(), DIVERSIONS, "{when}");
         scene.end();
         true
     });
@@ -146,7 +161,8 @@ fn failing(what: &str) {
     let errors = ["ENOSPC", "EIO", "EROFS", "EDQUOT", "EPERM", "EMFILE"];
     each_call(12, |call, nth| {
         let scene = Scene::new(what);
-        let before = (scene.names(), fs::read_to_string("/proc/self/mountinfo").unwrap().lines().count());
+        let mounts = || fs::read_to_string("/proc/self/mountinfo").unwrap().lines().count();
+        let before = (scene.names(), scene.list(), mounts());
         let error = errors[nth % errors.len()];
         let Some(status) = scene.inject(call, &format!("error={error}"), nth) else {
             scene.end();
@@ -154,7 +170,7 @@ fn failing(what: &str) {
         };
         let when = format!("{what} with {error} at {call} {nth} (status {status})");
         scene.answers(&when);
-        let after = (scene.names(), fs::read_to_string("/proc/self/mountinfo").unwrap().lines().count());
+        let after = (scene.names(), scene.list(), mounts());
         // An unlink that fails is either the last work of a job that is done, or leaves a temporary name.
         if status != 0 && call != "unlinkat" {
             assert_eq!(before, after, "{when}");

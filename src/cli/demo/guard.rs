@@ -55,7 +55,7 @@ pub fn play(stage: &Stage, player: impl FnOnce() -> i32) -> Result<End> {
         hold = None;
         guard(stage, &lifeline, &watch, player)
     });
-    let guard = guard.attempt("make a process for", "demo")?;
+    let guard = guard.attempt("make a process for", "demo")?.pid;
     drop(lifeline);
     let mut interrupted = false;
     let ended = loop {
@@ -95,12 +95,12 @@ fn guard(stage: &Stage, lifeline: &OwnedFd, watch: &SignalFd, player: impl FnOnc
         Ok(first) => loop {
             let over = wait_for(&[lifeline.as_fd(), watch.as_fd()]);
             while let Ok(Some(_)) = watch.read_signal() {}
-            match end_of(first) {
+            match end_of(first.pid) {
                 Some(Ok(status)) => break status,
                 Some(Err(signal)) => break 128 + signal as i32,
                 None if over => {
-                    let _ = kill(first, Signal::SIGKILL);
-                    break sys::wait(first).unwrap_or(1);
+                    let _ = kill(first.pid, Signal::SIGKILL);
+                    break sys::wait(first.pid).unwrap_or(1);
                 }
                 None => {}
             }
@@ -116,7 +116,7 @@ fn first_process(player: impl FnOnce() -> i32) -> i32 {
         let _ = SigSet::empty().thread_set_mask();
         player()
     });
-    player.and_then(sys::wait).unwrap_or(1)
+    player.and_then(|player| sys::wait(player.pid)).unwrap_or(1)
 }
 
 /// Waits until one of them has something, or is closed; whether it is the first.

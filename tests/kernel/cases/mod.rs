@@ -6,6 +6,7 @@ mod enable;
 mod install;
 mod itself;
 mod notices;
+mod rough;
 mod same;
 mod scenes;
 
@@ -18,6 +19,7 @@ pub fn all() -> Vec<Test> {
         install::tests(),
         enable::tests(),
         scenes::tests(),
+        rough::tests(),
         same::tests(),
         demo::tests(),
         notices::tests(),

@@ -66,13 +66,24 @@ pub struct Spec {
     pub options: &'static str,
     /// A directory that is kept on the backing filesystem; none if empty.
     pub passthrough: &'static str,
+    /// Put the builtin where the image has no tool.
+    pub provide_missing: bool,
 }
 
 impl Spec {
     /// An overlay guest with the shim, and notices that a test can read.
     pub fn overlay(kind: Kind) -> Self {
         let config = "[swap]\nhint = \"Ask the harness instead.\"\n[console]\npath = \"/console\"\n";
-        Self { kind, overlay: true, install: true, config, prepare: "", options: "", passthrough: "" }
+        Self {
+            kind,
+            overlay: true,
+            install: true,
+            config,
+            prepare: "",
+            options: "",
+            passthrough: "",
+            provide_missing: false,
+        }
     }
 
     /// The same machine with a native root.
@@ -129,7 +140,10 @@ impl Guest {
         if spec.install {
             let config = scratch.join("config.toml");
             fs::write(&config, spec.config).expect("scratch is writable");
-            let flags: [&OsStr; 2] = ["--config".as_ref(), config.as_ref()];
+            let mut flags: Vec<&OsStr> = vec!["--config".as_ref(), config.as_ref()];
+            if spec.provide_missing {
+                flags.push("--provide-missing".as_ref());
+            }
             shim_install(&root, &flags).ok("rootfs-shim install");
         }
         if !spec.passthrough.is_empty() {
