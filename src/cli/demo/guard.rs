@@ -54,9 +54,8 @@ pub fn play(stage: &Stage, player: impl FnOnce() -> i32) -> Result<End> {
     let guard = sys::spawn_work(None, None, Where::Here, || {
         hold = None;
         guard(stage, &lifeline, &watch, player)
-    })
-    .map(|child| child.pid);
-    let guard = guard.attempt("make a process for", "demo")?;
+    });
+    let guard = guard.attempt("make a process for", "demo")?.pid;
     drop(lifeline);
     let mut interrupted = false;
     let ended = loop {
@@ -88,8 +87,7 @@ pub fn play(stage: &Stage, player: impl FnOnce() -> i32) -> Result<End> {
 fn guard(stage: &Stage, lifeline: &OwnedFd, watch: &SignalFd, player: impl FnOnce() -> i32) -> i32 {
     let _ = setsid();
     let first = unshare(CloneFlags::CLONE_NEWPID)
-        .and_then(|()| sys::spawn_work(None, None, Where::Here, || first_process(player)))
-        .map(|child| child.pid);
+        .and_then(|()| sys::spawn_work(None, None, Where::Here, || first_process(player)));
     let status = match first {
         Err(errno) => {
             crate::cli::fail(&crate::error::Error::system("make a PID namespace for", "demo", errno))
@@ -97,12 +95,12 @@ fn guard(stage: &Stage, lifeline: &OwnedFd, watch: &SignalFd, player: impl FnOnc
         Ok(first) => loop {
             let over = wait_for(&[lifeline.as_fd(), watch.as_fd()]);
             while let Ok(Some(_)) = watch.read_signal() {}
-            match end_of(first) {
+            match end_of(first.pid) {
                 Some(Ok(status)) => break status,
                 Some(Err(signal)) => break 128 + signal as i32,
                 None if over => {
-                    let _ = kill(first, Signal::SIGKILL);
-                    break sys::wait(first).unwrap_or(1);
+                    let _ = kill(first.pid, Signal::SIGKILL);
+                    break sys::wait(first.pid).unwrap_or(1);
                 }
                 None => {}
             }
@@ -117,9 +115,8 @@ fn first_process(player: impl FnOnce() -> i32) -> i32 {
     let player = sys::spawn_work(None, None, Where::Here, || {
         let _ = SigSet::empty().thread_set_mask();
         player()
-    })
-    .map(|child| child.pid);
-    player.and_then(sys::wait).unwrap_or(1)
+    });
+    player.and_then(|player| sys::wait(player.pid)).unwrap_or(1)
 }
 
 /// Waits until one of them has something, or is closed; whether it is the first.
