@@ -38,10 +38,13 @@ struct Opt {
     long: Option<String>,
     #[serde(default)]
     value: String,
+    long_value: Option<String>,
     #[serde(default)]
     effect: String,
     expects: Option<Expects>,
     needs: Option<String>,
+    #[serde(default)]
+    excludes: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -53,6 +56,7 @@ enum Expects {
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=shims");
+    leave_out_unwinding()?;
     let mut files: Vec<PathBuf> =
         fs::read_dir("shims")?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
     files.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
@@ -66,6 +70,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     out.push_str("];\n");
     fs::write(Path::new(&env::var("OUT_DIR")?).join("tables.rs"), out)?;
+    Ok(())
+}
+
+/// Only for the release profile, whose panics abort; the tests' panics unwind.
+fn leave_out_unwinding() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=src/no-unwind.ld");
+    if env::var("PROFILE")? == "release" {
+        let script = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("src/no-unwind.ld");
+        println!("cargo::rustc-link-arg-bins=-Wl,--no-eh-frame-hdr");
+        println!("cargo::rustc-link-arg-bins=-Wl,-T,{}", script.display());
+    }
     Ok(())
 }
 
@@ -99,6 +114,8 @@ fn tool(out: &mut String, file: &Path, shim: &Shim) -> Result<(), Box<dyn Error>
 
 fn opt(out: &mut String, file: &Path, option: &Opt) -> Result<(), Box<dyn Error>> {
     let value = word(file, or(&option.value, "none"), &["none", "optional", "required"])?;
+    let long_value = option.long_value.as_deref().unwrap_or(or(&option.value, "none"));
+    let long_value = word(file, long_value, &["none", "optional", "required"])?;
     let effect = word(
         file,
         or(&option.effect, "plain"),
@@ -112,10 +129,12 @@ fn opt(out: &mut String, file: &Path, option: &Opt) -> Result<(), Box<dyn Error>
     let short = option.short.map(|short| format!("b{short:?}"));
     writeln!(
         out,
-        "    Opt {{ short: {}, long: {:?}, value: Value::{value}, expects: {expects}, effect: Effect::{effect}, needs: {:?} }},",
+        "    Opt {{ short: {}, long: {:?}, value: Value::{value}, long_value: Value::{long_value}, \
+         expects: {expects}, effect: Effect::{effect}, needs: {:?}, excludes: &{:?} }},",
         short.map_or("None".to_owned(), |short| format!("Some({short})")),
         option.long.as_deref(),
         option.needs.as_deref(),
+        option.excludes,
     )?;
     Ok(())
 }

@@ -146,7 +146,7 @@ pub fn install_watched(options: &InstallOptions, progress: &mut dyn FnMut(&Step)
 /// Takes the shim out of a guest's root: the tools' own inodes go back to their names.
 ///
 /// # Errors
-/// As [`install`].
+/// As [`install`]; [`Kind::State`] as well while a swapfile of that root is on.
 pub fn uninstall(options: &UninstallOptions) -> Result<InstallReport> {
     uninstall_watched(options, &mut |_| {})
 }
@@ -160,6 +160,7 @@ pub fn uninstall_watched(
     progress: &mut dyn FnMut(&Step),
 ) -> Result<InstallReport> {
     root_only(options.dry_run)?;
+    crate::plan::uninstall::may_go(&Machine::look(&options.chroot)?)?;
     let request = Request {
         token: token()?,
         binary: String::new(),

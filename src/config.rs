@@ -76,6 +76,16 @@ pub enum Fallback {
     Zram,
 }
 
+impl Fallback {
+    /// As it is written.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Loop => "loop",
+            Self::Zram => "zram",
+        }
+    }
+}
+
 /// `[console]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -149,30 +159,79 @@ impl Config {
         Ok(config)
     }
 
+    /// What can be understood of the file, and a line for each key that cannot: at run time a typo must not
+    /// undo the settings beside it.
+    pub fn parse_what_makes_sense(bytes: &[u8]) -> (Self, Vec<Error>) {
+        let whole = match Self::parse(bytes) {
+            Ok(config) => return (config, Vec::new()),
+            Err(error) => error,
+        };
+        let text = std::str::from_utf8(bytes).unwrap_or_default();
+        let Ok(table) = text.parse::<toml::Table>() else { return (Self::default(), vec![whole]) };
+        let (mut good, mut errors) = (toml::Table::new(), Vec::new());
+        for (section, keys) in table {
+            let keys = match keys {
+                toml::Value::Table(keys) => keys,
+                other => [(String::new(), other)].into_iter().collect(),
+            };
+            for (key, value) in keys {
+                let mut tried = good.clone();
+                let slot =
+                    tried.entry(section.clone()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+                if let Some(slot) = slot.as_table_mut() {
+                    slot.insert(key, value);
+                }
+                match Self::parse(toml::to_string(&tried).unwrap_or_default().as_bytes()) {
+                    Ok(_) => good = tried,
+                    Err(error) => errors.push(error),
+                }
+            }
+        }
+        let config = Self::parse(toml::to_string(&good).unwrap_or_default().as_bytes());
+        (config.unwrap_or_default(), errors)
+    }
+
     /// Reads and parses `path`; `None` if there is no such file. Never blocks, and never reads more than
     /// [`SIZE_CAP`].
     ///
     /// # Errors
     /// A failed system call, a file that is no regular file or too large, or [`Kind::Invalid`].
     pub fn load(path: &Path) -> Result<Option<Self>> {
-        let mut options = File::options();
-        options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC);
-        let file = match options.open(path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            other => other.attempt("open the config", path)?,
-        };
-        let meta = file.metadata().attempt("stat the config", path)?;
-        if !meta.is_file() {
-            return Err(Error::new(Kind::Invalid, "read the config", "is not a regular file").at(path));
-        }
-        let mut bytes = Vec::new();
-        let read = file.take(SIZE_CAP + 1).read_to_end(&mut bytes).attempt("read the config", path)?;
-        if read as u64 > SIZE_CAP {
-            let reason = format!("is larger than {} KiB", SIZE_CAP / 1024);
-            return Err(Error::new(Kind::Invalid, "read the config", reason).at(path));
-        }
-        Self::parse(&bytes).map(Some).map_err(|error| error.at(path))
+        let bytes = read(path)?;
+        bytes.map(|bytes| Self::parse(&bytes).map_err(|error| error.at(path))).transpose()
     }
+
+    /// As [`Config::load`], but keeps what makes sense; each error is about something that was left out.
+    pub fn load_what_makes_sense(path: &Path) -> (Self, Vec<Error>) {
+        match read(path) {
+            Ok(None) => (Self::default(), Vec::new()),
+            Err(error) => (Self::default(), vec![error]),
+            Ok(Some(bytes)) => {
+                let (config, errors) = Self::parse_what_makes_sense(&bytes);
+                (config, errors.into_iter().map(|error| error.at(path)).collect())
+            }
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+    let mut options = File::options();
+    options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC);
+    let file = match options.open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        other => other.attempt("open the config", path)?,
+    };
+    let meta = file.metadata().attempt("stat the config", path)?;
+    if !meta.is_file() {
+        return Err(Error::new(Kind::Invalid, "read the config", "is not a regular file").at(path));
+    }
+    let mut bytes = Vec::new();
+    let read = file.take(SIZE_CAP + 1).read_to_end(&mut bytes).attempt("read the config", path)?;
+    if read as u64 > SIZE_CAP {
+        let reason = format!("is larger than {} KiB", SIZE_CAP / 1024);
+        return Err(Error::new(Kind::Invalid, "read the config", reason).at(path));
+    }
+    Ok(Some(bytes))
 }
 
 /// toml's message without its drawing, and the line that it is about.
@@ -207,6 +266,16 @@ mod tests {
         .unwrap();
         assert_eq!(config.swap.fallback, [Fallback::Loop, Fallback::Zram]);
         assert_eq!(config.swap_device.device.as_deref(), Some(Path::new("/dev/vdc")));
+    }
+
+    #[test]
+    fn at_run_time_a_mistake_costs_only_itself() {
+        let text = b"[swap]\non_failure = \"fail\"\nnewkey = 1\nhint = 7\n[console]\npath = \"/console\"\n[other]\nx = 1\n";
+        let (config, errors) = Config::parse_what_makes_sense(text);
+        assert_eq!(config.swap.on_failure, OnFailure::Fail);
+        assert_eq!(config.console.path, Path::new("/console"));
+        assert_eq!(errors.len(), 3, "{errors:?}");
+        assert_eq!(Config::parse_what_makes_sense(b"[swap").1.len(), 1);
     }
 
     #[test]

@@ -21,6 +21,7 @@
 #![deny(clippy::disallowed_methods)]
 
 pub mod api;
+pub mod api_layers;
 pub mod builtin;
 pub mod cli;
 pub mod config;

@@ -1,8 +1,11 @@
 //! Notices: one line on the console that tells the user what happened and what to use instead.
 //!
 //! A notice is a `tracing` event with the target [`TARGET`]; the subscriber here writes it. The invariant:
-//! a notice can neither block us nor give us a controlling terminal nor reach stdout. It is written with one
-//! write(2), so two notices never mix, and what cannot be written is dropped.
+//! a notice can neither block us nor give us a controlling terminal nor reach what our caller captures. It is
+//! written with one write(2), so two notices never mix, and what cannot be written is dropped.
+//!
+//! The trick: whatever is written to is opened by ourselves with O_NONBLOCK, stderr's terminal included. Setting
+//! that flag on the stderr that we were given would set it for everybody who shares it.
 #![expect(clippy::disallowed_methods, reason = "the running system's own files, and never an image's")]
 
 use std::fmt::{self, Write as _};
@@ -105,18 +108,33 @@ impl Subscriber for ConsoleWriter {
 
 impl ConsoleWriter {
     fn write(&self, level: tracing::Level, line: &str) {
+        sys::unharmed(|| self.write_everywhere(level, line));
+    }
+
+    fn write_everywhere(&self, level: tracing::Level, line: &str) {
         let console = open_console(&self.config.console.path);
         let console_device = console.as_ref().and_then(terminal_of);
         let wrote = console.is_some_and(|mut console| console.write(format!("{line}\n").as_bytes()).is_ok());
         if !wrote {
             write_to_kernel_log(level, line);
         }
-        let mut stderr = std::io::stderr();
+        let stderr = sys::stdio(2);
+        // The console is a terminal too, and a line that it has need not be there twice.
         if stderr.is_terminal()
             && !(wrote && console_device.is_some() && console_device == terminal_of(&stderr))
         {
-            let _ = stderr.write_all(format!("{line}\n").as_bytes());
+            write_to_terminal(&stderr, line);
         }
+    }
+}
+
+/// A terminal whose flow was stopped (Ctrl-S) takes nothing, and a line for it is dropped. It is opened anew by
+/// what /proc calls it; where there is no /proc, or the terminal is another user's, it gets no line.
+fn write_to_terminal(fd: &impl AsFd, line: &str) {
+    let mut options = File::options();
+    options.write(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC);
+    if let Ok(mut terminal) = options.open(sys::proc_path(fd)) {
+        let _ = terminal.write(format!("{line}\n").as_bytes());
     }
 }
 
@@ -130,15 +148,27 @@ impl Visit for Line {
     }
 }
 
-/// The console, if it is something that takes a line without blocking: a terminal or a regular file.
-/// O_NOCTTY, because an init without a controlling terminal would get one.
+/// The console, if it is a device, a regular file or a named pipe that has a reader: opened with O_NONBLOCK
+/// none of them makes us wait. O_NOCTTY, because an init without a controlling terminal would get one. A console
+/// that is what the caller captures (`/dev/stdout`, or the log that stdout is sent to) is none.
 fn open_console(path: &Path) -> Option<File> {
     let mut options = File::options();
     options.write(true).append(true);
     options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC);
     let file = options.open(path).ok()?;
     let kind = file.metadata().ok()?.file_type();
-    (kind.is_char_device() || kind.is_file() || kind.is_fifo()).then_some(file)
+    let takes_lines = kind.is_char_device() || kind.is_file() || kind.is_fifo();
+    (takes_lines && ![1, 2].into_iter().any(|fd| is_captured_by(&file, &sys::stdio(fd)))).then_some(file)
+}
+
+/// Whether `fd` is the same file or pipe as the console. A device that both are, be it a terminal or /dev/null,
+/// captures nothing.
+fn is_captured_by(console: &File, fd: &impl AsFd) -> bool {
+    let identity =
+        |meta: std::fs::Metadata| (!meta.file_type().is_char_device()).then(|| (meta.dev(), meta.ino()));
+    let ours = console.metadata().ok().and_then(identity);
+    let copy = fd.as_fd().try_clone_to_owned().map(File::from);
+    ours.is_some() && copy.and_then(|file| file.metadata()).ok().and_then(identity) == ours
 }
 
 /// `<4>` is the kernel's warning level, `<3>` its error level (Documentation/ABI/testing/dev-kmsg).
@@ -206,5 +236,39 @@ mod tests {
     fn a_long_text_is_cut_before_the_hint() {
         let line = Notice::warn("x".repeat(5000)).line("The hint.");
         assert!(line.len() <= escape::LINE_CAP && line.ends_with("... The hint."), "{line}");
+    }
+
+    #[test]
+    fn a_terminal_whose_flow_was_stopped_keeps_nobody_waiting() {
+        use nix::sys::termios::{FlowArg, tcflow};
+        use std::sync::mpsc::channel;
+        let pty = nix::pty::openpty(None, None).unwrap();
+        tcflow(&pty.slave, FlowArg::TCOOFF).unwrap();
+        let (done, wait) = channel();
+        std::thread::spawn(move || {
+            write_to_terminal(&pty.slave, "a line");
+            done.send(pty).unwrap();
+        });
+        let pty = wait.recv_timeout(std::time::Duration::from_secs(5)).expect("it waits for the terminal");
+        tcflow(&pty.slave, FlowArg::TCOON).unwrap();
+        write_to_terminal(&pty.slave, "a line");
+        let mut read = [0; 64];
+        let length = nix::unistd::read(&pty.master, &mut read).unwrap();
+        assert_eq!(&read[..length], b"a line\r\n");
+        let flags = nix::fcntl::fcntl(&pty.slave, nix::fcntl::FcntlArg::F_GETFL).unwrap();
+        assert_eq!(flags & libc::O_NONBLOCK, 0, "the flag was set for everybody");
+    }
+
+    #[test]
+    fn what_the_caller_captures_is_no_console() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let (log, other) = (File::create(file.path()).unwrap(), tempfile::tempfile().unwrap());
+        let (reader, writer) = std::io::pipe().unwrap();
+        let pipe = File::options().write(true).open(sys::proc_path(&writer)).unwrap();
+        assert!(is_captured_by(&log, file.as_file()) && is_captured_by(&pipe, &writer));
+        assert!(!is_captured_by(&log, &other) && !is_captured_by(&log, &writer));
+        let null = File::options().write(true).open("/dev/null").unwrap();
+        assert!(!is_captured_by(&null, &null), "what /dev/null gets nobody reads");
+        drop(reader);
     }
 }

@@ -5,8 +5,10 @@
 //! owned here. Nothing in this file decides anything.
 #![allow(unsafe_code, reason = "this is the one file that may")]
 
+pub mod block;
 mod mounts;
 mod process;
+pub mod xattr;
 
 use std::ffi::CStr;
 use std::mem;
@@ -145,6 +147,32 @@ pub fn inode_flags(fd: BorrowedFd<'_>) -> Result<u32> {
     // SAFETY: the kernel writes an int.
     Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), libc::FS_IOC_GETFLAGS, &raw mut flags) })?;
     Ok(flags as u32)
+}
+
+/// The UUID of the filesystem that an open file is on: FS_IOC_GETFSUUID, Linux 6.9.
+///
+/// # Errors
+/// ENOTTY before that, or where the filesystem has none.
+pub fn filesystem_uuid(fd: BorrowedFd<'_>) -> Result<[u8; 16]> {
+    const FS_IOC_GETFSUUID: libc::Ioctl = 0x8011_1500;
+    let mut answer = [0_u8; 17];
+    // SAFETY: struct fsuuid2 is a length and sixteen bytes.
+    Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), FS_IOC_GETFSUUID, answer.as_mut_ptr()) })?;
+    match answer {
+        [16, uuid @ ..] => Ok(uuid),
+        _ => Err(Errno::ENOTTY),
+    }
+}
+
+/// chattr +C: a file without copy-on-write, on btrfs. Works only while the file is empty.
+///
+/// # Errors
+/// ENOTTY or EOPNOTSUPP where there is no such flag.
+pub fn set_no_cow(fd: BorrowedFd<'_>) -> Result<()> {
+    const FS_NOCOW_FL: u32 = 0x0080_0000;
+    let flags: libc::c_int = (inode_flags(fd)? | FS_NOCOW_FL).cast_signed();
+    // SAFETY: the kernel reads an int.
+    Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), libc::FS_IOC_SETFLAGS, &raw const flags) }).map(drop)
 }
 
 /// The device number of the terminal behind `fd`, also when that is /dev/console: TIOCGDEV.

@@ -135,11 +135,17 @@ fn operand(facts: OperandFacts) -> Operand {
         ("file", Some(location)) => What::File(FileFacts {
             location,
             size: facts.size,
+            links: 1,
+            filesystem: None,
             allocated: facts.allocated.unwrap_or(facts.size),
             header: match facts.signature {
                 None => Header::Unread,
                 Some(false) => Header::Missing,
-                Some(true) => Header::Swap { label: facts.label.clone().into_bytes(), uuid: [0x11; 16] },
+                Some(true) => Header::Swap {
+                    label: facts.label.clone().into_bytes(),
+                    uuid: [0x11; 16],
+                    bytes: facts.size,
+                },
             },
             twin: facts.twin.as_deref().map(|twin| match twin {
                 "file" => Twin::File,
@@ -151,6 +157,7 @@ fn operand(facts: OperandFacts) -> Operand {
             kind: "block device",
             path: Some(facts.given.clone().into()),
             header: Header::Unread,
+            loop_file: None,
         }),
         (other, _) => panic!("{other}"),
     };

@@ -120,7 +120,7 @@ fn ask(call: &Call<'_>) -> Result<Ask, Refusal> {
             "label" => set_label(&mut format, value),
             "uuid" => uuid = Some(value),
             "lock" => lock = Some(given),
-            "pagesize" => format.page_size = Some(number(call, value, "parsing page size failed")?),
+            "pagesize" => format.page_size = Some(page_size(call, value)?),
             "swapversion" => version = Some(number::<i32>(call, value, "parsing version number failed")?),
             "size" => format.size = Some(size(call, value, "failed to parse size")?),
             "offset" => format.offset = size(call, value, "failed to parse offset")?,
@@ -144,7 +144,7 @@ fn ask(call: &Call<'_>) -> Result<Ask, Refusal> {
         format.uuid = parse_uuid(call, text)?;
     }
     check_page_size(call, &mut format)?;
-    format.device = device.ok_or_else(|| call.refuse(&[b"error: Nowhere to set up swap on?"]).with_hint())?;
+    format.device = device.ok_or_else(|| nowhere(call, &format))?;
     if let Some(blocks) = blocks {
         let blocks: u64 = number(call, &blocks, "invalid block count argument")?;
         format.blocks = (blocks > 0).then_some(blocks);
@@ -165,10 +165,13 @@ fn number<T: TryFrom<i128>>(call: &Call<'_>, value: &OsStr, what: &str) -> Resul
     let text = value.as_bytes();
     let refusal = |more: &str| call.refuse(&[what.as_bytes(), b": '", text, b"'", more.as_bytes()]);
     let number = parse_number(text).ok_or_else(|| refusal(""))?;
-    let negative = number.is_ok_and(|number| number < 0);
-    let out_of_range = || refusal(&format!(": {}", strerror(Errno::ERANGE)));
     let number = number.ok().and_then(|number| T::try_from(number).ok());
-    number.ok_or_else(|| if negative { refusal("") } else { out_of_range() })
+    number.ok_or_else(|| refusal(&format!(": {}", strerror(Errno::ERANGE))))
+}
+
+fn page_size(call: &Call<'_>, value: &OsStr) -> Result<usize, Refusal> {
+    let size: u32 = number(call, value, "parsing page size failed")?;
+    Ok(usize::try_from(size).unwrap_or(usize::MAX))
 }
 
 /// A number of bytes, or of KiB, MiB and so on (`K`, `KiB`), or of their decimal kin (`KB`).
@@ -219,11 +222,25 @@ fn check_page_size(call: &Call<'_>, format: &mut Format) -> Result<(), Refusal> 
     const AT_LEAST: usize = 2048;
     format.page_size = format.page_size.filter(|size| *size != 0);
     match format.page_size {
-        Some(size) if !size.is_power_of_two() || size < AT_LEAST || u32::try_from(size).is_err() => {
+        Some(size) if !size.is_power_of_two() || size < AT_LEAST => {
             Err(call.refuse(&[format!("Bad user-specified page size {size}").as_bytes()]))
         }
         _ => Ok(()),
     }
+}
+
+/// What is said of a page size that is not this machine's.
+pub fn page_size_note(format: &Format) -> Option<String> {
+    let system = system_page_size();
+    let size = format.page_size.filter(|size| *size != system && !format.quiet)?;
+    Some(format!("Using user-specified page size {size}, instead of the system value {system}"))
+}
+
+fn nowhere(call: &Call<'_>, format: &Format) -> Refusal {
+    let note = page_size_note(format).map(|note| format!("mkswap: {note}\n")).unwrap_or_default();
+    let mut refusal = call.refuse(&[b"error: Nowhere to set up swap on?"]).with_hint();
+    refusal.line.splice(..0, note.into_bytes());
+    refusal
 }
 
 fn parse_lock(call: &Call<'_>, given: &Given) -> Result<Lock, Refusal> {
@@ -268,7 +285,7 @@ pub fn layout(format: &Format, available: Option<u64>) -> Result<Layout, String>
     let pages = format.blocks.map_or(whole, |blocks| blocks.saturating_mul(1024) / page);
     let kib = |pages: u64| pages.saturating_mul(page / 1024);
     if pages > whole && !format.force {
-        let (asked, there) = (format.blocks.unwrap_or_default(), kib(whole));
+        let (asked, there) = (kib(pages), kib(whole));
         return Err(format!("error: size {asked} KiB is larger than device size {there} KiB"));
     }
     if pages < PAGES_AT_LEAST {

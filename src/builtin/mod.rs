@@ -28,7 +28,7 @@ use crate::shim::tables::{Flavour, Kind, Purpose, Tool};
 /// Runs the builtin of that name on `argv` (with argv[0]), which need not be what we were called with;
 /// returns its exit status.
 pub fn run(tool: &'static Tool, argv: &[OsString], caller: &Invocation) -> i32 {
-    let mut console = Console::new(tool.name);
+    let mut console = Console { deaf: caller.closed[2], ..Console::new(tool.name) };
     let Some(flavour) = tool.flavour(Kind::UtilLinux) else { return 1 };
     let parts = getopt::take_apart(flavour, argv, caller.posixly, ends);
     let fstab = caller.fstab.clone().unwrap_or_else(|| PathBuf::from("/etc/fstab"));
@@ -143,12 +143,16 @@ pub struct Console {
     name: &'static str,
     out: Vec<u8>,
     interactive: bool,
+    /// stderr was closed when we were started; what is there now is ours.
+    deaf: bool,
+    /// Something could not be written to stderr.
+    lost: bool,
 }
 
 impl Console {
     /// For the tool of that name.
     pub fn new(name: &'static str) -> Self {
-        Self { name, out: Vec::new(), interactive: std::io::stdout().is_terminal() }
+        Self { name, out: Vec::new(), interactive: std::io::stdout().is_terminal(), deaf: false, lost: false }
     }
 
     /// Under another tool's name, as a tool that runs another.
@@ -177,7 +181,7 @@ impl Console {
 
     /// To stderr as it is.
     pub fn write_err(&mut self, bytes: &[u8]) {
-        let _ = std::io::stderr().write_all(bytes);
+        self.lost |= self.deaf || std::io::stderr().write_all(bytes).is_err();
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
@@ -193,6 +197,8 @@ impl Console {
                 self.warn_errno(&[b"write error"], errno_of(&error));
                 1
             }
+            // Whoever ends without having been heard ends so, whatever else went right.
+            _ if self.lost => 1,
             _ => status,
         }
     }

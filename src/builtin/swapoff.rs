@@ -34,18 +34,21 @@ struct Disable {
     operands: Vec<OsString>,
 }
 
-/// Something to disable: the user's word for it, and where it is.
+/// Something to disable: what the user reads, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Target {
-    spec: OsString,
+    shown: OsString,
     path: Option<PathBuf>,
+    /// Whether the attempt is announced also where nothing was found: a tag option is not.
+    announced: bool,
 }
 
-/// The targets, in the order in which they are disabled.
+/// What `-a` disables.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct World {
-    named: Vec<Target>,
+struct Everything {
+    /// The latest first, so that what was enabled for want of space goes first.
     active: Vec<Target>,
+    /// What fstab lists and is not active, because a name can be hidden.
     listed: Vec<Target>,
     bad_lines: Vec<usize>,
 }
@@ -60,8 +63,7 @@ pub(super) fn run(call: &Call<'_>, console: &mut Console) -> i32 {
         console.say(&[text.as_bytes()]);
         return 0;
     }
-    let world = gather(&disable);
-    carry_out(&disable, &world, console).unwrap_or_else(|NotRoot| {
+    carry_out(&disable, console).unwrap_or_else(|NotRoot| {
         console.warn(&[b"Not superuser."]);
         call.flavour.usage_status
     })
@@ -94,31 +96,41 @@ fn ask(call: &Call<'_>) -> Result<Disable, Refusal> {
     Ok(disable)
 }
 
-fn gather(disable: &Disable) -> World {
+/// What the command line names.
+fn named(disable: &Disable) -> Vec<Target> {
+    let files = paths_of(&crate::world::active_swaps());
+    let tags = disable.tags.iter().map(|(value, tag)| {
+        let path = find::by_tag(tag, &files);
+        let shown = path.as_ref().map_or(value.clone(), |path| path.clone().into());
+        Target { announced: path.is_some(), shown, path }
+    });
+    tags.chain(disable.operands.iter().map(|spec| by_spec(spec, &files))).collect()
+}
+
+/// What is there when everything that was named is off.
+fn everything(fstab: &Path) -> Everything {
     let swaps = crate::world::active_swaps();
-    let files: Vec<PathBuf> = swaps.iter().map(|swap| swap.path.clone()).collect();
-    let by_spec = |spec: &OsStr| Target { spec: spec.to_owned(), path: find::resolve(spec, &files) };
-    let tags = disable.tags.iter();
-    let mut named: Vec<Target> =
-        tags.map(|(spec, tag)| Target { spec: spec.clone(), path: find::by_tag(tag, &files) }).collect();
-    named.extend(disable.operands.iter().map(|spec| by_spec(spec)));
-    if !disable.all {
-        return World { named, ..World::default() };
-    }
-    let table = Table::parse(&fs::read(&disable.fstab).unwrap_or_default());
+    let files = paths_of(&swaps);
+    let table = Table::parse(&fs::read(fstab).unwrap_or_default());
     let entries = table.entries.iter().filter(|entry| entry.is_swap());
-    let listed = entries.map(|entry| by_spec(&entry.spec)).filter(|target| !is_active(target, &swaps));
-    World {
-        named,
+    let listed =
+        entries.map(|entry| by_spec(&entry.spec, &files)).filter(|target| !is_active(target, &swaps));
+    let active = files.iter().rev();
+    Everything {
         listed: listed.collect(),
-        // The latest first, so that what was enabled for want of space goes first.
-        active: swaps.iter().rev().map(active_target).collect(),
+        active: active
+            .map(|path| Target { shown: path.into(), path: Some(path.clone()), announced: true })
+            .collect(),
         bad_lines: table.bad_lines,
     }
 }
 
-fn active_target(swap: &Swap) -> Target {
-    Target { spec: swap.path.clone().into(), path: Some(swap.path.clone()) }
+fn paths_of(swaps: &[Swap]) -> Vec<PathBuf> {
+    swaps.iter().map(|swap| swap.path.clone()).collect()
+}
+
+fn by_spec(spec: &OsStr, files: &[PathBuf]) -> Target {
+    Target { shown: spec.to_owned(), path: find::resolve(spec, files), announced: true }
 }
 
 fn is_active(target: &Target, swaps: &[Swap]) -> bool {
@@ -128,24 +140,27 @@ fn is_active(target: &Target, swaps: &[Swap]) -> bool {
 /// The caller may not disable swap, and need not try further.
 struct NotRoot;
 
-fn carry_out(disable: &Disable, world: &World, console: &mut Console) -> Result<i32, NotRoot> {
+fn carry_out(disable: &Disable, console: &mut Console) -> Result<i32, NotRoot> {
     let mut status = 0;
-    for target in &world.named {
-        status |= switch_off(target, disable.verbose, false, console)?;
+    for target in named(disable) {
+        status |= switch_off(&target, disable.verbose, false, console)?;
     }
+    if !disable.all {
+        return Ok(status);
+    }
+    let everything = everything(&disable.fstab);
     let mut failures = 0;
-    for target in &world.active {
+    for target in &everything.active {
         failures += usize::from(switch_off(target, disable.verbose, true, console)? != 0);
     }
-    for line in &world.bad_lines {
+    for line in &everything.bad_lines {
         let words = format!(": parse error at line {line} -- ignored");
         console.warn(&[disable.fstab.as_os_str().as_bytes(), words.as_bytes()]);
     }
-    // What fstab lists and is not active is tried as well, because a name can be hidden; it is no failure.
-    for target in &world.listed {
+    for target in &everything.listed {
         switch_off(target, disable.verbose, true, console)?;
     }
-    Ok(status | all_status(failures, world.active.len()))
+    Ok(status | all_status(failures, everything.active.len()))
 }
 
 fn all_status(failures: usize, tried: usize) -> i32 {
@@ -157,12 +172,12 @@ fn all_status(failures: usize, tried: usize) -> i32 {
 }
 
 fn switch_off(target: &Target, verbose: bool, quiet: bool, console: &mut Console) -> Result<i32, NotRoot> {
-    let spec = target.spec.as_bytes();
-    if verbose {
-        console.say(&[b"swapoff ", spec, b"\n"]);
+    let shown = target.shown.as_bytes();
+    if verbose && target.announced {
+        console.say(&[b"swapoff ", shown, b"\n"]);
     }
     let Some(path) = &target.path else {
-        console.warn(&[b"cannot find the device for ", spec]);
+        console.warn(&[b"cannot find the device for ", shown]);
         return Ok(NOT_FOUND);
     };
     let errno = match call(path) {
@@ -171,7 +186,7 @@ fn switch_off(target: &Target, verbose: bool, quiet: bool, console: &mut Console
         Err(errno) => errno,
     };
     if !quiet || errno == Errno::ENOMEM {
-        console.warn_errno(&[spec, b": swapoff failed"], errno);
+        console.warn_errno(&[shown, b": swapoff failed"], errno);
     }
     Ok(if errno == Errno::ENOMEM { NO_MEMORY } else { FAILED })
 }

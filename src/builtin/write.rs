@@ -15,8 +15,8 @@ use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
 
 use super::header::{self, Fields};
-use super::mkswap::{Format, Layout, Lock, Uuid, layout};
-use super::{Console, errno_of, probe, show, system_page_size};
+use super::mkswap::{Format, Layout, Lock, Uuid, layout, page_size_note};
+use super::{Console, errno_of, find, probe, show};
 use crate::sys;
 
 /// It failed, and why has been said.
@@ -32,16 +32,15 @@ type Done<T> = Result<T, Failed>;
 pub fn format(format: &Format, console: &mut Console) -> Done<()> {
     let device = Path::new(&format.device);
     let name = format.device.as_bytes();
-    let system = system_page_size();
-    if let Some(size) = format.page_size.filter(|size| *size != system && !format.quiet) {
-        let words = format!("Using user-specified page size {size}, instead of the system value {system}");
-        console.warn(&[words.as_bytes()]);
+    if let Some(note) = page_size_note(format) {
+        console.warn(&[note.as_bytes()]);
     }
     let seen = match fs::metadata(device) {
         Err(error) if format.file && errno_of(&error) == Errno::ENOENT => None,
         seen => Some(seen.or_else(|error| failed(console, &[b"cannot open ", name], errno_of(&error)))?),
     };
-    let available = available(format, seen.as_ref());
+    let available = available(format, seen.as_ref())
+        .or_else(|error| failed(console, &[b"cannot open ", name], errno_of(&error)))?;
     let layout = layout(format, available).or_else(|words| refused(console, &[words.as_bytes()]))?;
     if layout.cut {
         let most = u64::from(u32::MAX) * (layout.page_size as u64 / 1024);
@@ -64,9 +63,6 @@ pub fn format(format: &Format, console: &mut Console) -> Done<()> {
     if !format.quiet && meta.is_file() {
         warn_of_holes(format, &file, console);
     }
-    if format.label_cut && !format.quiet {
-        console.warn(&[b"Label was truncated."]);
-    }
     if !meta.is_file() && !meta.file_type().is_block_device() {
         return refused(console, &[b"unable to assign device to libblkid probe"]);
     }
@@ -74,17 +70,17 @@ pub fn format(format: &Format, console: &mut Console) -> Done<()> {
 }
 
 /// The device's size in bytes, if it has one.
-fn available(format: &Format, seen: Option<&Metadata>) -> Option<u64> {
-    match (format.size.filter(|_| format.file), seen) {
+fn available(format: &Format, seen: Option<&Metadata>) -> std::io::Result<Option<u64>> {
+    Ok(match (format.size.filter(|_| format.file), seen) {
         (Some(size), _) => Some(size),
         (None, None) => Some(0),
         (None, Some(seen)) if seen.is_file() => Some(seen.size()),
         (None, Some(seen)) if seen.file_type().is_block_device() => {
-            let mut device = super::find::open_to_read(Path::new(&format.device)).ok()?;
+            let mut device = find::open_to_read(Path::new(&format.device))?;
             device.seek(std::io::SeekFrom::End(0)).ok()
         }
         (None, Some(_)) => None,
-    }
+    })
 }
 
 /// A block device that somebody uses cannot be opened exclusively: an active swap area, a mounted disk.
@@ -115,11 +111,12 @@ fn grow(format: &Format, file: &File, meta: &Metadata, console: &mut Console) ->
 
 /// Zeros from the file's end on, where the filesystem has no fallocate(2).
 fn fill(file: &File, from: u64, to: u64) -> std::io::Result<()> {
-    static ZEROS: [u8; 65536] = [0; 65536];
+    const CHUNK: usize = 64 * 1024;
+    let zeros = vec![0; CHUNK];
     let mut at = from;
     while at < to {
-        let length = usize::try_from(to - at).unwrap_or(ZEROS.len()).min(ZEROS.len());
-        file.write_all_at(ZEROS.get(..length).unwrap_or_default(), at)?;
+        let length = usize::try_from(to - at).unwrap_or(CHUNK).min(CHUNK);
+        file.write_all_at(zeros.get(..length).unwrap_or_default(), at)?;
         at += length as u64;
     }
     Ok(())
@@ -127,14 +124,16 @@ fn fill(file: &File, from: u64, to: u64) -> std::io::Result<()> {
 
 fn is_mounted(device: &Path) -> bool {
     let Ok(meta) = fs::metadata(device) else { return false };
-    crate::world::all_mounts().iter().any(|mount| {
-        let source = Path::new(&mount.source);
-        let is_same = || {
-            fs::metadata(source)
-                .is_ok_and(|other| other.rdev() == meta.rdev() && other.file_type().is_block_device())
-        };
-        source == device || (source.starts_with("/dev") && is_same())
-    })
+    let is_swap = crate::world::active_swaps().iter().any(|swap| swap.path == find::canonical(device));
+    is_swap
+        || crate::world::all_mounts().iter().any(|mount| {
+            let source = Path::new(&mount.source);
+            let is_same = || {
+                fs::metadata(source)
+                    .is_ok_and(|other| other.rdev() == meta.rdev() && other.file_type().is_block_device())
+            };
+            source == device || (source.starts_with("/dev") && is_same())
+        })
 }
 
 #[expect(
@@ -275,6 +274,9 @@ fn write(
         return refused(console, &[b"Unable to set up swap-space: unreadable"]);
     }
     erase_old(format, file, console)?;
+    if format.label_cut && !format.quiet {
+        console.warn(&[b"Label was truncated."]);
+    }
     if !format.quiet {
         let bytes = used * layout.page_size as u64;
         let size = show::human(bytes, "iB");
@@ -303,23 +305,29 @@ fn write(
 /// Erases what would make others take the area for something else, and says what it was.
 fn erase_old(format: &Format, file: &File, console: &mut Console) -> Done<()> {
     let name = format.device.as_bytes();
-    let table = if format.force || format.offset > 0 { None } else { probe::partition_table(file) };
-    for found in if format.offset > 0 { Vec::new() } else { probe::signatures(file) } {
-        if !format.quiet {
-            console.warn(&[name, b": warning: wiping old ", found.name.as_bytes(), b" signature."]);
-        }
-        let _ = file.write_all_at(&vec![0; found.length], found.at);
-    }
-    if let Some(table) = table {
-        if !format.quiet {
+    let at_start = format.offset == 0;
+    let signatures = if at_start { probe::signatures(file) } else { Vec::new() };
+    let table = if format.force || !at_start { None } else { probe::partition_table(file) };
+    match table {
+        Some(table) if !format.quiet => {
             console.warn(&[name, b": warning: don't erase bootbits sectors"]);
             let line = format!("        ({table} partition table detected). Use -f to force.\n");
             console.write_err(line.as_bytes());
         }
-        return Ok(());
+        Some(_) => {}
+        None => {
+            let erased = file.write_all_at(&[0; header::FIELDS], format.offset);
+            erased.or_else(|_| refused(console, &[b"unable to erase bootbits sectors"]))?;
+        }
     }
-    file.write_all_at(&[0; header::FIELDS], format.offset)
-        .or_else(|error| failed(console, &[b"unable to erase bootbits sectors"], errno_of(&error)))
+    for found in signatures {
+        if !format.quiet {
+            console.warn(&[name, b": warning: wiping old ", found.name.as_bytes(), b" signature."]);
+        }
+        // What is not erased here is overwritten, or is named again by the next tool that looks.
+        let _ = file.write_all_at(&vec![0; found.length], found.at);
+    }
+    Ok(())
 }
 
 fn new_uuid(choice: Uuid) -> nix::Result<[u8; 16]> {
@@ -331,7 +339,7 @@ fn new_uuid(choice: Uuid) -> nix::Result<[u8; 16]> {
 }
 
 /// RFC 9562: the version and the variant have their bits.
-fn versioned(mut uuid: [u8; 16], version: u8) -> [u8; 16] {
+pub(crate) fn versioned(mut uuid: [u8; 16], version: u8) -> [u8; 16] {
     uuid[6] = (uuid[6] & 0x0f) | (version << 4);
     uuid[8] = (uuid[8] & 0x3f) | 0x80;
     uuid

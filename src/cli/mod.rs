@@ -4,7 +4,11 @@ pub mod builtin;
 pub mod demo;
 pub mod explain;
 pub mod install;
+pub mod mount;
+pub mod reset;
 pub mod status;
+pub mod swap;
+pub mod unmount;
 
 use std::io::Write;
 
@@ -35,6 +39,14 @@ enum Command {
     Status(status::Args),
     /// Say what a swapon, swapoff or mkswap call would come to, and why; change nothing
     Explain(explain::Args),
+    /// Put an overlay root together: image, writable layer, kept directories
+    Mount(mount::Args),
+    /// Take it down again
+    Unmount(unmount::Args),
+    /// Make a writable layer as new
+    Reset(reset::Args),
+    /// Format and enable the platform's own swap device
+    Swap(swap::Args),
     /// Show it all on this machine: a throwaway overlay root, and nothing is left behind
     Demo(demo::Args),
 }
@@ -56,6 +68,10 @@ pub fn run(call: &Invocation) -> i32 {
         Command::Uninstall(args) => Ok(install::uninstall(args)),
         Command::Status(args) => status::run(args),
         Command::Explain(args) => explain::run(args, call),
+        Command::Mount(args) => mount::run(args),
+        Command::Unmount(args) => unmount::run(args),
+        Command::Reset(args) => reset::run(args),
+        Command::Swap(args) => swap::run(args),
         Command::Demo(args) => demo::run(args),
     };
     match done {
@@ -81,4 +97,39 @@ pub(crate) fn print_json(value: &impl serde::Serialize) {
 pub(crate) fn fail(error: &Error) -> i32 {
     let _ = writeln!(std::io::stderr(), "rootfs-shim: {error}");
     error.exit_status()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    const README: &str = include_str!("../../README.md");
+
+    #[test]
+    fn the_readme_names_the_packages_and_the_rust_that_are_needed() {
+        let packages = include_str!("../../packaging/debian-packages").lines();
+        let names = packages
+            .filter(|line| !line.starts_with('#'))
+            .filter_map(|line| line.split_whitespace().next())
+            .collect::<Vec<_>>();
+        let line = format!("# apt-get install {}\n", names.join(" "));
+        assert!(README.contains(&line), "README.md lacks: {line}");
+        let manifest = include_str!("../../Cargo.toml").lines();
+        let rust = manifest.filter_map(|line| line.strip_prefix("rust-version = ")).next().unwrap();
+        assert!(README.contains(&format!("Rust {} or newer", rust.trim_matches('"'))), "README.md: {rust}");
+    }
+
+    #[test]
+    fn the_readme_knows_every_subcommand_and_its_config_parses() {
+        for command in Cli::command().get_subcommands() {
+            let name = command.get_name();
+            let shown = ["", "/.rootfs-shim/bin/"].map(|dir| format!("{dir}rootfs-shim {name}"));
+            let said =
+                shown.iter().any(|shown| README.contains(shown)) || README.contains(&format!("cargo {name}"));
+            assert!(said, "README.md does not show {name}");
+        }
+        let config = README.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        crate::config::Config::parse(config.as_bytes()).unwrap();
+    }
 }

@@ -65,10 +65,11 @@ fn text(status: &Status) -> String {
     );
     for swap in &status.swaps {
         let backing = swap.backing.as_ref().map_or(String::new(), |path| format!(", in {path}"));
+        let whose = if swap.of_this_root { "" } else { ", of this machine, not of this root" };
         let (size, used) = (size_words(swap.size), size_words(swap.used));
         rows.push((
             "swap",
-            format!("{} ({size}, {used} used, priority {}{backing})", swap.path, swap.priority),
+            format!("{} ({size}, {used} used, priority {}{backing}{whose})", swap.path, swap.priority),
         ));
     }
     rows.extend(status.swap_device.iter().map(|path| ("swap device", path.clone())));

@@ -1,15 +1,18 @@
 //! The real tool's output on its way to the caller, with backing paths turned back into the user's.
 //!
-//! Lines pass one by one as they come. Where a line matches several paths, the leftmost and then the longest
-//! wins, so `/upper/a` never bites into `/upper/ab`.
+//! Lines pass one by one as they come, or all at the end where a path itself has a line break. Where a line
+//! matches several paths, the leftmost and then the longest wins, so `/upper/a` never bites into `/upper/ab`.
 
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use crate::builtin::strerror;
+use crate::plan::report::{self, Ran};
 use crate::plan::swap::{Decision, Plan};
 
 /// A line is passed on unfinished when it is longer than this.
@@ -25,35 +28,69 @@ pub struct Heard {
     pub last_words: Vec<u8>,
     /// A line that begins with `Usage:` went by.
     pub usage_shown: bool,
+    /// Why stdout and stderr could not be written; a reader who has gone is no reason.
+    pub lost: [Option<Errno>; 2],
+    /// What was said and not passed on: to stdout (1) or stderr (2).
+    pub held: Option<Vec<(u8, Vec<u8>)>>,
 }
 
-/// Passes both pipes on until they are closed.
-pub fn pump(stdout: Option<OwnedFd>, stderr: Option<OwnedFd>, translations: &Translations<'_>) -> Heard {
-    let mut heard = Heard::default();
+/// Passes both pipes on until they are closed, or until `ended` says that the real tool is gone: what it left
+/// running in the background may keep them open for ever. With `hold` it keeps for [`release`] what they say.
+pub fn pump(
+    [stdout, stderr]: [Option<OwnedFd>; 2],
+    ended: Option<&OwnedFd>,
+    translations: &Translations<'_>,
+    hold: bool,
+) -> Heard {
+    let mut heard = Heard { held: hold.then(Vec::new), ..Heard::default() };
     let mut streams = [Stream::new(stdout, 1), Stream::new(stderr, 2)];
+    let mut gone = false;
     loop {
-        let open: Vec<usize> =
-            (0..2).filter(|at| streams.get(*at).is_some_and(|s| s.pipe.is_some())).collect();
-        let ready: Vec<usize> = {
-            let fds = open.iter().filter_map(|at| streams.get(*at)?.pipe.as_ref());
-            let mut polled: Vec<PollFd<'_>> =
-                fds.map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN)).collect();
-            if polled.is_empty() {
-                return heard;
+        // Once it is gone, only what is in the pipes already.
+        let timeout = if gone { PollTimeout::ZERO } else { PollTimeout::NONE };
+        let ready = match wait_for(&streams, ended.filter(|_| !gone), timeout) {
+            Err(Errno::EINTR) => continue,
+            Err(_) => break,
+            Ok((ready, now)) => {
+                gone |= now;
+                ready
             }
-            match poll(&mut polled, PollTimeout::NONE) {
-                Err(nix::errno::Errno::EINTR) => continue,
-                Err(_) => return heard,
-                Ok(_) => {}
-            }
-            open.iter().zip(&polled).filter(|(_, fd)| fd.any() != Some(false)).map(|(at, _)| *at).collect()
         };
+        if ready.is_empty() && gone {
+            break;
+        }
         for at in ready {
             if let Some(stream) = streams.get_mut(at) {
                 stream.step(translations, &mut heard);
             }
         }
+        if streams.iter().all(|stream| stream.pipe.is_none()) {
+            break;
+        }
     }
+    for stream in &mut streams {
+        stream.end(translations, &mut heard);
+    }
+    heard
+}
+
+/// Which streams have something, and whether the child is gone.
+fn wait_for(
+    streams: &[Stream; 2],
+    ended: Option<&OwnedFd>,
+    timeout: PollTimeout,
+) -> nix::Result<(Vec<usize>, bool)> {
+    let open: Vec<usize> = (0..2).filter(|at| streams.get(*at).is_some_and(|s| s.pipe.is_some())).collect();
+    if open.is_empty() {
+        return Ok((Vec::new(), true));
+    }
+    let pipes = open.iter().filter_map(|at| streams.get(*at)?.pipe.as_ref()).map(AsFd::as_fd);
+    let all = pipes.chain(ended.map(AsFd::as_fd));
+    let mut polled: Vec<PollFd<'_>> = all.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+    poll(&mut polled, timeout)?;
+    let has = |at: usize| polled.get(at).is_some_and(|fd| fd.any() != Some(false));
+    let ready = open.iter().enumerate().filter(|(at, _)| has(*at)).map(|(_, stream)| *stream);
+    Ok((ready.collect(), ended.is_some() && has(open.len())))
 }
 
 /// `text` with each backing path turned back.
@@ -75,6 +112,13 @@ pub fn translate(text: &[u8], translations: &Translations<'_>) -> Vec<u8> {
         }
     }
     out
+}
+
+/// What the real tool would say before it does anything.
+pub fn say_foreword(plan: &Plan) {
+    for line in &plan.foreword {
+        write_all(2, &[line.as_bytes(), b"\n"].concat());
+    }
 }
 
 /// With `-v` the real tool says what `-a` leaves alone; where the call is taken apart, we say it.
@@ -108,6 +152,9 @@ impl Stream {
         match read {
             Some(Ok(length)) if length > 0 => {
                 self.line.extend_from_slice(chunk.get(..length).unwrap_or(&[]));
+                if translations.iter().any(|(backing, _)| backing.as_os_str().as_bytes().contains(&b'\n')) {
+                    return;
+                }
                 while let Some(end) = self.line.iter().position(|&b| b == b'\n') {
                     let rest = self.line.split_off(end + 1);
                     let line = std::mem::replace(&mut self.line, rest);
@@ -120,8 +167,15 @@ impl Stream {
             Some(Err(error)) if error.kind() == std::io::ErrorKind::Interrupted => return,
             _ => self.pipe = None,
         }
+        self.end(translations, heard);
+    }
+
+    /// A last line without an end.
+    fn end(&mut self, translations: &Translations<'_>, heard: &mut Heard) {
         let line = std::mem::take(&mut self.line);
-        self.pass(&line, translations, heard);
+        if !line.is_empty() {
+            self.pass(&line, translations, heard);
+        }
     }
 
     fn pass(&self, line: &[u8], translations: &Translations<'_>, heard: &mut Heard) {
@@ -131,14 +185,39 @@ impl Stream {
         if self.target == 2 && !trimmed.is_empty() {
             heard.last_words = trimmed.iter().copied().take(1024).collect();
         }
-        write_all(self.target, &line);
+        match &mut heard.held {
+            Some(held) => held.push((self.target, line)),
+            None => note_loss(&mut heard.lost, self.target, write_all(self.target, &line)),
+        }
     }
 }
 
-/// std's own stdout would buffer lines that the real tool has written; an error is the reader's affair.
-fn write_all(target: u8, bytes: &[u8]) {
-    let Ok(copy) = crate::sys::stdio(target).try_clone_to_owned() else { return };
-    let _ = std::fs::File::from(copy).write_all(bytes);
+/// Says what was held back.
+pub fn release(ran: &mut Ran) {
+    for (target, line) in ran.held.take().into_iter().flatten() {
+        note_loss(&mut ran.lost, target, write_all(target, &line));
+    }
+}
+
+fn note_loss(lost: &mut [Option<Errno>; 2], target: u8, errno: Option<Errno>) {
+    let [stdout, stderr] = lost;
+    let stream = if target == 2 { stderr } else { stdout };
+    *stream = errno.or(*stream);
+}
+
+/// What util-linux says when it ends and its stdout could not be written.
+pub fn say_what_was_lost(plan: &Plan, ran: &[Ran]) {
+    if let Some(errno) = report::lost(plan, ran).and_then(|[stdout, _]| stdout) {
+        let line = format!("{}: write error: {}\n", plan.tool.name, strerror(errno));
+        write_all(2, line.as_bytes());
+    }
+}
+
+/// std's own stdout would buffer lines that the real tool has written. A reader who has gone is no error.
+fn write_all(target: u8, bytes: &[u8]) -> Option<Errno> {
+    let copy = crate::sys::stdio(target).try_clone_to_owned().ok()?;
+    let error = std::fs::File::from(copy).write_all(bytes).err()?;
+    error.raw_os_error().map(Errno::from_raw).filter(|errno| *errno != Errno::EPIPE)
 }
 
 #[cfg(test)]

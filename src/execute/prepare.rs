@@ -15,33 +15,56 @@ use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, OFlag, fallocate};
 
 use crate::error::{Attempt, Error, Kind, Result};
-use crate::plan::report::Prepared;
+use crate::plan::report::{Done, Prepared};
 use crate::plan::swap::{Plan, Twofold};
 use crate::sys;
 use crate::world::{files, trail};
+
+use super::remake;
 
 /// Prepares and proves each operand that has two names. The descriptor is the backing file's.
 pub fn prepare_all(plan: &Plan) -> Vec<(Prepared, Option<OwnedFd>)> {
     let one = |at: usize| match plan.backing(at) {
         None => (Prepared::Nothing, None),
-        Some(twofold) => match prepare(twofold, &plan.upper) {
-            Ok((filled, fd)) => (Prepared::Proved { filled }, Some(fd)),
+        Some(twofold) => match prepare(twofold, plan) {
+            Ok((done, fd)) => (Prepared::Proved(done), Some(fd)),
             Err(error) => (Prepared::Doubt(error.to_string()), None),
         },
     };
     (0..plan.operands.len()).map(one).collect()
 }
 
-fn prepare(twofold: &Twofold, upper: &Path) -> Result<(u64, OwnedFd)> {
+fn prepare(twofold: &Twofold, plan: &Plan) -> Result<(Vec<Done>, OwnedFd)> {
     let seen = &twofold.seen;
-    let user = open_regular(seen, twofold.bring_up)?;
-    let mut filled = 0;
-    if twofold.fill > 0 {
-        filled = fill_holes(&user, twofold)?;
+    let mut done = Vec::new();
+    // If it cannot be made new, it is copied up, which is slower and no worse.
+    if twofold.remake && remake::remake(seen, plan.fstype == "btrfs").is_ok() {
+        done.push(Done::Remade);
     }
-    let backing = open_backing(twofold, upper)?;
+    let user = open_regular(seen, twofold.bring_up)?;
+    if twofold.fill {
+        done.extend(fill_holes(&user, seen)?);
+    }
+    if twofold.rewrite {
+        done.extend(remake::unshare(&user, seen)?);
+    }
+    let backing = open_backing(twofold, &plan.upper)?;
     prove(&user, &backing, seen)?;
-    Ok((filled, backing.into()))
+    Ok((done, backing.into()))
+}
+
+/// Writes a file's blocks anew after the kernel has refused them; `None` if there is nothing that could be
+/// the matter with them. The file is proved to be what swapon was run on, and it is not active: the kernel
+/// lets nobody write into an active area.
+///
+/// # Errors
+/// A write that failed.
+pub fn second_chance(twofold: &Twofold) -> Result<Option<Done>> {
+    if !twofold.rewrite {
+        return Ok(None);
+    }
+    let user = open_regular(&twofold.seen, true)?;
+    remake::rewrite_unwritten(&user, &twofold.seen)
 }
 
 /// Opening for writing is what copies a lower file up, a metacopy stub's data too.
@@ -61,16 +84,20 @@ fn open_regular(path: &Path, write: bool) -> Result<File> {
 
 /// posix_fallocate in place: what is written stays, what is a hole becomes blocks of zeros. Not begun if the
 /// disk has not the room, because a half-filled file would leave a full disk behind.
-fn fill_holes(user: &File, twofold: &Twofold) -> Result<u64> {
-    let path = &twofold.seen;
+fn fill_holes(user: &File, path: &Path) -> Result<Option<Done>> {
+    let meta = user.metadata().attempt("stat", path)?;
+    let holes = meta.size().saturating_sub(meta.blocks().saturating_mul(512));
+    if holes == 0 {
+        return Ok(None);
+    }
     let space = nix::sys::statvfs::fstatvfs(user).attempt("statvfs", path)?;
-    let free = space.blocks_available() * space.fragment_size();
-    if free < twofold.fill {
+    if space.blocks_available() * space.fragment_size() < holes {
         return Err(Error::system("fill the holes of", path, Errno::ENOSPC));
     }
-    let length = i64::try_from(twofold.size).map_err(|_| Error::system("fallocate", path, Errno::EFBIG))?;
-    fallocate(user, FallocateFlags::empty(), 0, length).attempt("fill the holes of", path)?;
-    Ok(twofold.fill)
+    let length = i64::try_from(meta.size()).map_err(|_| Error::system("fallocate", path, Errno::EFBIG))?;
+    let filled = sys::unharmed(|| fallocate(user, FallocateFlags::empty(), 0, length));
+    filled.attempt("fill the holes of", path)?;
+    Ok(Some(Done::Filled(holes)))
 }
 
 fn open_backing(twofold: &Twofold, upper: &Path) -> Result<File> {
@@ -127,8 +154,72 @@ fn same_handle(user: &File, backing: &File) -> Option<bool> {
 /// file's.
 fn same_blocks(user: &File, backing: &File) -> Option<bool> {
     let (a, b) = (sys::extents(user.as_fd(), 0).ok()?, sys::extents(backing.as_fd(), 0).ok()?);
-    if a != b {
+    let runs = |extents: &[sys::Extent]| {
+        merged(extents.iter().map(|extent| Run {
+            logical: extent.logical,
+            physical: extent.physical,
+            length: extent.length,
+        }))
+    };
+    if !agree(&runs(&a), &runs(&b)) {
         return Some(false);
     }
     a.iter().any(sys::Extent::is_exclusive).then_some(true)
+}
+
+/// Where some bytes of a file lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Run {
+    logical: u64,
+    physical: u64,
+    length: u64,
+}
+
+/// Neighbours as one: ext4 tells the same blocks as several extents when it reads them from the disk, and as
+/// one when it has them in its cache, which can change between two looks.
+fn merged(runs: impl Iterator<Item = Run>) -> Vec<Run> {
+    let mut merged: Vec<Run> = Vec::new();
+    for run in runs {
+        match merged.last_mut() {
+            Some(last)
+                if last.logical.wrapping_add(last.length) == run.logical
+                    && last.physical.wrapping_add(last.length) == run.physical =>
+            {
+                last.length = last.length.saturating_add(run.length);
+            }
+            _ => merged.push(run),
+        }
+    }
+    merged
+}
+
+/// Whether two lists of runs say the same, as far as both go: each was cut at so many extents.
+fn agree(a: &[Run], b: &[Run]) -> bool {
+    let end = |runs: &[Run]| runs.last().map_or(0, |last| last.logical.saturating_add(last.length));
+    let end = end(a).min(end(b));
+    let cut = |runs: &[Run]| -> Vec<Run> {
+        let within = runs.iter().filter(|run| run.logical < end);
+        within.map(|run| Run { length: run.length.min(end - run.logical), ..*run }).collect()
+    };
+    a.is_empty() == b.is_empty() && cut(a) == cut(b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runs(runs: &[(u64, u64, u64)]) -> Vec<Run> {
+        merged(runs.iter().map(|&(logical, physical, length)| Run { logical, physical, length }))
+    }
+
+    #[test]
+    fn the_same_blocks_told_in_more_pieces_are_the_same_blocks() {
+        let whole = runs(&[(0, 1000, 300), (400, 5000, 100)]);
+        assert!(agree(&whole, &runs(&[(0, 1000, 100), (100, 1100, 200), (400, 5000, 50), (450, 5050, 50)])));
+        assert!(agree(&whole, &runs(&[(0, 1000, 300), (400, 5000, 40)])), "cut short");
+        assert!(!agree(&whole, &runs(&[(0, 1000, 300), (400, 6000, 100)])));
+        assert!(!agree(&whole, &runs(&[(0, 1000, 100), (100, 1101, 200), (400, 5000, 100)])));
+        assert!(!agree(&whole, &runs(&[(100, 1000, 300), (400, 5000, 100)])));
+        assert!(!agree(&whole, &[]));
+    }
 }

@@ -37,9 +37,9 @@ const PLACES: &[&str] = &["/.rootfs-shim/upper", "/mnt", "/media", "/srv", "/opt
 /// If there can be no namespace.
 pub fn build(trail: &Trail, avoid: &[&Path]) -> Result<Option<Stage>> {
     let here = |path: &str| open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).attempt("open", path);
-    let namespace = open("/proc/self/ns/mnt", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty());
+    let namespace = open("/proc/thread-self/ns/mnt", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty());
     let home = Home {
-        namespace: namespace.attempt("open", "/proc/self/ns/mnt")?,
+        namespace: namespace.attempt("open", "/proc/thread-self/ns/mnt")?,
         root: here("/")?,
         cwd: here(".")?,
     };

@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -16,10 +16,10 @@ use crate::error::{Attempt, Result};
 use crate::invocation::Invocation;
 use crate::plan::report::{Prepared, Ran};
 use crate::plan::runs::Run;
-use crate::plan::swap::Plan;
+use crate::plan::swap::{Decided, Decision, Plan};
 use crate::sys::{self, Program, Where};
-use crate::world::files;
 use crate::world::real::Real;
+use crate::world::{self, files};
 
 use super::output;
 use super::stage::Stage;
@@ -38,11 +38,21 @@ pub fn become_it(real: &Path, argv: &[OsString]) -> Errno {
 /// # Errors
 /// If there can be no namespace; nothing was changed then.
 pub fn mask(plan: &Plan, prepared: &[(Prepared, Option<OwnedFd>)]) -> Result<()> {
-    if !prepared.iter().any(|(_, backing)| backing.is_some()) {
+    let stands = |operand: &Decided| match &operand.decision {
+        Decision::StoodIn { path, area } if *path != area.device => Some((path.clone(), area.device.clone())),
+        _ => None,
+    };
+    let devices: Vec<(PathBuf, PathBuf)> = plan.operands.iter().filter_map(stands).collect();
+    if devices.is_empty() && !prepared.iter().any(|(_, backing)| backing.is_some()) {
         return Ok(());
     }
+    let swaps = world::swaps_text();
     unshare(CloneFlags::CLONE_NEWNS).attempt("unshare the mounts of", "/")?;
     make_private()?;
+    if world::swaps_text() != swaps {
+        // Worth trying only: without it, `swapoff -a` in a chroot misses what is not masked.
+        let _ = keep_names(&swaps);
+    }
     for (at, (_, backing)) in prepared.iter().enumerate() {
         if let (Some(twofold), Some(_)) = (plan.backing(at), backing) {
             let path = &twofold.seen;
@@ -50,12 +60,35 @@ pub fn mask(plan: &Plan, prepared: &[(Prepared, Option<OwnedFd>)]) -> Result<()>
             let upper = files::open_path(&plan.upper).attempt("open", &plan.upper)?;
             let source =
                 files::open_beneath(&upper, &twofold.overlay, OFlag::O_PATH).attempt("open", path)?;
-            let onto = files::open_path(path).attempt("open", path)?;
-            let clone = sys::clone_mount(source.as_fd()).attempt("open_tree", path)?;
-            sys::attach_mount(clone.as_fd(), onto.as_fd()).attempt("mount the backing file over", path)?;
+            cover(&source, path)?;
         }
     }
+    for (path, device) in devices {
+        cover(&files::open_path(&device).attempt("open", &device)?, &path)?;
+    }
     Ok(())
+}
+
+/// In a chroot the kernel prints the paths of areas that were enabled in another namespace from that one's own
+/// root, and no such path leads anywhere here. So the list as it was is mounted over `/proc/swaps`.
+fn keep_names(swaps: &[u8]) -> Result<()> {
+    let place = ["/mnt", "/media", "/srv", "/opt", "/home", "/boot"].map(Path::new);
+    let Some(place) = place.into_iter().find(|place| place.is_dir()) else { return Ok(()) };
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    mount(Some("rootfs-shim"), place, Some("tmpfs"), flags, Some("mode=0700")).attempt("mount", place)?;
+    let list = place.join("swaps");
+    let covered = std::fs::write(&list, swaps)
+        .attempt("write", &list)
+        .and_then(|()| cover(&files::open_path(&list).attempt("open", &list)?, Path::new("/proc/swaps")));
+    let _ = nix::mount::umount2(place, nix::mount::MntFlags::MNT_DETACH);
+    covered
+}
+
+/// Mounts one file over another.
+fn cover(source: &OwnedFd, path: &Path) -> Result<()> {
+    let onto = files::open_path(path).attempt("open", path)?;
+    let clone = sys::clone_mount(source.as_fd()).attempt("open_tree", path)?;
+    sys::attach_mount(clone.as_fd(), onto.as_fd()).attempt("mount the backing file over", path)
 }
 
 /// So that what is mounted here appears nowhere else, even where systemd made `/` shared.
@@ -67,18 +100,42 @@ pub fn make_private() -> Result<()> {
     mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).attempt("make the mounts private of", "/")
 }
 
-/// Runs the real tool as a child and passes its output on.
+/// Runs the real tool as a child that has our own output; its exit status.
+///
+/// # Errors
+/// If no child could be started.
+pub fn run_plainly(real: &Real, plan: &Plan, argv: &[OsString], call: &Invocation) -> Result<i32> {
+    sys::expect_children();
+    let child = start(real, plan, argv, call, [None, None], Where::Here)?;
+    sys::wait(child.pid).attempt("wait for", &real.path)
+}
+
+/// Does the work of a run in this very process, where there can be no other; its status.
+pub fn run_ourselves(plan: &Plan, run: &Run, call: &Invocation, stage: Option<&Stage>) -> i32 {
+    let entered = match (stage, run.private) {
+        (None, true) => unshare(CloneFlags::CLONE_NEWNS),
+        (Some(stage), false) => sys::go_home(&stage.home),
+        _ => Ok(()),
+    };
+    // Refused or not: the work is what counts, and only the name in /proc/swaps would differ.
+    let _ = entered;
+    builtin::run(plan.tool, &run.argv, call)
+}
+
+/// Runs the real tool as a child and passes its output on, or holds it back where it may be run again.
 ///
 /// # Errors
 /// If no child could be started.
 pub fn run(real: &Real, plan: &Plan, run: Run, call: &Invocation, stage: Option<&Stage>) -> Result<Ran> {
-    let (is_builtin, real) = (real.is_builtin, real.path.as_path());
-    let program = Program::new(real.as_os_str(), &run.argv).attempt("run", real)?;
-    let translations = plan.translations();
+    let hold = plan.may_be_repeated(&run);
+    let mut translations = plan.translations();
+    let instead = run.instead.clone();
+    translations.extend(instead.as_ref().map(|(device, seen)| (device.as_path(), seen.as_path())));
     let pipe = |wanted: bool| if wanted { pipe2(OFlag::O_CLOEXEC).map(Some) } else { Ok(None) };
     let [_, out_closed, err_closed] = call.closed;
-    let out = pipe(!translations.is_empty() && !out_closed).attempt("make a pipe for", real)?;
-    let err = pipe(!err_closed).attempt("make a pipe for", real)?;
+    let out =
+        pipe((hold || !translations.is_empty()) && !out_closed).attempt("make a pipe for", &real.path)?;
+    let err = pipe(!err_closed).attempt("make a pipe for", &real.path)?;
     let (out_read, out_write) = out.unzip();
     let (err_read, err_write) = err.unzip();
     sys::expect_children();
@@ -87,15 +144,40 @@ pub fn run(real: &Real, plan: &Plan, run: Run, call: &Invocation, stage: Option<
         (None, true) => Where::Private,
         (Some(stage), false) => Where::Home(&stage.home),
     };
-    let pid = if is_builtin {
-        let work = || builtin::run(plan.tool, &run.argv, call);
-        sys::spawn_work(out_write.as_ref(), err_write.as_ref(), place, work)
-    } else {
-        program.spawn(out_write.as_ref(), err_write.as_ref(), place)
-    };
-    let pid = pid.attempt("start", real)?;
+    let child = start(real, plan, &run.argv, call, [out_write.as_ref(), err_write.as_ref()], place)?;
     drop((out_write, err_write));
-    let heard = output::pump(out_read, err_read, &translations);
-    let status = sys::wait(pid).attempt("wait for", real)?;
-    Ok(Ran { run, status, last_words: heard.last_words, usage_shown: heard.usage_shown })
+    let heard = output::pump([out_read, err_read], child.ended.as_ref(), &translations, hold);
+    let status = sys::wait(child.pid).attempt("wait for", &real.path)?;
+    Ok(Ran {
+        run,
+        status,
+        last_words: heard.last_words,
+        usage_shown: heard.usage_shown,
+        lost: heard.lost,
+        held: heard.held,
+        way: None,
+        in_the_open: child.in_the_open,
+    })
+}
+
+/// A real tool that cannot be executed (another architecture, no interpreter, noexec) is none: the builtin
+/// does the work.
+fn start(
+    real: &Real,
+    plan: &Plan,
+    argv: &[OsString],
+    call: &Invocation,
+    [out, err]: [Option<&OwnedFd>; 2],
+    place: Where<'_>,
+) -> Result<sys::Child> {
+    if !real.is_builtin {
+        let program = Program::new(real.path.as_os_str(), argv).attempt("run", &real.path)?;
+        let child = program.spawn(out, err, place).attempt("start", &real.path)?;
+        if child.refused.is_none() {
+            return Ok(child);
+        }
+        sys::wait(child.pid).attempt("wait for", &real.path)?;
+    }
+    let work = || builtin::run(plan.tool, argv, call);
+    sys::spawn_work(out, err, place, work).attempt("start", &real.path)
 }

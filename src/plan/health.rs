@@ -9,7 +9,7 @@ use crate::paths;
 use crate::root::FileKind;
 use crate::world::image::{Image, Leads, Slot};
 use crate::world::layer::Upper;
-use crate::world::machine::Machine;
+use crate::world::machine::{Area, Machine};
 
 /// `rootfs-shim status` as data; JSON of version 1. Fields may be added, none goes.
 #[derive(Debug, Clone, Serialize)]
@@ -103,6 +103,8 @@ pub struct SwapStatus {
     pub used: u64,
     /// Higher is used first.
     pub priority: i32,
+    /// Whether it is this root's; the kernel lists those of the whole machine.
+    pub of_this_root: bool,
 }
 
 /// An attached volume.
@@ -143,12 +145,13 @@ pub fn judge(machine: &Machine) -> Status {
         swaps: machine
             .swaps
             .iter()
-            .map(|(swap, backing)| SwapStatus {
+            .map(|Area { swap, backing, of_this_root }| SwapStatus {
                 path: escape::path(&swap.path),
                 backing: backing.as_ref().map(|path| escape::path(path.as_path())),
                 size: swap.size * 1024,
                 used: swap.used * 1024,
                 priority: swap.priority,
+                of_this_root: *of_this_root,
             })
             .collect(),
         volumes: machine

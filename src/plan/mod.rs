@@ -5,15 +5,20 @@
 //! a condition with an alternative; execute reports back, and [`report`] turns that into an exit status and
 //! notices.
 
+pub mod decide;
 mod divert;
 pub mod health;
 pub mod install;
 pub mod listed;
+pub mod mount;
 pub mod place;
 pub mod report;
+pub mod reset;
 pub mod runs;
 pub mod show;
 mod slot;
+pub mod standin;
 pub mod step;
 pub mod swap;
+pub mod swapdev;
 pub mod uninstall;

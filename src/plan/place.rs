@@ -29,6 +29,8 @@ pub enum Place {
         /// Why, in the user's terms.
         reason: &'static str,
     },
+    /// On a disk that is a volume or the backing filesystem, and nobody can say which.
+    UntoldVolume,
     /// Nobody can say.
     Uncertain(&'static str),
 }
@@ -46,7 +48,7 @@ const READ_ONLY: &[&str] = &["squashfs", "erofs", "iso9660", "udf", "cramfs", "r
 const ON_DISK: &[&str] = &["btrfs", "bcachefs", "zfs"];
 
 /// Where a file is.
-pub fn place_of(world: &World, location: &Location) -> Place {
+pub fn place_of(world: &World, location: &Location, filesystem: Option<[u8; 16]>) -> Place {
     let Some(root) = &world.root else {
         return Place::Uncertain("the root filesystem is not an overlay");
     };
@@ -62,10 +64,10 @@ pub fn place_of(world: &World, location: &Location) -> Place {
     if world.is_backing(mount.device) {
         return Place::Backing;
     }
-    elsewhere(world, mount)
+    elsewhere(world, mount, filesystem)
 }
 
-fn elsewhere(world: &World, mount: &Mount) -> Place {
+fn elsewhere(world: &World, mount: &Mount, filesystem: Option<[u8; 16]>) -> Place {
     let fstype = mount.fstype.clone();
     let base = fstype.split('.').next().unwrap_or_default();
     if IN_MEMORY.contains(&base) {
@@ -77,10 +79,16 @@ fn elsewhere(world: &World, mount: &Mount) -> Place {
     if READ_ONLY.contains(&base) {
         return Place::NoSwap { fstype, reason: "is read-only" };
     }
-    if world.backing.mount().is_none() {
-        return Place::Uncertain("the backing filesystem is not visible, so a volume cannot be told from it");
+    let on_disk = mount.device.major != 0 || ON_DISK.contains(&base);
+    if world.backing.mount().is_none() && on_disk {
+        match (world.upper_filesystem, filesystem) {
+            (Some(upper), Some(this)) if upper == this => return Place::Backing,
+            // Another filesystem than the one that the overlay itself names.
+            (Some(_), Some(_)) => {}
+            _ => return Place::UntoldVolume,
+        }
     }
-    if mount.device.major != 0 || ON_DISK.contains(&base) {
+    if on_disk {
         return Place::Volume { point: mount.point.clone(), source: mount.source.clone() };
     }
     Place::Uncertain("its filesystem is of a kind we do not know")

@@ -3,10 +3,12 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::config::Config;
+use nix::errno::Errno;
+
+use crate::config::{Config, Fallback};
 use crate::escape;
 use crate::notice::Notice;
-use crate::shim::tables::Purpose;
+use crate::shim::tables::{Kind, Purpose};
 
 use super::runs::Run;
 use super::swap::{Decided, Decision, Plan, Twofold};
@@ -17,18 +19,28 @@ pub enum Prepared {
     /// Nothing was to be done.
     Nothing,
     /// Both names are one file, and it is ready.
-    Proved {
-        /// Bytes of holes that were filled.
-        filled: u64,
-    },
+    Proved(Vec<Done>),
     /// It could not be made ready or not be proved; the words say why.
     Doubt(String),
+}
+
+/// What was done to a file before swapon was run on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    /// Bytes of holes that were filled.
+    Filled(u64),
+    /// It was in a lower layer and was made new at the same size.
+    Remade,
+    /// It shared its blocks with another file and has its own now.
+    Unshared,
+    /// The kernel refused its blocks, and they were written anew.
+    Rewritten,
 }
 
 impl Prepared {
     /// Whether the backing path may be used.
     pub fn is_proved(&self) -> bool {
-        matches!(self, Self::Proved { .. })
+        matches!(self, Self::Proved(_))
     }
 }
 
@@ -43,6 +55,37 @@ pub struct Ran {
     pub last_words: Vec<u8>,
     /// Whether it printed how it is used.
     pub usage_shown: bool,
+    /// Why its stdout and stderr could not be passed on, if they could not.
+    pub lost: [Option<Errno>; 2],
+    /// What it said and nobody has read yet, because it may have to be run once more: to stdout (1) or
+    /// stderr (2).
+    pub held: Option<Vec<(u8, Vec<u8>)>>,
+    /// It had to run outside a namespace of its own, so `/proc/swaps` shows the backing path.
+    pub in_the_open: bool,
+    /// What stood in for the file.
+    pub way: Option<Fallback>,
+}
+
+impl Ran {
+    /// For an operand that the real tool is not given as it is: as if it had failed.
+    pub fn not_run(plan: &Plan, at: usize) -> Self {
+        let last_words = b"its filesystem cannot hold swap, and nothing could stand in for it".to_vec();
+        Self { last_words, ..Self::failed(plan, plan.run_instead(at, Path::new(""))) }
+    }
+
+    /// For a run that could not be begun.
+    pub fn failed(plan: &Plan, run: Run) -> Self {
+        Self {
+            run,
+            status: plan.flavour.failure_status,
+            last_words: Vec::new(),
+            usage_shown: false,
+            lost: [None; 2],
+            held: None,
+            in_the_open: false,
+            way: None,
+        }
+    }
 }
 
 /// What the caller is told.
@@ -76,14 +119,49 @@ pub fn report(plan: &Plan, prepared: &[Prepared], ran: &[Ran], config: &Config) 
     if plan.operands.iter().any(|operand| !is_tried(&operand.decision)) {
         status |= plan.flavour.failure_status;
     }
-    Report { status: if plan.lenient { 0 } else { status }, notices }
+    // util-linux ends with 1 if its output was lost, whatever else went right or wrong.
+    let honest = if lost(plan, ran).is_some() { 1 } else { status };
+    Report { status: if plan.lenient { 0 } else { honest }, notices }
+}
+
+/// Why the output of a tool that minds was lost.
+pub fn lost(plan: &Plan, ran: &[Ran]) -> Option<[Option<Errno>; 2]> {
+    let minds = plan.flavour.kind == Kind::UtilLinux;
+    let first =
+        |stream: fn(&[Option<Errno>; 2]) -> Option<Errno>| ran.iter().find_map(|ran| stream(&ran.lost));
+    let lost = [first(|[stdout, _]| *stdout), first(|[_, stderr]| *stderr)];
+    (minds && lost != [None, None]).then_some(lost)
 }
 
 /// The notices that are due whatever the real tool does: refusals, doubts, what was done to a file. They are
 /// all there is when we become the real tool.
 pub fn before(plan: &Plan, prepared: &[Prepared]) -> Vec<Notice> {
     let decided = plan.operands.iter().enumerate();
-    decided.filter_map(|(at, operand)| first_words(plan, operand, prepared.get(at))).collect()
+    decided.flat_map(|(at, operand)| first_words(plan, operand, prepared.get(at))).collect()
+}
+
+/// The operands for which nothing is run but a stand-in.
+pub fn stand_ins(plan: &Plan) -> Vec<usize> {
+    let stands =
+        |at: &usize| plan.operands.get(*at).is_some_and(|o| matches!(o.decision, Decision::StandIn { .. }));
+    (0..plan.operands.len()).filter(stands).collect()
+}
+
+/// The operand of a failed run for which something may stand in: not if it is active already.
+pub fn may_be_stood_in_for(plan: &Plan, ran: &Ran) -> Option<usize> {
+    let at = *ran.run.operands.first()?;
+    let free =
+        plan.backing(at).is_none_or(|twofold| ran.run.private && !plan.active.contains(&twofold.overlay));
+    (free && ran.status != 0 && !is_usage(plan, ran) && plan.ways(at).is_some()).then_some(at)
+}
+
+/// The operand of a failed run whose blocks may be written anew: on ext4 and xfs, whose refusal can lie in
+/// them, and not if the area is active already, which the kernel would not let us write to anyway.
+pub fn may_be_mended(plan: &Plan, ran: &Ran) -> Option<usize> {
+    let at = *ran.run.operands.first()?;
+    let twofold = plan.backing(at)?;
+    let fitting = ran.run.private && twofold.rewrite && !plan.active.contains(&twofold.overlay);
+    (fitting && ran.status != 0 && !is_usage(plan, ran) && plan.fstype != "btrfs").then_some(at)
 }
 
 /// The status when every operand was refused and the real tool is not run at all.
@@ -100,36 +178,51 @@ fn is_tried(decision: &Decision) -> bool {
 
 /// A bad command line gives the real tool's status, lenient or not. BusyBox has one status for everything,
 /// but only bad usage makes it print its usage.
-fn is_usage(plan: &Plan, ran: &Ran) -> bool {
+pub fn is_usage(plan: &Plan, ran: &Ran) -> bool {
     let flavour = plan.flavour;
-    ran.status == flavour.usage_status && (flavour.usage_status != flavour.failure_status || ran.usage_shown)
+    let spoke = !ran.last_words.is_empty();
+    spoke
+        && ran.status == flavour.usage_status
+        && (flavour.usage_status != flavour.failure_status || ran.usage_shown)
 }
 
-fn first_words(plan: &Plan, operand: &Decided, prepared: Option<&Prepared>) -> Option<Notice> {
+fn first_words(plan: &Plan, operand: &Decided, prepared: Option<&Prepared>) -> Vec<Notice> {
     let name = plan.tool.name;
     let given = escape::path(&operand.given);
     match (&operand.decision, prepared) {
         (Decision::Refuse { path, point, source }, _) => {
-            Some(Notice::error(volume_words(name, path, point, source)))
+            vec![Notice::error(volume_words(name, path, point, source))]
         }
-        (Decision::Skip { path, fstype, reason }, _) => Some(Notice::error(format!(
+        (Decision::Skip { path, fstype, reason }, _) => vec![Notice::error(format!(
             "{name}: {} was not enabled: it is on {fstype}, which {reason} and cannot hold swap. Put the swapfile on the \
              root filesystem.",
             escape::path(path)
-        ))),
+        ))],
         (Decision::AsItIs(why, true), _) => {
-            Some(Notice::warn(format!("{name}: {given} {why}; it goes to {name} as it is.")))
+            vec![Notice::warn(format!("{name}: {given} {why}; it goes to {name} as it is."))]
         }
         (Decision::Backing(_), Some(Prepared::Doubt(why))) => {
-            Some(Notice::warn(format!("{name}: {given}: {why}; it goes to {name} as it is.")))
+            vec![Notice::warn(format!("{name}: {given}: {why}; it goes to {name} as it is."))]
         }
-        (Decision::Backing(_), Some(Prepared::Proved { filled })) if *filled > 0 => {
-            Some(Notice::warn(format!(
-                "{name}: {given} had holes; {} of disk space was allocated for them.",
-                size_words(*filled)
-            )))
+        (Decision::Backing(_), Some(Prepared::Proved(done))) => {
+            done.iter().map(|done| Notice::warn(format!("{name}: {given} {}.", done_words(*done)))).collect()
         }
-        _ => None,
+        _ => Vec::new(),
+    }
+}
+
+fn done_words(done: Done) -> String {
+    match done {
+        Done::Filled(bytes) => {
+            format!("had holes; {} of disk space was allocated for them", size_words(bytes))
+        }
+        Done::Remade => {
+            "came with the image; it was made new at the same size instead of being copied".to_owned()
+        }
+        Done::Unshared => "shared disk blocks with another file; it has its own now".to_owned(),
+        Done::Rewritten => {
+            "had disk blocks that the kernel refuses; they were written anew with zeros".to_owned()
+        }
     }
 }
 
@@ -155,23 +248,44 @@ fn after(
         return None;
     }
     let name = plan.tool.name;
+    if let (0, Some(way)) = (ran.status, ran.way) {
+        return Some(stood_in_words(name, operand, way));
+    }
     if ran.status == 0 {
         let twofold = twofold?;
         let device = config.swap_device.device.as_ref().map_or(String::new(), |device| {
             format!(" This machine has a swap device of its own, {}.", escape::path(device))
         });
+        let open =
+            if ran.in_the_open { " It is listed under its path on the backing filesystem." } else { "" };
         return Some(Notice::warn(format!(
-            "{name}: {} is enabled ({} of swap on the writable layer, gone at the next stop).{device}",
+            "{name}: {} is enabled ({} of swap on the writable layer, gone at the next stop).{open}{device}",
             escape::path(&twofold.seen),
             size_words(twofold.size)
         )));
     }
-    if !plan.lenient {
+    // A doubt was told already, and what the real tool says of the overlay's path is beside the point.
+    let doubted = matches!(operand.decision, Decision::Backing(_)) && twofold.is_none();
+    if !plan.lenient || doubted {
         return None;
     }
     let shown = twofold.map_or(Path::new(&operand.given), |twofold| &twofold.seen);
-    let why = reason(name, operand, shown, ran);
+    let why = reason(plan, operand, shown, ran);
     Some(Notice::error(format!("{name}: {} was not enabled: {why}.", escape::path(shown))))
+}
+
+fn stood_in_words(name: &str, operand: &Decided, way: Fallback) -> Notice {
+    let (path, size) = match &operand.decision {
+        Decision::StandIn { path, size, .. } => (path, *size),
+        Decision::Backing(twofold) => (&twofold.seen, twofold.size),
+        _ => return Notice::warn(format!("{name}: a {} device is enabled.", way.word())),
+    };
+    let what = match way {
+        Fallback::Loop => "through a loop device, which is slower",
+        Fallback::Zram => "as compressed memory (zram), and its disk space is not used",
+    };
+    let (path, size) = (escape::path(path), size_words(size));
+    Notice::warn(format!("{name}: {path} cannot be swap where it is; {size} of swap are enabled {what}."))
 }
 
 /// One run was about several areas, and only the real tool knows which of them failed.
@@ -182,9 +296,10 @@ fn together(plan: &Plan, ran: &Ran) -> String {
 }
 
 /// Why it failed, in the user's terms where we know, else in the real tool's words.
-fn reason(name: &str, operand: &Decided, seen: &Path, ran: &Ran) -> String {
-    if let Decision::Backing(Twofold { unformatted: true, .. }) = operand.decision {
-        return "it has no swap signature, so run mkswap on it first".to_owned();
+fn reason(plan: &Plan, operand: &Decided, seen: &Path, ran: &Ran) -> String {
+    let name = plan.tool.name;
+    if let Some(words) = known_reason(plan, operand, ran) {
+        return words;
     }
     let mut words = ran.last_words.trim_ascii();
     let shown = [operand.given.as_bytes(), seen.as_os_str().as_bytes()];
@@ -196,6 +311,31 @@ fn reason(name: &str, operand: &Decided, seen: &Path, ran: &Ran) -> String {
         [] => format!("{name} ended with status {}", ran.status),
         words => escape::escape(words).trim_end_matches('.').to_owned(),
     }
+}
+
+fn known_reason(plan: &Plan, operand: &Decided, ran: &Ran) -> Option<String> {
+    /// Ten pages of 4 KiB.
+    const SMALLEST: u64 = 40 * 1024;
+    let Decision::Backing(twofold) = &operand.decision else { return None };
+    if plan.active.contains(&twofold.overlay) || ran.last_words.ends_with(b"Device or resource busy") {
+        return Some("it is enabled already".to_owned());
+    }
+    match twofold.unformatted {
+        true if twofold.size < SMALLEST => {
+            Some(format!("it is smaller than {}, the least that mkswap takes", size_words(SMALLEST)))
+        }
+        true => Some("it has no swap signature, so run mkswap on it first".to_owned()),
+        false => (plan.fstype == "btrfs").then(|| btrfs_recipe(twofold)),
+    }
+}
+
+/// btrfs takes a swapfile only if it was made without copy-on-write while it was empty.
+fn btrfs_recipe(twofold: &Twofold) -> String {
+    let (path, size) = (escape::path(&twofold.seen), twofold.size);
+    format!(
+        "on btrfs a swapfile has to be made without copy-on-write: rm {path}; touch {path}; chattr +C {path}; fallocate -l \
+         {size} {path}; chmod 600 {path}; mkswap {path}"
+    )
 }
 
 /// 1536 KiB, 512 MiB, 2 GiB.

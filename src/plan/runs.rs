@@ -1,8 +1,9 @@
 //! A plan as runs of the real tool: which arguments, for which operands, in which namespace.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use crate::config::Fallback;
 use crate::shim::args;
 use crate::shim::tables::Kind;
 
@@ -17,6 +18,11 @@ pub struct Run {
     pub operands: Vec<usize>,
     /// In a mount namespace of its own.
     pub private: bool,
+    /// A device in the place of the user's path.
+    pub instead: Option<(PathBuf, PathBuf)>,
+    /// Its arguments for a tool that turns out not to know what fstab's options ask for, which natively it
+    /// passes over; tried in this order.
+    pub plainer: Vec<Vec<OsString>>,
 }
 
 impl Plan {
@@ -27,24 +33,58 @@ impl Plan {
     /// has two names, each gets a run of its own.
     pub fn runs(&self, proved: &[bool]) -> Vec<Run> {
         let all = 0..self.operands.len();
-        let quiet = |at: usize| matches!(self.decision(at), Some(Decision::AsItIs(..) | Decision::Leave(_)));
-        if all.clone().all(quiet) {
-            return vec![Run { argv: self.argv.clone(), operands: all.collect(), private: false }];
+        if self.operands.iter().all(|operand| operand.is_quiet(self.flavour)) {
+            let (argv, operands) = (self.argv.clone(), all.collect());
+            return vec![Run { argv, operands, private: false, instead: None, plainer: Vec::new() }];
         }
         all.filter(|at| self.is_run(*at)).map(|at| self.run(at, proved)).collect()
+    }
+
+    /// The run that enables `device` in the place of an operand; the user reads the operand's own path.
+    pub fn run_instead(&self, at: usize, device: &Path) -> Run {
+        let new = Some(OsString::from(device));
+        let options = self.fstab_options(at);
+        let argv = if self.apart { self.argv_apart(at, &options, new) } else { self.argv_whole(at, new) };
+        let seen = match self.decision(at) {
+            Some(Decision::StandIn { path, .. }) => path.clone(),
+            _ => self.backing(at).map_or_else(PathBuf::new, |twofold| twofold.seen.clone()),
+        };
+        let instead = Some((device.to_owned(), seen));
+        Run { argv, operands: vec![at], private: false, instead, plainer: Vec::new() }
+    }
+
+    /// What may stand in for an operand: its path, its size, and the ways in their order.
+    pub fn ways(&self, at: usize) -> Option<(&Path, u64, &[Fallback])> {
+        match self.decision(at)? {
+            Decision::StandIn { path, size, ways, .. } => Some((path, *size, ways)),
+            Decision::Backing(twofold) => Some((&twofold.seen, twofold.size, &twofold.ways)),
+            _ => None,
+        }
+    }
+
+    /// The devices in compressed memory that are gone once the call has succeeded.
+    pub fn to_unmake(&self) -> Vec<&Path> {
+        let decisions = self.operands.iter().map(|operand| &operand.decision);
+        let stood = decisions.filter_map(|decision| match decision {
+            Decision::StoodIn { area, .. } if area.way == Fallback::Zram => Some(area.device.as_path()),
+            _ => None,
+        });
+        stood.collect()
     }
 
     /// argv for the road where the backing file stands at the user's path: as it came, without what was
     /// refused.
     pub fn masked_argv(&self) -> Vec<OsString> {
-        let refused = (0..self.operands.len()).filter(|at| !self.is_run(*at));
+        let stands = |at: usize| matches!(self.decision(at), Some(Decision::StoodIn { .. }));
+        let refused = (0..self.operands.len()).filter(|at| !self.is_run(*at) && !stands(*at));
         let places = refused.filter_map(|at| self.place(at)).map(|place| (place, None));
         args::rewrite(&self.argv, &places.collect::<Vec<_>>())
     }
 
     /// Whether there is anything left for the real tool.
     pub fn has_runs(&self) -> bool {
-        self.operands.is_empty() || (0..self.operands.len()).any(|at| self.is_run(at))
+        let left = |at| self.is_run(at) || matches!(self.decision(at), Some(Decision::StoodIn { .. }));
+        self.operands.is_empty() || (0..self.operands.len()).any(left)
     }
 
     /// The two names of an operand, if it has two.
@@ -72,8 +112,45 @@ impl Plan {
         let new = self.backing(at).filter(|_| proved.get(at) == Some(&true));
         let new = new.map(|twofold| OsString::from(twofold.backing.as_path()));
         let private = new.is_some();
-        let argv = if self.apart { self.argv_apart(at, new) } else { self.argv_whole(at, new) };
-        Run { argv, operands: vec![at], private }
+        let mut plainer = Vec::new();
+        let argv = if self.apart {
+            plainer = self.plainer(at, new.as_ref());
+            self.argv_apart(at, &self.fstab_options(at), new)
+        } else {
+            self.argv_whole(at, new)
+        };
+        Run { argv, operands: vec![at], private, instead: None, plainer }
+    }
+
+    /// Whether a run may have to be run once more, or something else in its place, so that its words must
+    /// wait.
+    pub fn may_be_repeated(&self, run: &Run) -> bool {
+        let may = |at: &usize| {
+            self.backing(*at).is_some_and(|twofold| twofold.rewrite)
+                || self.ways(*at).is_some_and(|(_, _, ways)| !ways.is_empty())
+        };
+        run.operands.iter().any(may) || !run.plainer.is_empty()
+    }
+
+    /// BusyBox and toybox can be built without priorities or discarding, and then pass over them in fstab.
+    fn plainer(&self, at: usize, new: Option<&OsString>) -> Vec<Vec<OsString>> {
+        let options = self.fstab_options(at);
+        let priority = if options.first().is_some_and(|first| first == "-p") { 2 } else { 0 };
+        let without: Vec<OsString> = options.iter().skip(priority).cloned().collect();
+        let mut fewer = vec![without, Vec::new()];
+        fewer.retain(|fewer| fewer.len() < options.len());
+        fewer.dedup();
+        if self.flavour.kind == Kind::UtilLinux {
+            fewer.clear();
+        }
+        fewer.into_iter().map(|fewer| self.argv_apart(at, &fewer, new.cloned())).collect()
+    }
+
+    fn fstab_options(&self, at: usize) -> Vec<OsString> {
+        match self.operands.get(at).map(|operand| &operand.origin) {
+            Some(Origin::Fstab(options)) => options.clone(),
+            _ => Vec::new(),
+        }
     }
 
     /// argv with the other operands left out.
@@ -82,16 +159,27 @@ impl Plan {
         let mut changes: Vec<_> = others.filter_map(|other| Some((self.place(other)?, None))).collect();
         if let (Some(place), Some(new)) = (self.place(at), new) {
             changes.push((place, Some(new)));
+        } else if let Some(place) = self.place(at).filter(|place| self.needs_dashes(*place)) {
+            changes.push((place, None));
+            let kept = [OsString::from("--")].into_iter().chain(self.argv.get(place).cloned());
+            return args::rewrite(&self.argv, &changes).into_iter().chain(kept).collect();
         }
         args::rewrite(&self.argv, &changes)
     }
 
+    /// An operand that looks like an option, and is none only because another came before it
+    /// (POSIXLY_CORRECT): by itself it needs a `--`.
+    fn needs_dashes(&self, place: usize) -> bool {
+        let looks = self.argv.get(place).is_some_and(|given| given.as_encoded_bytes().starts_with(b"-"));
+        looks && !self.argv.iter().take(place).any(|argument| argument == "--")
+    }
+
     /// argv made anew for one area: the options that hold for all, those of its line in fstab, and its name.
-    fn argv_apart(&self, at: usize, new: Option<OsString>) -> Vec<OsString> {
+    fn argv_apart(&self, at: usize, options: &[OsString], new: Option<OsString>) -> Vec<OsString> {
         let mut argv: Vec<OsString> = self.argv.iter().take(1).cloned().chain(self.common.clone()).collect();
         let Some(operand) = self.operands.get(at) else { return argv };
         match (&operand.origin, new) {
-            (Origin::Fstab(options), new) => {
+            (Origin::Fstab(_), new) => {
                 argv.extend(options.iter().cloned());
                 argv.push(new.unwrap_or_else(|| operand.given.clone()));
             }

@@ -66,7 +66,7 @@ pub struct PlanJson {
 pub struct OperandJson {
     /// As it was given.
     pub given: String,
-    /// `as-it-is`, `backing`, `refuse`, `skip` or `leave`.
+    /// `as-it-is`, `backing`, `refuse`, `skip`, `leave`, `stand-in` or `stood-in`.
     pub decision: &'static str,
     /// The file on the backing filesystem, where one is used.
     pub backing: Option<String>,
@@ -109,6 +109,8 @@ impl Plan {
                 Decision::Refuse { .. } => "refuse",
                 Decision::Skip { .. } => "skip",
                 Decision::Leave(_) => "leave",
+                Decision::StandIn { .. } => "stand-in",
+                Decision::StoodIn { .. } => "stood-in",
             },
             backing: match &operand.decision {
                 Decision::Backing(twofold) => {
@@ -135,16 +137,23 @@ fn words(operand: &Decided) -> String {
         Decision::Refuse { point, source, .. } => {
             format!("is on the volume {} ({}); refused", escape::path(point), escape::path(source))
         }
+        Decision::StandIn { fstype, ways, .. } => {
+            let ways: Vec<&str> = ways.iter().map(|way| way.word()).collect();
+            format!("is on {fstype}, which cannot hold swap; {} stands in for it", ways.join(", else "))
+        }
+        Decision::StoodIn { area, .. } => format!("{} stands in for it", escape::path(&area.device)),
         Decision::Leave(why) => (*why).to_owned(),
         Decision::Skip { fstype, reason, .. } => format!("is on {fstype}, which {reason}; skipped"),
         Decision::Backing(twofold) => {
             let mut text = format!("is on the root overlay; {}", escape::path(twofold.backing.as_path()));
             text += " takes its place, once it is proved to be the same file";
-            if twofold.bring_up && twofold.lower_only {
+            if twofold.remake {
+                text += "; made new at the same size first, because it is in the lower layer only";
+            } else if twofold.bring_up && twofold.lower_only {
                 text += "; copied up from the lower layer first";
             }
-            if twofold.fill > 0 {
-                text += &format!("; {} of holes filled", size_words(twofold.fill));
+            if twofold.fill && twofold.holes > 0 && !twofold.remake {
+                text += &format!("; {} of holes filled", size_words(twofold.holes));
             }
             text
         }

@@ -1,21 +1,19 @@
 //! What a call of swapon, swapoff or mkswap shall become.
 //!
-//! The order of the rules is the contract's: not a path to a regular file → as it is; on the backing
-//! filesystem → as it is; on a volume → refuse; on the root overlay → its backing path; on something that
-//! cannot hold swap → skip; anything uncertain → as it is.
+//! The decisions about single operands are `decide`'s; here they become one plan, and the road that it takes.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::config::{Config, OnFailure, Volumes};
+use crate::config::{Config, Fallback, OnFailure};
 use crate::paths::{BackingPath, OverlayPath};
 use crate::shim::args::{self, Act, Request, Why};
 use crate::shim::tables::{Effect, Flavour, Kind, Purpose, Tool};
-use crate::world::files::{FileFacts, Header, Operand, Twin, What};
+use crate::world::files::Operand;
 use crate::world::{Backing, World};
 
-use super::listed;
-use super::place::{Place, place_of};
+use super::decide::decide;
+use super::{listed, standin};
 
 /// What shall be done.
 #[derive(Debug, Clone)]
@@ -32,10 +30,16 @@ pub struct Plan {
     pub road: Road,
     /// Where the upper directory is visible.
     pub upper: PathBuf,
+    /// The backing filesystem's type; empty if it is not visible.
+    pub fstype: String,
+    /// Files of the root overlay that are active already.
+    pub active: Vec<OverlayPath>,
     /// The options that every run of the real tool gets when the call is taken apart.
     pub common: Vec<OsString>,
     /// Whether the call has to be taken apart because fstab or a tag names a file that concerns us.
     pub apart: bool,
+    /// Lines for stderr that the real tool says first, and does not where the call is taken apart.
+    pub foreword: Vec<OsString>,
     /// `-v` was given.
     pub verbose: bool,
     /// Whether a caller is told 0 when swap could not be enabled.
@@ -91,6 +95,24 @@ pub enum Decision {
         /// Why.
         reason: &'static str,
     },
+    /// The filesystem cannot hold swap, and something else shall stand in for the file.
+    StandIn {
+        /// The file.
+        path: PathBuf,
+        /// In bytes.
+        size: u64,
+        /// The filesystem's type.
+        fstype: String,
+        /// What to try, in this order.
+        ways: Vec<Fallback>,
+    },
+    /// A device stands in for the file, and that is what is disabled.
+    StoodIn {
+        /// The file.
+        path: PathBuf,
+        /// What stands in for it.
+        area: standin::Active,
+    },
     /// Nothing is to be done, and natively nothing would be; the real tool says these words with `-v`.
     Leave(&'static str),
 }
@@ -108,8 +130,17 @@ pub struct Twofold {
     pub bring_up: bool,
     /// Nothing stands at the backing path yet, so opening will copy the whole file.
     pub lower_only: bool,
-    /// Bytes of holes to be filled in place; 0 for none.
-    pub fill: u64,
+    /// It is in a lower layer only and holds nothing but an area that is not in use: it is made new at the same
+    /// size, with the same header, instead of being copied up.
+    pub remake: bool,
+    /// What may stand in for it if the filesystem refuses it, in this order.
+    pub ways: Vec<Fallback>,
+    /// Nothing but the area can be in it, so blocks that the kernel refuses may be written anew.
+    pub rewrite: bool,
+    /// Holes are filled in place, those too that copying up leaves.
+    pub fill: bool,
+    /// Bytes of holes that are known already.
+    pub holes: u64,
     /// In bytes.
     pub size: u64,
     /// It was looked at and carries no swap signature.
@@ -168,8 +199,11 @@ pub fn plan(
         operands: Vec::new(),
         road: Road::Untouched(Reason::NothingToDo),
         upper: world.backing.mount().map_or_else(PathBuf::new, |mount| mount.point.clone()),
+        fstype: world.backing.mount().map_or_else(String::new, |mount| mount.fstype.clone()),
+        active: world.swaps.iter().filter_map(|swap| OverlayPath::parse(&swap.path)).collect(),
         common: Vec::new(),
         apart: false,
+        foreword: Vec::new(),
         verbose: false,
         lenient: false,
     };
@@ -180,19 +214,31 @@ pub fn plan(
     if world.backing == Backing::Forbidden {
         return Plan { road: Road::Untouched(Reason::Forbidden), ..plan };
     }
+    if world.root_unseen && tool.purpose == Purpose::Enable {
+        let why = "is on an overlay whose mount is not visible from here (no /proc, or a chroot)";
+        let blind = |place: &usize| Decided {
+            origin: Origin::Argv(*place),
+            given: argv.get(*place).cloned().unwrap_or_default(),
+            decision: Decision::AsItIs(why.to_owned(), true),
+        };
+        plan.operands = act.operands.iter().map(blind).collect();
+        plan.lenient = config.swap.on_failure == OnFailure::Continue;
+        return Plan { road: Road::Supervised, ..plan };
+    }
     if world.root.is_none() {
         return Plan { road: Road::Untouched(Reason::NoOverlay), ..plan };
     }
     plan.lenient = tool.purpose == Purpose::Enable && config.swap.on_failure == OnFailure::Continue;
     plan.operands = decide_all(tool.purpose, act, world, config);
-    let quiet =
-        |operand: &Decided| matches!(operand.decision, Decision::AsItIs(_, false) | Decision::Leave(_));
     plan.apart =
         plan.operands.iter().any(|operand| matches!(operand.origin, Origin::Fstab(_) | Origin::Tag(_)))
-            && !plan.operands.iter().all(quiet);
+            && !plan.operands.iter().all(|operand| operand.is_quiet(flavour));
     plan.common = listed::common_options(act);
+    if plan.apart && act.all && flavour.kind == Kind::UtilLinux {
+        plan.foreword = listed::foreword(tool, world);
+    }
     plan.verbose = act.options.iter().any(|given| given.option.effect == Effect::Verbose);
-    plan.road = road(tool.purpose, &plan.operands, plan.lenient);
+    plan.road = road(tool.purpose, flavour, &plan.operands, plan.lenient);
     plan
 }
 
@@ -214,96 +260,40 @@ fn decide_all(purpose: Purpose, act: &Act, world: &World, config: &Config) -> Ve
         }
         decided.push(chosen);
     }
-    if purpose == Purpose::Disable && (act.all || act.tags) {
-        decided.extend(world.active.iter().map(|operand| one(Origin::Active, operand)));
+    if purpose == Purpose::Disable {
+        decided.extend(world.active.iter().map(|area| match standin::of_area(area) {
+            Some(found) if act.all => Decided {
+                origin: Origin::Active,
+                given: area.given.clone(),
+                decision: Decision::StoodIn { path: found.device.clone(), area: found },
+            },
+            _ => one(Origin::Active, area),
+        }));
     }
     decided
 }
 
-fn road(purpose: Purpose, operands: &[Decided], lenient: bool) -> Road {
-    let quiet = operands
-        .iter()
-        .all(|operand| matches!(operand.decision, Decision::AsItIs(_, false) | Decision::Leave(_)));
+impl Decided {
+    /// Whether the real tool, run as the user called it, does with this what it does natively. util-linux
+    /// leaves by itself what is to be left; the others try to enable it and go by the errno, which on the
+    /// overlay is another.
+    pub fn is_quiet(&self, flavour: &Flavour) -> bool {
+        match self.decision {
+            Decision::AsItIs(_, worth_a_notice) => !worth_a_notice,
+            Decision::Leave(_) => flavour.kind == Kind::UtilLinux && !matches!(self.origin, Origin::Argv(_)),
+            _ => false,
+        }
+    }
+}
+
+fn road(purpose: Purpose, flavour: &Flavour, operands: &[Decided], lenient: bool) -> Road {
+    let quiet = operands.iter().all(|operand| operand.is_quiet(flavour));
     match purpose {
         Purpose::Enable if quiet && !lenient => Road::Untouched(Reason::NothingToDo),
         Purpose::Enable => Road::Supervised,
         Purpose::Disable | Purpose::Format if quiet => Road::Untouched(Reason::NothingToDo),
         Purpose::Disable | Purpose::Format => Road::Masked,
     }
-}
-
-fn decide(purpose: Purpose, act: &Act, operand: &Operand, world: &World, config: &Config) -> Decision {
-    let as_it_is = |why: &str| Decision::AsItIs(why.to_owned(), false);
-    let place = match (&operand.what, operand.location()) {
-        (What::Tag, _) => return as_it_is("is a label or UUID"),
-        (What::NotAFile(thing), _) => return as_it_is(&format!("is a {}", thing.kind)),
-        (What::Missing { errno, .. }, None) => {
-            return as_it_is(&format!("cannot be opened: {}", errno.desc()));
-        }
-        (_, Some(location)) => place_of(world, location),
-        (What::File(_), None) => return as_it_is("is nowhere"),
-    };
-    if let (Place::Volume { point, source }, true) = (&place, refuses(purpose, act, operand, config)) {
-        let path = operand.location().map_or_else(PathBuf::new, |location| location.path.clone());
-        return Decision::Refuse { path, point: point.clone(), source: source.clone() };
-    }
-    match (&operand.what, place) {
-        (What::Missing { errno, .. }, _) => as_it_is(&format!("cannot be opened: {}", errno.desc())),
-        (What::File(file), Place::RootOverlay(path)) => on_the_overlay(purpose, act, file, path, world),
-        (What::File(file), Place::NoSwap { fstype, reason }) if purpose == Purpose::Enable => {
-            Decision::Skip { path: file.location.path.clone(), fstype, reason }
-        }
-        (_, Place::Backing) => as_it_is("is on the backing filesystem already"),
-        (_, Place::Volume { .. }) if purpose == Purpose::Disable => as_it_is("is on a volume"),
-        (_, Place::Volume { .. }) => as_it_is("is on a volume, which is allowed here"),
-        (_, Place::NoSwap { .. }) => as_it_is("is on a filesystem without swap"),
-        (_, Place::Uncertain(why)) => as_it_is(why),
-        (_, Place::RootOverlay(_)) => as_it_is("is on the root overlay"),
-    }
-}
-
-/// swapoff never refuses; mkswap creates no file on a volume either.
-fn refuses(purpose: Purpose, act: &Act, operand: &Operand, config: &Config) -> bool {
-    let there = operand.file().is_some() || act.creates;
-    config.swap.volumes == Volumes::Refuse && purpose != Purpose::Disable && there
-}
-
-fn on_the_overlay(
-    purpose: Purpose,
-    act: &Act,
-    file: &FileFacts,
-    path: OverlayPath,
-    world: &World,
-) -> Decision {
-    let Some(upper) = world.backing.mount() else {
-        return Decision::AsItIs(
-            "is on the root overlay, whose backing filesystem is not visible".to_owned(),
-            purpose == Purpose::Enable,
-        );
-    };
-    if act.creates {
-        return Decision::AsItIs("the tool makes the file itself, through the overlay".to_owned(), false);
-    }
-    if purpose == Purpose::Disable && file.twin != Some(Twin::File) {
-        return Decision::AsItIs("is in a lower layer only, so it cannot be active".to_owned(), false);
-    }
-    if file.twin == Some(Twin::Other) {
-        return Decision::AsItIs(
-            "its path means another thing on the backing filesystem".to_owned(),
-            purpose == Purpose::Enable,
-        );
-    }
-    let ready = purpose == Purpose::Enable && matches!(file.header, Header::Swap { .. });
-    Decision::Backing(Twofold {
-        seen: file.location.path.clone(),
-        backing: path.on(&upper.point),
-        overlay: path,
-        bring_up: purpose != Purpose::Disable,
-        lower_only: file.twin == Some(Twin::Nothing),
-        fill: if ready { file.holes() } else { 0 },
-        size: file.size,
-        unformatted: file.header == Header::Missing,
-    })
 }
 
 /// Whether the backing filesystem has to be looked for before anything can be decided: a file is on the root

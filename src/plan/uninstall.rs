@@ -9,10 +9,11 @@ use super::install::{Request, changeable, config_path, leftovers};
 use super::step::{Plan, Step};
 use crate::error::{Error, Kind, Result};
 use crate::manifest::{Manifest, Real, Tool};
-use crate::paths;
 use crate::root::FileKind;
 use crate::world::image::{BIN, BINARY, Home, Image, MANIFEST, Slot};
 use crate::world::layer::Upper;
+use crate::world::machine::{Area, Machine};
+use crate::{escape, paths};
 
 /// # Errors
 /// State if our directory is there, but no manifest that says what to do.
@@ -51,12 +52,31 @@ pub fn plan(image: &Image, request: &Request) -> Result<Plan> {
     Ok(plan)
 }
 
+/// Whether the shim may go. While a swapfile of this root is on, only the shim knows how to swap it off: the real
+/// tool does not find it by the path that the kernel lists, and `rm` cannot remove it.
+///
+/// # Errors
+/// State if a swapfile of this root is active: which, and how it is swapped off.
+pub fn may_go(machine: &Machine) -> Result<()> {
+    let active: Vec<&Area> = machine.swaps.iter().filter(|area| area.backing.is_some()).collect();
+    let (Some(_), Some(first)) = (&machine.image.home, active.first()) else { return Ok(()) };
+    let names: Vec<String> = active.iter().map(|area| escape::path(&area.swap.path)).collect();
+    let reason = format!("swap is on in {}", names.join(", "));
+    let error = Error::new(Kind::State, "uninstall from", reason).at(&machine.image.root);
+    let backing = first.backing.as_ref().filter(|_| !machine.running);
+    let remedy = match backing {
+        // From outside a path in the guest's own words means another file.
+        Some(backing) => format!("run `swapoff {}` first", escape::path(backing.as_path())),
+        None => format!("run `swapoff {}` or `swapoff -a` first", escape::path(&first.swap.path)),
+    };
+    Err(error.remedy(remedy))
+}
+
 fn tools(image: &Image, home: &Home, manifest: &Manifest, plan: &mut Plan) -> Result<()> {
     let mut touched: Vec<String> = Vec::new();
     for tool in &manifest.tools {
         let Some(slot) = image.slots.iter().find(|slot| slot.path == tool.path) else {
-            plan.warnings
-                .push(format!("{} is not where a tool may stand: left", crate::escape::path(&tool.path)));
+            plan.warnings.push(format!("{} is not where a tool may stand: left", escape::path(&tool.path)));
             continue;
         };
         match one(home, manifest, tool, slot) {

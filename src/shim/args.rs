@@ -54,7 +54,8 @@ pub fn read(tool: &Tool, flavour: &Flavour, argv: &[OsString], posixly: bool) ->
         Scan::Good { options, operands } => {
             let has = |effect| options.iter().any(|given| given.option.effect == effect);
             let given = |name| options.iter().any(|given| given.option.long == Some(name));
-            if options.iter().any(|one| one.option.needs.is_some_and(|name| !given(name))) {
+            let clashes = |one: &Given| one.option.excludes.iter().any(|name| given(name));
+            if options.iter().any(|one| one.option.needs.is_some_and(|name| !given(name)) || clashes(one)) {
                 return Request::Untouched(Why::BadUsage);
             }
             let operands = match tool.operands {

@@ -36,7 +36,7 @@ fn the_operands_of_real_scripts_are_found() {
         ("swapon --priority=10 /f", vec![2]),
         ("swapon --prio 10 /f", vec![3]),
         ("swapon -o pri=10 /f", vec![3]),
-        ("swapon --options pri=5 /f", vec![3]),
+        ("swapon --options pri=5 /f", vec![2, 3]),
         ("swapon --discard=once /f", vec![2]),
         ("swapon --discard once /f", vec![2, 3]),
         ("swapon -donce /f", vec![2]),
@@ -88,6 +88,9 @@ fn listings_help_and_bad_usage_are_the_real_tools() {
         "mkswap a 1 2",
         "swapon --=x /f",
         "swapoff -p 5 /f",
+        "swapon -a -o pri=3",
+        "swapon --raw -a",
+        "swapon --bytes -o pri=3 /f",
     ] {
         assert_eq!(ask(line), Request::Untouched(Why::BadUsage), "{line}");
     }
@@ -113,11 +116,20 @@ fn options_come_back_as_arguments_that_mean_the_same() {
     for (line, again) in [
         ("swapon --prio 10 -donce -v /f", "-p 10 -donce -v"),
         ("swapon --discard=pages --disc -fp5 /f", "-dpages -d -f -p 5"),
+        ("swapon --options -o pri=3 --options=pri=4 /f", "--options -o pri=3 -o pri=4"),
     ] {
         let Request::Act(act) = ask(line) else { panic!("{line}") };
         let arguments: Vec<OsString> = act.options.iter().flat_map(Given::arguments).collect();
         assert_eq!(arguments.join(OsStr::new(" ")), OsStr::new(again));
     }
+}
+
+#[test]
+fn the_long_name_of_an_option_may_take_its_value_in_another_way() {
+    let Request::Act(act) = ask("swapon --options pri=5 /f") else { panic!() };
+    assert_eq!(act.operands, [2, 3]);
+    let Request::Act(act) = ask("swapon -o pri=5 /f") else { panic!() };
+    assert_eq!(act.operands, [3]);
 }
 
 #[test]

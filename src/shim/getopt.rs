@@ -35,6 +35,9 @@ impl Given {
             (None, None) => {}
         }
         match (&self.value, self.option.value) {
+            (None, Value::Required) => {
+                vec![OsString::from(format!("--{}", self.option.long.unwrap_or_default()))]
+            }
             (None, _) | (_, Value::None) => vec![head],
             (Some(value), Value::Required) => vec![head, value.clone()],
             (Some(value), Value::Optional) => {
@@ -53,7 +56,7 @@ impl Given {
 pub enum Problem {
     /// No such letter.
     UnknownLetter(u8),
-    /// No such long name; as it was given, without a value.
+    /// No such long name; as it was given, with its value.
     UnknownName(Vec<u8>),
     /// A prefix of several names.
     Ambiguous(Vec<u8>, Vec<&'static str>),
@@ -158,16 +161,16 @@ fn read_long(flavour: &Flavour, long: &[u8], next: Option<&OsStr>, options: &mut
         Some(at) => (long.get(..at).unwrap_or(long), long.get(at + 1..)),
         None => (long, None),
     };
-    let option = find_long(flavour, name)?;
+    let option = find_long(flavour, name, long)?;
     let full = option.long.unwrap_or_default();
-    if option.value == Value::None && attached.is_some() {
+    if option.long_value == Value::None && attached.is_some() {
         return Err(Problem::NameTakesNone(full));
     }
-    take(option, attached, next, options).ok_or(Problem::NameNeedsValue(full))
+    take(option, option.long_value, attached, next, options).ok_or(Problem::NameNeedsValue(full))
 }
 
 /// The option of that name, or the only one that begins so.
-fn find_long(flavour: &Flavour, name: &[u8]) -> Result<&'static Opt, Problem> {
+fn find_long(flavour: &Flavour, name: &[u8], whole: &[u8]) -> Result<&'static Opt, Problem> {
     let named = flavour.options.iter().filter_map(|option| Some((option, option.long?)));
     if let Some((option, _)) = named.clone().find(|(_, long)| long.as_bytes() == name) {
         return Ok(option);
@@ -175,9 +178,9 @@ fn find_long(flavour: &Flavour, name: &[u8]) -> Result<&'static Opt, Problem> {
     let begins = named.filter(|(_, long)| flavour.long_prefixes && long.as_bytes().starts_with(name));
     let found: Vec<(&'static Opt, &'static str)> = begins.collect();
     match found.as_slice() {
-        [] => Err(Problem::UnknownName(name.to_owned())),
+        [] => Err(Problem::UnknownName(whole.to_owned())),
         [(option, _)] => Ok(option),
-        several => Err(Problem::Ambiguous(name.to_owned(), several.iter().map(|(_, long)| *long).collect())),
+        several => Err(Problem::Ambiguous(whole.to_owned(), several.iter().map(|(_, long)| *long).collect())),
     }
 }
 
@@ -189,7 +192,8 @@ fn read_letters(flavour: &Flavour, letters: &[u8], next: Option<&OsStr>, options
         let option = option.ok_or(Problem::UnknownLetter(*letter))?;
         if option.value != Value::None {
             let attached = (!tail.is_empty()).then_some(tail);
-            return take(option, attached, next, options).ok_or(Problem::LetterNeedsValue(*letter));
+            return take(option, option.value, attached, next, options)
+                .ok_or(Problem::LetterNeedsValue(*letter));
         }
         options.push(Given { option, value: None });
         rest = tail;
@@ -200,11 +204,12 @@ fn read_letters(flavour: &Flavour, letters: &[u8], next: Option<&OsStr>, options
 /// Notes an option with its value; `None` if the value is missing.
 fn take(
     option: &'static Opt,
+    takes: Value,
     attached: Option<&[u8]>,
     next: Option<&OsStr>,
     options: &mut Vec<Given>,
 ) -> Option<bool> {
-    let (value, from_next) = match (option.value, attached) {
+    let (value, from_next) = match (takes, attached) {
         (Value::None, _) | (Value::Optional, None) => (None, false),
         (_, Some(attached)) => (Some(OsStr::from_bytes(attached)), false),
         (Value::Required, None) => (Some(next?), true),

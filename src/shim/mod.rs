@@ -6,15 +6,16 @@
 
 pub mod args;
 pub mod getopt;
+mod supervise;
 pub mod tables;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, OnFailure};
+use crate::config::{Config, Fallback};
 use crate::error::Error;
 use crate::execute::stage::{self, Stage};
-use crate::execute::{output, prepare, tool};
+use crate::execute::{prepare, standin, tool};
 use crate::invocation::{DEPTH_VARIABLE, Invocation};
 use crate::notice::{self, Notice};
 use crate::plan::report::{self, Prepared};
@@ -22,8 +23,9 @@ use crate::plan::swap::{self, Plan, Road};
 use crate::world::real::{self, Real};
 use crate::world::trail::Trail;
 use crate::world::{self, Scope, World, files};
-use crate::{builtin, escape, paths, sys};
+use crate::{builtin, paths, sys};
 use args::{Act, Request};
+use supervise::Supervisor;
 use tables::{Effect, Purpose, Tool};
 
 /// A real tool that calls its own name may do so this often before we end the chain.
@@ -38,9 +40,9 @@ pub fn run(tool: &'static Tool, call: &Invocation) -> i32 {
 
 /// Runs as `tool`, with `real` or our builtin behind it.
 pub fn run_with(tool: &'static Tool, real: &Real, call: &Invocation) -> i32 {
-    if call.depth >= DEPTH_AT_MOST {
-        return give_up(tool, &format!("{} calls {} again and again", escape::path(&real.path), tool.name));
-    }
+    let again = Real::builtin();
+    // Whoever set the variable, nothing worse can come of it than our own tool doing the work.
+    let real = if call.depth >= DEPTH_AT_MOST { &again } else { real };
     if !real.is_builtin {
         fall_back_to(real, call);
     }
@@ -48,10 +50,10 @@ pub fn run_with(tool: &'static Tool, real: &Real, call: &Invocation) -> i32 {
     match swap::request(tool, real.kind, &call.argv, call.posixly) {
         Some((flavour, request @ Request::Act(_))) => {
             let (config, mut notices) = load_config();
-            let mut world = gather(tool, &request, call, None);
+            let mut world = gather(tool, &request, call, &config, None);
             let stage = look_for_backing(&request, &world, &config, &mut notices);
             if let Some(stage) = &stage {
-                world = gather(tool, &request, call, Some(&stage.upper));
+                world = gather(tool, &request, call, &config, Some(&stage.upper));
             }
             let plan = swap::plan(tool, flavour, &call.argv, &request, &world, &config);
             carry_out(&plan, real, &config, &mut notices, call, stage.as_ref())
@@ -81,24 +83,29 @@ fn look_for_backing(
 
 /// The config, and a notice if it makes no sense. A caller who may not read it is told nothing.
 pub fn load_config() -> (Config, Vec<Notice>) {
-    let path = Path::new(paths::CONFIG);
-    match Config::load(path) {
-        Ok(config) => (config.unwrap_or_default(), Vec::new()),
-        Err(error) if error.errno() == Some(nix::errno::Errno::EACCES) => (Config::default(), Vec::new()),
-        Err(error) => (Config::default(), vec![Notice::warn(format!("{error}; the defaults hold."))]),
-    }
+    let (config, errors) = Config::load_what_makes_sense(Path::new(paths::CONFIG));
+    let told = errors.iter().filter(|error| error.errno() != Some(nix::errno::Errno::EACCES));
+    let notices = told.map(|error| Notice::warn(format!("{error}; it is passed over."))).collect();
+    (config, notices)
 }
 
 /// The facts that a command needs.
-pub fn gather(tool: &Tool, request: &Request, call: &Invocation, upper: Option<&Path>) -> World {
+pub fn gather(
+    tool: &Tool,
+    request: &Request,
+    call: &Invocation,
+    config: &Config,
+    upper: Option<&Path>,
+) -> World {
     let Request::Act(act) = request else { return World::default() };
     let operands: Vec<_> = act.operands.iter().filter_map(|place| call.argv.get(*place).cloned()).collect();
     let enables = tool.purpose == Purpose::Enable;
+    let has_fallback = !config.swap.fallback.is_empty();
     let tagged = act.tags || operands.iter().any(|operand| files::is_tag(operand));
     let scope = Scope {
         upper: upper.map(Path::to_owned),
         headers: enables,
-        active: act.all || tagged,
+        active: act.all || tagged || (has_fallback && tool.purpose != Purpose::Format),
         fstab: (enables && (act.all || tagged)).then(|| fstab_of(act, call)),
     };
     World::gather(&operands, &scope)
@@ -123,7 +130,8 @@ fn carry_out(
         Road::Untouched(_) => {
             notice::emit(notices, config);
             if let Some(Err(errno)) = stage.map(|stage| sys::go_home(&stage.home)) {
-                return failed(plan.tool, &errno, real, config);
+                let error = Error::system("return from a namespace to", "/", errno);
+                notice::emit(&[Notice::warn(format!("{}: {error}.", plan.tool.name))], config);
             }
             become_real(plan.tool, real, &call.argv, call, config)
         }
@@ -137,38 +145,21 @@ fn carry_out(
             if !plan.has_runs() {
                 return report::refused_status(plan, config);
             }
-            become_real(plan.tool, real, &plan.masked_argv(), call, config)
+            let argv = plan.masked_argv();
+            let unmade = plan.to_unmake();
+            if unmade.is_empty() {
+                return become_real(plan.tool, real, &argv, call, config);
+            }
+            let status = tool::run_plainly(real, plan, &argv, call).unwrap_or(plan.flavour.failure_status);
+            let active = world::active_swaps();
+            for device in unmade.into_iter().filter(|device| active.iter().all(|swap| swap.path != **device))
+            {
+                standin::unmake(Fallback::Zram, device);
+            }
+            status
         }
-        Road::Supervised => supervise(plan, real, config, notices, call, stage),
+        Road::Supervised => Supervisor { plan, real, call, stage }.supervise(config, notices),
     }
-}
-
-fn supervise(
-    plan: &Plan,
-    real: &Real,
-    config: &Config,
-    notices: &mut Vec<Notice>,
-    call: &Invocation,
-    stage: Option<&Stage>,
-) -> i32 {
-    let prepared: Vec<Prepared> =
-        prepare::prepare_all(plan).into_iter().map(|(prepared, _)| prepared).collect();
-    let proved: Vec<bool> = prepared.iter().map(Prepared::is_proved).collect();
-    let (mut ran, mut said) = (Vec::new(), 0);
-    for run in plan.runs(&proved) {
-        let at = run.operands.first().copied().unwrap_or_default();
-        output::say_what_is_left(plan, said..at);
-        said = at + 1;
-        match tool::run(real, plan, run, call, stage) {
-            Ok(outcome) => ran.push(outcome),
-            Err(error) => notices.push(Notice::error(format!("{}: {error}.", plan.tool.name))),
-        }
-    }
-    output::say_what_is_left(plan, said..plan.operands.len());
-    let report = report::report(plan, &prepared, &ran, config);
-    notices.extend(report.notices);
-    notice::emit(notices, config);
-    report.status
 }
 
 fn become_real(
@@ -181,23 +172,13 @@ fn become_real(
     if real.is_builtin {
         return builtin::run(tool, argv, call);
     }
-    failed(tool, &tool::become_it(&real.path, argv), real, config)
-}
-
-/// The real tool is there but cannot be run.
-fn failed(tool: &Tool, errno: &nix::errno::Errno, real: &Real, config: &Config) -> i32 {
-    let error = Error::system("run", &real.path, *errno);
-    notice::emit(&[Notice::error(format!("{}: {error}.", tool.name))], config);
-    if tool.purpose == Purpose::Enable && config.swap.on_failure == OnFailure::Continue { 0 } else { 126 }
-}
-
-/// Nothing can be run. A script that enables swap goes on, as it does when swap cannot be enabled.
-fn give_up(tool: &Tool, reason: &str) -> i32 {
-    let (config, mut notices) = load_config();
-    let remedy = "run `rootfs-shim status` to see what is wrong and `rootfs-shim install` to mend it";
-    notices.push(Notice::error(format!("{}: nothing was done: {reason}; {remedy}.", tool.name)));
-    notice::emit(&notices, &config);
-    if tool.purpose == Purpose::Enable && config.swap.on_failure == OnFailure::Continue { 0 } else { 127 }
+    let errno = tool::become_it(&real.path, argv);
+    let (found, _) = load_config();
+    let config = if config == &Config::default() { &found } else { config };
+    let error = Error::system("run", &real.path, errno);
+    let words = format!("{}: {error}; rootfs-shim's own {} did the work.", tool.name, tool.name);
+    notice::emit(&[Notice::warn(words)], config);
+    builtin::run(tool, argv, call)
 }
 
 /// A panic would be a bug of ours; the user's call goes to the real tool all the same.

@@ -73,14 +73,18 @@ pub struct Opt {
     pub short: Option<u8>,
     /// The long name, if it has one.
     pub long: Option<&'static str>,
-    /// Whether it takes a value.
+    /// Whether it takes a value, as a letter.
     pub value: Value,
+    /// The same under its long name.
+    pub long_value: Value,
     /// Which values the tool accepts.
     pub expects: Expects,
     /// What it changes for us.
     pub effect: Effect,
     /// The long name of the option without which this one is bad usage.
     pub needs: Option<&'static str>,
+    /// The long names of the options with which this one is bad usage.
+    pub excludes: &'static [&'static str],
 }
 
 /// Whether an option takes a value.

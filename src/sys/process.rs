@@ -100,22 +100,32 @@ impl Program {
         Errno::last()
     }
 
-    /// Runs it as a child; `stdout` and `stderr`, where given, take the place of ours.
+    /// Runs it as a child; `stdout` and `stderr`, where given, take the place of ours. Returns once the program
+    /// has begun, or could not.
     ///
     /// # Errors
-    /// EAGAIN and ENOMEM from fork(2). A failing execve(2) shows as exit status 127.
-    pub fn spawn(&self, stdout: Option<&OwnedFd>, stderr: Option<&OwnedFd>, place: Where<'_>) -> Result<Pid> {
+    /// EAGAIN and ENOMEM from fork(2).
+    pub fn spawn(
+        &self,
+        stdout: Option<&OwnedFd>,
+        stderr: Option<&OwnedFd>,
+        place: Where<'_>,
+    ) -> Result<Child> {
         let pointers = self.pointers();
+        let words = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).ok();
         // SAFETY: between fork and exec the child only makes async-signal-safe calls, on memory made before.
-        unsafe {
+        let pid = unsafe {
             let pid = Errno::result(libc::fork())?;
             if pid == 0 {
-                become_child(stdout, stderr, place);
+                let say = words.as_ref().map(|(_, write)| write.as_raw_fd());
+                become_child(stdout, stderr, place, say);
                 libc::execv(self.path.as_ptr(), pointers.as_ptr());
+                tell(say, b'e', Errno::last_raw());
                 libc::_exit(127);
             }
-            Ok(Pid::from_raw(pid))
-        }
+            Pid::from_raw(pid)
+        };
+        Ok(Child::listen(pid, words))
     }
 
     fn pointers(&self) -> Vec<*const libc::c_char> {
@@ -133,21 +143,76 @@ pub fn spawn_work(
     stderr: Option<&OwnedFd>,
     place: Where<'_>,
     work: impl FnOnce() -> i32,
-) -> Result<Pid> {
+) -> Result<Child> {
+    let words = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).ok();
     // SAFETY: with one thread no lock can be held by another, so the child may do what its parent may.
-    unsafe {
+    let pid = unsafe {
         let pid = Errno::result(libc::fork())?;
         if pid == 0 {
-            become_child(stdout, stderr, place);
+            become_child(stdout, stderr, place, words.as_ref().map(|(_, write)| write.as_raw_fd()));
+            drop(words);
             libc::_exit(work());
         }
-        Ok(Pid::from_raw(pid))
+        Pid::from_raw(pid)
+    };
+    Ok(Child::listen(pid, words))
+}
+
+/// A child, and what it said of its beginning.
+#[derive(Debug)]
+pub struct Child {
+    /// Its process ID.
+    pub pid: Pid,
+    /// Becomes readable when it ends: pidfd_open(2), Linux 5.3.
+    pub ended: Option<OwnedFd>,
+    /// Why its program could not be executed.
+    pub refused: Option<Errno>,
+    /// It wanted a mount namespace of its own and was not granted one.
+    pub in_the_open: bool,
+}
+
+impl Child {
+    /// Reads until the other end is closed, which a successful execve(2) does.
+    fn listen(pid: Pid, words: Option<(OwnedFd, OwnedFd)>) -> Self {
+        let mut child = Self { pid, ended: pidfd(pid).ok(), refused: None, in_the_open: false };
+        let Some((read, write)) = words else { return child };
+        drop(write);
+        let mut bytes = Vec::new();
+        let _ = std::io::Read::read_to_end(&mut std::fs::File::from(read), &mut bytes);
+        for word in bytes.chunks_exact(5) {
+            let number =
+                word.get(1..).and_then(|number| number.try_into().ok()).map_or(0, i32::from_ne_bytes);
+            match word.first() {
+                Some(b'e') => child.refused = Some(Errno::from_raw(number)),
+                _ => child.in_the_open = true,
+            }
+        }
+        child
     }
+}
+
+fn pidfd(pid: Pid) -> Result<OwnedFd> {
+    // SAFETY: integers.
+    super::owned(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) })
+}
+
+/// One word to the parent: what, and a number. Async-signal-safe.
+fn tell(pipe: Option<std::os::fd::RawFd>, what: u8, number: i32) {
+    let Some(pipe) = pipe else { return };
+    let [a, b, c, d] = number.to_ne_bytes();
+    let word = [what, a, b, c, d];
+    // SAFETY: five bytes of our own.
+    unsafe { libc::write(pipe, word.as_ptr().cast(), word.len()) };
 }
 
 /// What a child does first: its output goes where it shall, and it enters its mount namespace. It only makes
 /// async-signal-safe calls.
-fn become_child(stdout: Option<&OwnedFd>, stderr: Option<&OwnedFd>, place: Where<'_>) {
+fn become_child(
+    stdout: Option<&OwnedFd>,
+    stderr: Option<&OwnedFd>,
+    place: Where<'_>,
+    say: Option<std::os::fd::RawFd>,
+) {
     // SAFETY: descriptors that are open, and integers.
     unsafe {
         for (fd, target) in [(stdout, 1), (stderr, 2)] {
@@ -158,7 +223,9 @@ fn become_child(stdout: Option<&OwnedFd>, stderr: Option<&OwnedFd>, place: Where
         match place {
             Where::Here => {}
             Where::Private => {
-                libc::unshare(libc::CLONE_NEWNS);
+                if libc::unshare(libc::CLONE_NEWNS) != 0 {
+                    tell(say, b'n', Errno::last_raw());
+                }
             }
             Where::Home(home) => {
                 if go_home(home).is_err() {
@@ -200,4 +267,18 @@ pub fn set_environment(name: &str, value: &str) {
 pub fn stdio(fd: u8) -> BorrowedFd<'static> {
     // SAFETY: nothing in this crate closes 0 to 2.
     unsafe { BorrowedFd::borrow_raw(i32::from(fd.min(2))) }
+}
+
+/// Does something that the kernel may answer with SIGXFSZ (a limit on file sizes) or SIGPIPE (a reader who has
+/// gone), which then are an error and not our end. What the caller had set for them is set again afterwards.
+pub fn unharmed<T>(work: impl FnOnce() -> T) -> T {
+    let signals = [libc::SIGXFSZ, libc::SIGPIPE];
+    // SAFETY: SIG_IGN is no handler, and what signal() gave back is what it takes.
+    let before = signals.map(|signal| unsafe { libc::signal(signal, libc::SIG_IGN) });
+    let done = work();
+    for (signal, handler) in signals.into_iter().zip(before) {
+        // SAFETY: as above.
+        unsafe { libc::signal(signal, handler) };
+    }
+    done
 }

@@ -8,13 +8,14 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat, openat2};
 use nix::sys::stat::Mode;
 
+use crate::builtin::header;
 use crate::paths::OverlayPath;
 use crate::sys::{self, MountId};
 
@@ -54,6 +55,8 @@ pub struct Thing {
     pub path: Option<PathBuf>,
     /// The swap header of a block device that is an active swap area; nothing else is read.
     pub header: Header,
+    /// The file behind an active loop device.
+    pub loop_file: Option<PathBuf>,
 }
 
 /// A regular file.
@@ -63,6 +66,10 @@ pub struct FileFacts {
     pub location: Location,
     /// In bytes.
     pub size: u64,
+    /// The filesystem's own UUID, where the kernel tells it (6.9).
+    pub filesystem: Option<[u8; 16]>,
+    /// How many names it has.
+    pub links: u64,
     /// In bytes; less than `size` means that the file has holes.
     pub allocated: u64,
     /// Its swap header.
@@ -84,16 +91,18 @@ pub enum Header {
         label: Vec<u8>,
         /// All zeroes if it has none.
         uuid: [u8; 16],
+        /// How large it says that the area is.
+        bytes: u64,
     },
 }
 
 impl Header {
     /// Whether `name=value` (`LABEL=swap`) is what it says; a UUID in any case.
     pub fn has_tag(&self, name: &[u8], value: &[u8]) -> bool {
-        let Self::Swap { label, uuid } = self else { return false };
+        let Self::Swap { label, uuid, .. } = self else { return false };
         match name {
             b"LABEL" => !label.is_empty() && label == value,
-            b"UUID" => uuid_text(uuid).as_bytes().eq_ignore_ascii_case(value),
+            b"UUID" => header::uuid_text(uuid).as_bytes().eq_ignore_ascii_case(value),
             _ => false,
         }
     }
@@ -180,9 +189,17 @@ pub fn probe_active(path: &Path) -> Operand {
         && thing.kind == "block device"
         && let Ok(fd) = open_path(path)
     {
-        thing.header = read_header(&fd).unwrap_or(Header::Missing);
+        thing.header = read_header(&fd);
+        thing.loop_file = path.file_name().and_then(loop_file);
     }
     operand
+}
+
+/// sysfs ends the path with a newline.
+fn loop_file(device: &OsStr) -> Option<PathBuf> {
+    let file = Path::new("/sys/block").join(device).join("loop/backing_file");
+    let bytes = fs::read(file).ok()?;
+    Some(OsStr::from_bytes(bytes.strip_suffix(b"\n").unwrap_or(&bytes)).into())
 }
 
 /// Looks at what stands at `path` on the backing filesystem; nothing there is followed.
@@ -191,7 +208,9 @@ pub fn twin(upper: &Path, path: &OverlayPath) -> Twin {
     match meta.map(|file| file.metadata()) {
         Ok(Ok(meta)) if meta.is_file() => Twin::File,
         Err(Errno::ENOENT) => Twin::Nothing,
-        _ => Twin::Other,
+        Ok(Ok(_)) | Err(Errno::ELOOP | Errno::EXDEV | Errno::ENOTDIR) => Twin::Other,
+        // Nobody could look; the proof will, or say why it cannot.
+        Ok(Err(_)) | Err(_) => Twin::File,
     }
 }
 
@@ -212,8 +231,30 @@ pub fn open_beneath(dir: &OwnedFd, path: &OverlayPath, flags: OFlag) -> nix::Res
         ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_XDEV;
     // openat2(2) refuses flags that mean nothing for a place.
     let nonblock = if flags.contains(OFlag::O_PATH) { OFlag::empty() } else { OFlag::O_NONBLOCK };
-    let how = OpenHow::new().flags(flags | nonblock | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW).resolve(resolve);
-    openat2(dir, path.relative(), how)
+    let flags = flags | nonblock | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+    match openat2(dir, path.relative(), OpenHow::new().flags(flags).resolve(resolve)) {
+        Err(Errno::ENOSYS) => walk_beneath(dir, path, flags),
+        other => other,
+    }
+}
+
+/// openat2(2) by hand, for a kernel before 5.6 or a seccomp filter: name by name, no symlink followed, no mount
+/// entered.
+fn walk_beneath(dir: &OwnedFd, path: &OverlayPath, flags: OFlag) -> nix::Result<OwnedFd> {
+    let home = mount_of(dir)?;
+    let mut at = dir.try_clone().map_err(|error| errno_of(&error))?;
+    let mut names = path.relative().components().peekable();
+    while let Some(name) = names.next() {
+        let place = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let flags = if names.peek().is_none() { flags } else { place | OFlag::O_DIRECTORY };
+        at = openat(&at, name.as_os_str(), flags, Mode::empty())?;
+        if mount_of(&at)? != home {
+            return Err(Errno::EXDEV);
+        }
+    }
+    let file = File::from(at);
+    let is_link = file.metadata().is_ok_and(|meta| meta.file_type().is_symlink());
+    if is_link { Err(Errno::ELOOP) } else { Ok(file.into()) }
 }
 
 /// Opens a path as a place only.
@@ -237,31 +278,21 @@ fn look(given: &OsStr, header: bool) -> What {
     let kind = meta.file_type();
     if !kind.is_file() {
         let path = fs::read_link(sys::proc_path(&file)).ok();
-        return What::NotAFile(Thing { kind: name_of(kind), path, header: Header::Unread });
+        return What::NotAFile(Thing { kind: name_of(kind), path, header: Header::Unread, loop_file: None });
     }
     let fd = OwnedFd::from(file);
     match location_of(&fd) {
         Err(errno) => What::Missing { errno, parent: None },
         Ok(location) => What::File(FileFacts {
-            header: if header { read_header(&fd).unwrap_or(Header::Missing) } else { Header::Unread },
+            header: if header { read_header(&fd) } else { Header::Unread },
             location,
+            filesystem: filesystem_uuid(&fd),
             size: meta.size(),
+            links: meta.nlink(),
             allocated: meta.blocks().saturating_mul(512),
             twin: None,
         }),
     }
-}
-
-/// A UUID as everybody writes it.
-pub fn uuid_text(uuid: &[u8; 16]) -> String {
-    let mut text = String::with_capacity(36);
-    for (at, byte) in uuid.iter().enumerate() {
-        if matches!(at, 4 | 6 | 8 | 10) {
-            text.push('-');
-        }
-        text += &format!("{byte:02x}");
-    }
-    text
 }
 
 fn parent_of(path: &Path) -> &Path {
@@ -286,11 +317,20 @@ fn name_of(kind: fs::FileType) -> &'static str {
     }
 }
 
+/// The UUID of the filesystem that a regular file or a directory is on.
+pub fn filesystem_uuid(fd: &OwnedFd) -> Option<[u8; 16]> {
+    let file = File::open(sys::proc_path(fd)).ok()?;
+    sys::filesystem_uuid(file.as_fd()).ok()
+}
+
 /// statx(2) tells the mount where the kernel knows how (5.8), /proc/self/fdinfo (3.15) elsewhere.
 fn location_of(fd: &OwnedFd) -> nix::Result<Location> {
     let path = fs::read_link(sys::proc_path(fd)).map_err(|error| errno_of(&error))?;
-    let mount = sys::mount_id(fd.as_fd()).or_else(|_| mount_id_from_proc(fd))?;
-    Ok(Location { mount, path })
+    Ok(Location { mount: mount_of(fd)?, path })
+}
+
+fn mount_of(fd: &OwnedFd) -> nix::Result<MountId> {
+    sys::mount_id(fd.as_fd()).or_else(|_| mount_id_from_proc(fd))
 }
 
 fn mount_id_from_proc(fd: &OwnedFd) -> nix::Result<MountId> {
@@ -300,22 +340,19 @@ fn mount_id_from_proc(fd: &OwnedFd) -> nix::Result<MountId> {
     line.and_then(|id| id.trim().parse().ok()).map(MountId).ok_or(Errno::ENOSYS)
 }
 
-/// The mark is the last ten bytes of the first page; version, last page and bad pages precede UUID and label
-/// at 1036. A regular file only, so this cannot block.
-fn read_header(fd: &OwnedFd) -> Option<Header> {
-    let file = File::open(sys::proc_path(fd)).ok()?;
-    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten();
-    let page = page.and_then(|size| u64::try_from(size).ok()).unwrap_or(4096);
-    let mut mark = [0; 10];
-    file.read_exact_at(&mut mark, page.checked_sub(10)?).ok()?;
-    if !matches!(&mark, b"SWAPSPACE2" | b"SWAP-SPACE") {
-        return None;
+/// A regular file or an active area only, so this cannot block. A hibernated system's header is nothing that we
+/// have a word for, so it is as if nobody had looked.
+fn read_header(fd: &OwnedFd) -> Header {
+    let header = File::open(sys::proc_path(fd)).ok().and_then(|file| header::Header::read(&file));
+    match header {
+        None => Header::Missing,
+        Some(header) if header.signature == header::Signature::Swap => Header::Swap {
+            bytes: (u64::from(header.last_page) + 1) * header.page_size as u64,
+            label: header.label,
+            uuid: header.uuid,
+        },
+        Some(_) => Header::Unread,
     }
-    let (mut uuid, mut label) = ([0; 16], [0; 16]);
-    file.read_exact_at(&mut uuid, 1036).ok()?;
-    file.read_exact_at(&mut label, 1052).ok()?;
-    let label = label.split(|&b| b == 0).next().unwrap_or_default().to_vec();
-    Some(Header::Swap { label, uuid })
 }
 
 fn errno_of(error: &std::io::Error) -> Errno {

@@ -38,6 +38,11 @@ pub fn parse(text: &[u8]) -> Vec<Entry> {
         .collect()
 }
 
+/// The numbers of the lines that make no sense, from 1.
+pub fn bad_lines(text: &[u8]) -> Vec<usize> {
+    fstab::Table::parse(text).bad_lines
+}
+
 /// `LABEL="swap"` may be quoted.
 fn unquoted(spec: OsString) -> OsString {
     let bytes = spec.as_bytes();

@@ -69,10 +69,10 @@ impl Layer {
 /// Looks at the mount that `root` is in; `hint` is where the caller says that upper is.
 ///
 /// # Errors
-/// If `/proc/self/mountinfo` cannot be read.
+/// If `/proc/thread-self/mountinfo` cannot be read.
 #[expect(clippy::disallowed_methods, reason = "the kernel's own table")]
 pub fn look(root: &Root, home: Option<&Dir>, hint: Hint<'_>) -> Result<(Layer, Option<Root>)> {
-    let text = std::fs::read("/proc/self/mountinfo").attempt("read", "/proc/self/mountinfo")?;
+    let text = std::fs::read("/proc/thread-self/mountinfo").attempt("read", "/proc/thread-self/mountinfo")?;
     let id = sys::mount_id(root.top().as_fd()).ok();
     let mounts = Mounts::parse(&text, |line| Some(line) == id);
     let mount = mounts.iter().next();

@@ -10,21 +10,24 @@ pub mod files;
 pub mod fstab;
 pub mod image;
 pub mod layer;
+pub mod layers;
 pub mod machine;
 pub mod mountinfo;
 pub mod real;
+pub mod signature;
 pub mod swaps;
 pub mod trail;
 
 use std::ffi::OsString;
 use std::fs;
 use std::io::Read;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
 use crate::paths::{OverlayPath, UPPER};
-use crate::sys::MountId;
+use crate::sys::{self, MountId};
 use files::{Location, Operand};
 use mountinfo::{DevNo, Mount, Mounts};
 use swaps::Swap;
@@ -34,6 +37,10 @@ use swaps::Swap;
 pub struct World {
     /// The overlay at `/`; `None` if the root is no overlay or cannot be known.
     pub root: Option<Mount>,
+    /// The root is an overlay, but where it is mounted is not visible from here (no /proc, a chroot).
+    pub root_unseen: bool,
+    /// The UUID of the filesystem that holds the overlay's upper directory, as the overlay itself says.
+    pub upper_filesystem: Option<[u8; 16]>,
     /// The backing filesystem, if its upper directory is visible.
     pub backing: Backing,
     /// The operands, in their order.
@@ -46,6 +53,8 @@ pub struct World {
     pub active: Vec<Operand>,
     /// The swap entries of fstab, each with what its path turned out to be; gathered only if asked for.
     pub fstab: Vec<Listed>,
+    /// The lines of fstab that make no sense: its path and the line's number, from 1.
+    pub bad_lines: Vec<(PathBuf, usize)>,
 }
 
 /// A swap entry of fstab.
@@ -114,6 +123,9 @@ impl World {
     pub fn gather(operands: &[OsString], scope: &Scope) -> Self {
         let upper = scope.upper.as_deref().unwrap_or(Path::new(UPPER));
         let backing = files::locate(upper);
+        let told = files::open_path(Path::new("/")).and_then(|top| sys::file_handle(top.as_fd())).ok();
+        let upper_filesystem =
+            told.as_ref().and_then(trail::embedded).map(|(_, uuid)| uuid).filter(|uuid| *uuid != [0; 16]);
         if matches!(backing, Err(Errno::EACCES | Errno::EPERM)) {
             return Self { backing: Backing::Forbidden, ..Self::default() };
         }
@@ -123,7 +135,11 @@ impl World {
         if scope.active {
             probed.extend(swaps.iter().map(|swap| files::probe_active(&swap.path)));
         }
-        let entries = scope.fstab.as_deref().map(|path| fstab::parse(&fs::read(path).unwrap_or_default()));
+        let text = scope.fstab.as_deref().map(|path| (path, fs::read(path).unwrap_or_default()));
+        let entries = text.as_ref().map(|(_, text)| fstab::parse(text));
+        let bad_lines = text.iter().flat_map(|(path, text)| {
+            fstab::bad_lines(text).into_iter().map(|line| (path.to_path_buf(), line))
+        });
         let list = |entry: fstab::Entry| Listed { operand: files::probe(&entry.spec, scope.headers), entry };
         let sighted = Sighted {
             fstab: entries.unwrap_or_default().into_iter().map(list).collect(),
@@ -132,9 +148,25 @@ impl World {
             active: probed.split_off(operands.len()),
             operands: probed,
         };
-        let mut world = Self::assemble(sighted, upper, &read_proc("/proc/self/mountinfo"), swaps);
+        let mut world = Self::assemble(sighted, upper, &read_proc("/proc/thread-self/mountinfo"), swaps);
+        world.bad_lines = bad_lines.collect();
+        world.upper_filesystem = upper_filesystem;
+        world.root_unseen = world.root.is_none() && is_overlay();
+        world.distrust(upper);
         world.look_for_twins();
         world
+    }
+
+    /// What is mounted at the bind mount's place, but is another filesystem than the overlay's own, is not the
+    /// backing filesystem.
+    fn distrust(&mut self, upper: &Path) {
+        let there = files::open_path(upper).ok().and_then(|dir| files::filesystem_uuid(&dir));
+        if let (Some(ours), Some(there)) = (self.upper_filesystem, there)
+            && ours != there
+            && matches!(self.backing, Backing::Mounted(_))
+        {
+            self.backing = Backing::Missing;
+        }
     }
 
     /// The World that these sightings and this mount table come to; what a fixture writes down goes through
@@ -149,6 +181,8 @@ impl World {
         let mounts = Mounts::parse(mountinfo, wanted);
         let root_mount = root.and_then(|id| mounts.get(id)).filter(|mount| mount.fstype == "overlay");
         Self {
+            root_unseen: false,
+            upper_filesystem: None,
             backing: backing_of(upper, root, place, &mounts),
             root: root_mount.cloned(),
             operands,
@@ -156,6 +190,7 @@ impl World {
             fstab,
             mounts,
             swaps,
+            bad_lines: Vec::new(),
         }
     }
 
@@ -203,6 +238,13 @@ fn backing_of(upper: Option<MountId>, root: Option<MountId>, place: &Path, mount
     }
 }
 
+/// What statfs(2) says of `/`, which needs neither /proc nor a mount table.
+#[expect(clippy::disallowed_methods, reason = "the root of the running system")]
+fn is_overlay() -> bool {
+    nix::sys::statfs::statfs("/")
+        .is_ok_and(|fs| fs.filesystem_type() == nix::sys::statfs::OVERLAYFS_SUPER_MAGIC)
+}
+
 /// A file of /proc says that it has no bytes, so room is made beforehand: each read(2) of mountinfo makes the
 /// kernel walk the mount table from its beginning.
 #[expect(clippy::disallowed_methods, reason = "the running system's own files, and never an image's")]
@@ -212,9 +254,14 @@ fn read_proc(path: &str) -> Vec<u8> {
     if read.is_ok() { bytes } else { Vec::new() }
 }
 
-/// Every mount of this process, for the commands that print the World.
+/// Every mount of this thread (`mount` works in one that has its own), for the commands that print the World.
 pub fn all_mounts() -> Mounts {
-    Mounts::parse_all(&read_proc("/proc/self/mountinfo"))
+    Mounts::parse_all(&read_proc("/proc/thread-self/mountinfo"))
+}
+
+/// `/proc/swaps` as it is.
+pub fn swaps_text() -> Vec<u8> {
+    read_proc("/proc/swaps")
 }
 
 /// The active swap areas, read anew.

@@ -10,6 +10,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::builtin::header;
 use crate::config::Config;
 use crate::sys::{self, FileHandle};
 use crate::world::files;
@@ -51,7 +52,7 @@ impl Trail {
         let mut devices: Vec<PathBuf> = vec![PathBuf::from(&root.source)];
         devices.extend(config.layers.writable.clone());
         if let Some((_, uuid)) = &inner {
-            devices.push(Path::new("/dev/disk/by-uuid").join(files::uuid_text(uuid)));
+            devices.push(Path::new("/dev/disk/by-uuid").join(header::uuid_text(uuid)));
         }
         devices.retain(|device| is_busy_device(device));
         devices.dedup();

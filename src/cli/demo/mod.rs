@@ -1,18 +1,20 @@
 //! `rootfs-shim demo`: the whole story on this machine, with nothing left behind.
 //!
 //! Every line that looks like a command is run as it is shown, and what it printed is shown as it was. The
-//! stage is built in a mount namespace of its own; an interrupt ends the play after the line that is being
-//! played, and the stage is cleared in either case.
+//! stage is built in a mount namespace of its own; an interrupt ends the play at once, and whatever ends it,
+//! SIGKILL included, another process clears the stage.
 #![expect(clippy::disallowed_methods, reason = "the demo's own throwaway guest")]
 
+mod guard;
 mod stage;
 
 use std::io::IsTerminal;
 use std::path::Path;
 
-use crate::cli::print;
+use crate::cli::{fail, print};
 use crate::error::{Error, Kind, Result};
-use stage::{Interrupts, Stage};
+use guard::End;
+use stage::Stage;
 
 /// Arguments of `demo`.
 #[derive(Debug, clap::Args)]
@@ -28,6 +30,9 @@ const SCRIPT: &str = "fallocate -l 32M /swapfile\nchmod 600 /swapfile\nmkswap /s
 /// What the demo's guest is configured with: a console that can be read afterwards, and a hint.
 const CONFIG: &str = "[console]\npath = \"/console\"\n\n[swap]\nhint = \"Set swap_size_mb in your machine's config instead.\"\n";
 
+/// 128 + SIGPIPE: what shows that the player wrote to a pipe that nobody reads any more.
+const UNREAD: i32 = 128 + 13;
+
 /// Plays the demo.
 ///
 /// # Errors
@@ -35,61 +40,67 @@ const CONFIG: &str = "[console]\npath = \"/console\"\n\n[swap]\nhint = \"Set swa
 /// cleared all the same.
 pub fn run(args: &Args) -> Result<i32> {
     check_machine()?;
-    let interrupts = Interrupts::watch()?;
     let show = Show { colour: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() };
-    let before = stage::Traces::of_this_machine();
-    let mut stage = Stage::new(&args.scratch)?;
-    let played = stage.build().and_then(|()| play(&stage, &interrupts, &show));
-    let cleared = stage.clear();
-    let left = before.compare(&stage::Traces::of_this_machine());
-    match (played, cleared) {
-        (Err(error), _) | (_, Err(error)) => return Err(error),
-        (Ok(()), Ok(())) => {}
-    }
+    let stage = Stage::find(&args.scratch)?;
+    let end = guard::play(&stage, || match stage.build().and_then(|()| play(&stage, &show)) {
+        Ok(()) => 0,
+        Err(error) => fail(&error),
+    })?;
+    let left = stage.left();
     if !left.is_empty() {
         return Err(Error::new(Kind::State, "clear the stage", format!("left behind: {}", left.join(", "))));
     }
-    show.heading("Nothing is left behind: no mount, no loop device, no swap, no file.");
-    Ok(0)
+    let ended = |how: String| Err(Error::new(Kind::State, "play the demo", how));
+    match end {
+        End::Played(0) => {
+            show.heading("Nothing is left behind: no mount, no loop device, no swap, no file.");
+            Ok(0)
+        }
+        End::Interrupted => ended("interrupted; everything was undone".to_owned()),
+        End::Played(UNREAD) => ended("nobody reads what it shows; everything was undone".to_owned()),
+        End::Played(status) if status > 128 => {
+            ended(format!("signal {} ended it; everything was undone", status - 128))
+        }
+        // The player has said what failed.
+        End::Played(_) => Ok(1),
+    }
 }
 
-fn play(stage: &Stage, interrupts: &Interrupts, show: &Show) -> Result<()> {
+fn play(stage: &Stage, show: &Show) -> Result<()> {
     show.heading("A root filesystem of two layers");
     show.say("The lower layer is this machine's own /, read-only. The writable layer is an empty ext4 disk.");
-    guest(stage, interrupts, show, "findmnt -no FSTYPE,TARGET /", false)?;
+    guest(stage, show, "findmnt -no FSTYPE,TARGET /", false)?;
 
     show.heading("What goes wrong on it");
     show.say("The script that boots half the internet's small machines:");
     show.script(SCRIPT);
-    guest(stage, interrupts, show, &format!("set -e\n{SCRIPT}"), true)?;
+    guest(stage, show, &format!("set -e\n{SCRIPT}"), true)?;
     show.say("swapon refuses any file on overlayfs, and with `set -e` the boot ends there.");
-    guest(stage, interrupts, show, "rm /swapfile", false)?;
+    guest(stage, show, "rm /swapfile", false)?;
 
     show.heading("The remedy");
     let config = stage.path("config.toml");
     std::fs::write(&config, CONFIG).map_err(|error| Error::io("write", &config, &error))?;
-    interrupts.check()?;
     show.command("rootfs-shim install --chroot GUEST --config config.toml");
     show.output(&stage.install(&config)?);
 
     show.heading("The same script, unchanged");
-    guest(stage, interrupts, show, &format!("set -e\n{SCRIPT}"), true)?;
-    guest(stage, interrupts, show, "swapon --show", false)?;
-    guest(stage, interrupts, show, "cat /proc/swaps", false)?;
+    guest(stage, show, &format!("set -e\n{SCRIPT}"), true)?;
+    guest(stage, show, "swapon --show", false)?;
+    guest(stage, show, "cat /proc/swaps", false)?;
     show.say("The kernel itself shows the user's own path. And the console got one line:");
-    guest(stage, interrupts, show, "cat /console", false)?;
+    guest(stage, show, "cat /console", false)?;
 
     show.heading("And back");
-    guest(stage, interrupts, show, "swapoff /swapfile && rm /swapfile && echo gone", false)?;
+    guest(stage, show, "swapoff /swapfile && rm /swapfile && echo gone", false)?;
     show.command("rootfs-shim uninstall --chroot GUEST");
     show.output(&stage.uninstall()?);
-    interrupts.check()
+    Ok(())
 }
 
 /// Runs a script inside the guest's root and shows what it printed; `quiet` hides the script, which was
 /// shown already.
-fn guest(stage: &Stage, interrupts: &Interrupts, show: &Show, script: &str, quiet: bool) -> Result<()> {
-    interrupts.check()?;
+fn guest(stage: &Stage, show: &Show, script: &str, quiet: bool) -> Result<()> {
     if !quiet {
         show.command(script);
     }
@@ -98,7 +109,7 @@ fn guest(stage: &Stage, interrupts: &Interrupts, show: &Show, script: &str, quie
     if quiet {
         show.say(&format!("exit status {status}"));
     }
-    interrupts.check()
+    Ok(())
 }
 
 fn check_machine() -> Result<()> {
@@ -163,8 +174,20 @@ impl Show {
 
     fn output(&self, text: &str) {
         for line in text.lines() {
-            let line = crate::escape::sanitise(&line.replace('\t', "  "));
+            let line = crate::escape::sanitise(&expand(line));
             print(&if self.colour { format!("  \x1b[2m{line}\x1b[0m\n") } else { format!("  {line}\n") });
         }
     }
+}
+
+/// Tabs as a terminal would show them: every eight columns.
+fn expand(line: &str) -> String {
+    let mut out = String::new();
+    for c in line.chars() {
+        match c {
+            '\t' => out.push_str(&" ".repeat(8 - out.chars().count() % 8)),
+            c => out.push(c),
+        }
+    }
+    out
 }

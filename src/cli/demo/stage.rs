@@ -1,107 +1,47 @@
 //! The demo's stage: a throwaway overlay root, and how it is cleared.
 //!
-//! The disk image is unlinked as soon as it is mounted, and the mounts are in a namespace of our own, so even
-//! SIGKILL leaves no file, mount or loop device; only an active swap area would outlive us, and an interrupt
-//! never ends the process before that is off.
+//! The trick: nothing has to be remembered. The stage lies below one directory with a name that nobody can
+//! have guessed, in a mount namespace that the demo's processes share; so each of them can clear it, half
+//! built or whole, from what the mount table says, and can do so twice.
 
 use std::ffi::CString;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::error::{Attempt, Error, Kind, Result};
-use crate::sys;
-use crate::world;
+use crate::{manifest, sys, world};
 
-/// SIGINT, SIGTERM and SIGHUP, blocked and looked at between two steps; the children get them as ever.
-pub struct Interrupts(SignalFd);
-
-impl Interrupts {
-    /// From now on an interrupt waits for [`Interrupts::check`].
-    pub fn watch() -> Result<Self> {
-        let mut signals = SigSet::empty();
-        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT] {
-            signals.add(signal);
-        }
-        signals.thread_block().attempt("block signals for", "demo")?;
-        let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
-        Ok(Self(SignalFd::with_flags(&signals, flags).attempt("watch signals for", "demo")?))
-    }
-
-    /// # Errors
-    /// If an interrupt has come since the last look.
-    pub fn check(&self) -> Result<()> {
-        match self.0.read_signal() {
-            Ok(Some(_)) => {
-                Err(Error::new(Kind::State, "play the demo", "interrupted; everything was undone"))
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-/// What a demo could leave behind on a machine.
-pub struct Traces {
-    swaps: Vec<PathBuf>,
-    loops: Vec<PathBuf>,
-    mounts: usize,
-}
-
-impl Traces {
-    /// What is there now.
-    pub fn of_this_machine() -> Self {
-        let loops = fs::read_dir("/sys/block").into_iter().flatten().flatten().map(|entry| entry.path());
-        Self {
-            swaps: world::active_swaps().into_iter().map(|swap| swap.path).collect(),
-            loops: loops.filter(|path| path.join("loop/backing_file").exists()).collect(),
-            mounts: world::all_mounts().iter().count(),
-        }
-    }
-
-    /// What is there in `after` that was not there before.
-    pub fn compare(&self, after: &Self) -> Vec<String> {
-        let fresh = |before: &[PathBuf], after: &[PathBuf]| -> Vec<String> {
-            after.iter().filter(|path| !before.contains(path)).map(crate::escape::path).collect()
-        };
-        let mut left = fresh(&self.swaps, &after.swaps);
-        left.extend(fresh(&self.loops, &after.loops).into_iter().filter(|name| is_ours(name)));
-        if after.mounts > self.mounts {
-            left.push(format!("{} mounts", after.mounts - self.mounts));
-        }
-        left
-    }
-}
-
-/// Other programs use loop devices at the same time; ours is over an image below our own directory.
-fn is_ours(block: &str) -> bool {
-    let ours = format!("{}/", dir_name());
-    let file = Path::new(block).join("loop/backing_file");
-    fs::read(file).is_ok_and(|name| name.windows(ours.len()).any(|at| at == ours.as_bytes()))
-}
-
-fn dir_name() -> String {
-    format!("rootfs-shim-demo.{}", std::process::id())
-}
+/// Everything that is ever made directly in the stage's directory.
+const FILES: [&str; 2] = ["disk.img", "config.toml"];
+const DIRECTORIES: [&str; 2] = ["guest", "disk"];
 
 /// A throwaway overlay root below a directory of its own.
 pub struct Stage {
     dir: PathBuf,
-    mounted: Vec<PathBuf>,
 }
 
 impl Stage {
-    /// Makes the directory.
-    pub fn new(scratch: &Path) -> Result<Self> {
-        let dir = scratch.join(dir_name());
-        fs::DirBuilder::new().mode(0o700).create(&dir).attempt("create", &dir)?;
-        Ok(Self { dir, mounted: Vec::new() })
+    /// Finds the place and unshares the mounts of this process; nothing is made yet.
+    ///
+    /// # Errors
+    /// If `scratch` is no directory, or there can be no mount namespace.
+    pub fn find(scratch: &Path) -> Result<Self> {
+        // The mount table has absolute paths without symlinks.
+        let scratch = fs::canonicalize(scratch).attempt("resolve", scratch)?;
+        let token = manifest::hex(&sys::random().attempt("get random bytes from", "the kernel")?);
+        unshare(CloneFlags::CLONE_NEWNS).attempt("unshare the mounts of", "/")?;
+        let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+        mount(None::<&str>, "/", None::<&str>, private, None::<&str>)
+            .attempt("make the mounts private of", "/")?;
+        Ok(Self { dir: scratch.join(format!("rootfs-shim-demo.{token}")) })
     }
 
     /// A path on the stage.
@@ -110,11 +50,11 @@ impl Stage {
     }
 
     /// Builds the overlay root: an ext4 image as the writable layer, this machine's `/` as the lower one.
-    pub fn build(&mut self) -> Result<()> {
-        unshare(CloneFlags::CLONE_NEWNS).attempt("unshare the mounts of", "/")?;
-        let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-        mount(None::<&str>, "/", None::<&str>, private, None::<&str>)
-            .attempt("make the mounts private of", "/")?;
+    ///
+    /// # Errors
+    /// The first step that failed.
+    pub fn build(&self) -> Result<()> {
+        fs::DirBuilder::new().mode(0o700).create(&self.dir).attempt("create", &self.dir)?;
         let [image, disk, guest] = ["disk.img", "disk", "guest"].map(|name| self.path(name));
         for dir in [&disk, &guest] {
             fs::create_dir(dir).attempt("create", dir)?;
@@ -122,17 +62,15 @@ impl Stage {
         let file = fs::File::create_new(&image).attempt("create", &image)?;
         file.set_len(256 << 20).attempt("resize", &image)?;
         run_to_end(Command::new("mkfs.ext4").arg("-q").arg(&image))?;
-        self.mounted.push(disk.clone());
-        let mounted = run_to_end(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&disk));
+        run_to_end(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&disk))?;
         fs::remove_file(&image).attempt("remove", &image)?;
-        mounted?;
         for dir in ["upper", "work"] {
             fs::create_dir(disk.join(dir)).attempt("create", disk.join(dir))?;
         }
         self.mount_overlay(&disk, &guest)
     }
 
-    fn mount_overlay(&mut self, disk: &Path, guest: &Path) -> Result<()> {
+    fn mount_overlay(&self, disk: &Path, guest: &Path) -> Result<()> {
         let mut options = b"lowerdir=/,upperdir=".to_vec();
         options.extend_from_slice(disk.join("upper").as_os_str().as_bytes());
         options.extend_from_slice(b",workdir=");
@@ -140,16 +78,13 @@ impl Stage {
         let none = MsFlags::empty();
         mount(Some("overlay"), guest, Some("overlay"), none, Some(options.as_slice()))
             .attempt("mount the overlay", guest)?;
-        self.mounted.push(guest.to_owned());
         for (name, fstype) in [("proc", "proc"), ("sys", "sysfs")] {
             let at = guest.join(name);
             mount(Some(fstype), &at, Some(fstype), none, None::<&str>).attempt("mount", &at)?;
-            self.mounted.push(at);
         }
         let dev = guest.join("dev");
         mount(Some("/dev"), &dev, None::<&str>, MsFlags::MS_BIND | MsFlags::MS_REC, None::<&str>)
             .attempt("bind", &dev)?;
-        self.mounted.push(dev);
         let console = guest.join("console");
         fs::File::create_new(&console).map(drop).attempt("create", &console)
     }
@@ -182,11 +117,11 @@ impl Stage {
         command
     }
 
-    /// Ends swap, mounts and files, also when only half of them are there.
+    /// Ends swap, mounts and files, whichever of them are there.
     ///
     /// # Errors
     /// The first thing that could not be cleared; the others are cleared all the same.
-    pub fn clear(&mut self) -> Result<()> {
+    pub fn clear(&self) -> Result<()> {
         let mut first: Result<()> = Ok(());
         let mut note = |done: Result<()>| {
             if first.is_ok() {
@@ -194,17 +129,67 @@ impl Stage {
             }
         };
         note(self.swap_off());
-        while let Some(at) = self.mounted.pop() {
-            let flags = MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW;
-            match umount2(&at, flags) {
-                // The loop mount is noted before it is tried, so that an interrupted mount(8) is cleared too.
-                Ok(()) | Err(nix::errno::Errno::EINVAL) => {}
+        // The latest mount first; each one is tried once, so that a stubborn one cannot keep us here.
+        for at in self.mounts().into_iter().rev() {
+            match umount2(&at, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW) {
+                Ok(()) | Err(Errno::EINVAL) => {}
                 Err(errno) => note(Err(Error::system("unmount", &at, errno))),
             }
         }
-        wait_for_loop();
-        note(fs::remove_dir_all(&self.dir).attempt("remove", &self.dir));
+        note(self.wait_for_loop());
+        // One by one and by name: a mount that could not be undone is this machine's own files.
+        let gone = |done: std::io::Result<()>, path: &Path| match done {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io("remove", path, &error)),
+            _ => Ok(()),
+        };
+        for path in FILES.map(|name| self.path(name)) {
+            note(gone(fs::remove_file(&path), &path));
+        }
+        for path in DIRECTORIES.map(|name| self.path(name)).iter().chain([&self.dir]) {
+            note(gone(fs::remove_dir(path), path));
+        }
         first
+    }
+
+    /// The mounts on the stage, in the order in which they were made.
+    fn mounts(&self) -> Vec<PathBuf> {
+        let mounts = world::all_mounts();
+        mounts
+            .iter()
+            .filter(|mount| mount.point.starts_with(&self.dir))
+            .map(|mount| mount.point.clone())
+            .collect()
+    }
+
+    /// What is left of the stage, in words; nothing, after [`Stage::clear`]. An area that is still active pins
+    /// its filesystem, and that its loop device, so no loop device means no swap.
+    pub fn left(&self) -> Vec<String> {
+        let mut left = self.loops();
+        left.extend(self.mounts());
+        left.extend(Some(self.dir.clone()).filter(|dir| fs::symlink_metadata(dir).is_ok()));
+        left.iter().map(crate::escape::path).collect()
+    }
+
+    /// The loop devices over an image on the stage, as their directories in /sys.
+    fn loops(&self) -> Vec<PathBuf> {
+        let ours = self.dir.as_os_str().as_bytes();
+        let blocks = fs::read_dir("/sys/block").into_iter().flatten().flatten().map(|entry| entry.path());
+        blocks
+            .filter(|block| {
+                fs::read(block.join("loop/backing_file")).is_ok_and(|file| file.starts_with(ours))
+            })
+            .collect()
+    }
+
+    /// A lazily unmounted loop device goes away when the kernel gets round to it: at once, or nearly.
+    fn wait_for_loop(&self) -> Result<()> {
+        for _ in 0..250 {
+            if self.loops().is_empty() {
+                return Ok(());
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        Err(Error::new(Kind::State, "clear the stage", "a loop device is still in use").at(&self.dir))
     }
 
     /// The swapfile by its path on the writable layer, which works whatever became of the shims.
@@ -214,23 +199,12 @@ impl Stage {
             return Ok(());
         }
         let path = CString::new(file.as_os_str().as_bytes())
-            .map_err(|_| Error::system("swapoff", &file, nix::errno::Errno::EINVAL))?;
+            .map_err(|_| Error::system("swapoff", &file, Errno::EINVAL))?;
         match sys::swapoff(&path) {
             // EINVAL: it is not active.
-            Ok(()) | Err(nix::errno::Errno::EINVAL) => Ok(()),
+            Ok(()) | Err(Errno::EINVAL) => Ok(()),
             Err(errno) => Err(Error::system("swapoff", &file, errno)),
         }
-    }
-}
-
-/// A lazily unmounted loop device goes away when the kernel gets round to it: at once, or nearly.
-fn wait_for_loop() {
-    for _ in 0..100 {
-        let ours = Traces::of_this_machine().loops.iter().any(|path| is_ours(&crate::escape::path(path)));
-        if !ours {
-            return;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(20));
     }
 }
 

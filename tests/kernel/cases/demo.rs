@@ -1,5 +1,6 @@
 //! `rootfs-shim demo`: it shows what it promises, and leaves nothing behind whenever it is interrupted.
 
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -8,9 +9,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::harness::guest::{KINDS, SHIM, needs};
-use crate::harness::{Test, host, supervise};
+use crate::harness::{Test, host, host_sh, supervise};
 
-/// Whole, and interrupted at moments all through it.
+/// Whole, interrupted and killed at moments all through it, and with a reader who leaves.
 pub fn tests() -> Vec<Test> {
     let mut tests = vec![
         Test::new("demo::whole", &needs(KINDS[0]), |scratch| {
@@ -37,14 +38,75 @@ pub fn tests() -> Vec<Test> {
             nothing_is_left(scratch, &before, "not root");
         }),
     ];
-    for signal in [Signal::SIGINT, Signal::SIGTERM] {
-        let name = format!("demo::interrupted_by_{}", signal.as_str().to_lowercase());
-        tests.push(Test::new(name, &needs(KINDS[0]), move |scratch| interrupt(scratch, signal)));
+    type Stop = fn(&Child);
+    let all_through: [(&str, Stop); 5] = [
+        ("interrupted_by_sigint", |demo| send(demo.id(), Signal::SIGINT)),
+        ("interrupted_by_sigterm", |demo| send(demo.id(), Signal::SIGTERM)),
+        ("killed", |demo| send(demo.id(), Signal::SIGKILL)),
+        ("its_guard_killed", |demo| {
+            children(demo.id()).into_iter().for_each(|guard| send(guard, Signal::SIGKILL));
+        }),
+        ("stopped_and_killed", |demo| {
+            send(demo.id(), Signal::SIGSTOP);
+            send(demo.id(), Signal::SIGKILL);
+        }),
+    ];
+    for (name, stop) in all_through {
+        tests.push(Test::new(format!("demo::{name}"), &needs(KINDS[0]), move |scratch| {
+            at_many_moments(scratch, name, stop);
+        }));
     }
+    tests.push(Test::new("demo::a_reader_who_leaves", &needs(KINDS[0]), |scratch| {
+        let before = traces(scratch);
+        for words in ["== What goes wrong", "cat /proc/swaps", "cat /console"] {
+            let script = "\"$1\" demo --scratch \"$2\" 2>\"$3\" | grep -m1 \"$4\"";
+            let told = scratch.join("stderr");
+            let args = [SHIM.into(), stage(scratch).into_os_string(), told.clone().into(), words.into()];
+            host_sh(script, &args.each_ref().map(std::ffi::OsString::as_os_str));
+            nothing_is_left(scratch, &before, words);
+            let told = std::fs::read_to_string(told).expect("it was written");
+            assert!(told.is_empty() || told.contains("everything was undone"), "{told}");
+        }
+    }));
+    tests.push(Test::new("demo::stopped_and_continued", &needs(KINDS[0]), |scratch| {
+        let before = traces(scratch);
+        let mut demo = command(scratch).process_group(0).stdout(Stdio::null()).spawn().expect("it runs");
+        let group = Pid::from_raw(-demo.id().cast_signed());
+        for _ in 0..3 {
+            std::thread::sleep(Duration::from_millis(150));
+            kill(group, Signal::SIGTSTP).expect("it is there");
+            std::thread::sleep(Duration::from_millis(300));
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", demo.id())).expect("it is there");
+            assert!(stat.contains(") T "), "SIGTSTP did not stop it: {stat}");
+            kill(group, Signal::SIGCONT).expect("it is there");
+        }
+        assert!(demo.wait().expect("it is our child").success(), "it did not go on");
+        nothing_is_left(scratch, &before, "stopped and continued");
+    }));
+    tests.push(Test::new("demo::a_reader_who_sleeps", &needs(KINDS[0]), |scratch| {
+        let before = traces(scratch);
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        // No room is left, so the first line that is written waits.
+        let full = nix::fcntl::OFlag::O_NONBLOCK;
+        nix::fcntl::fcntl(&writer, nix::fcntl::FcntlArg::F_SETFL(full)).expect("fcntl");
+        while nix::unistd::write(&writer, &[b'x'; 4096]).is_ok() {}
+        nix::fcntl::fcntl(&writer, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::empty())).expect("fcntl");
+        let mut demo = command(scratch).stdout(writer).spawn().expect("the program runs");
+        std::thread::sleep(Duration::from_secs(1));
+        assert!(demo.try_wait().expect("it is our child").is_none(), "it did not wait for its reader");
+        send(demo.id(), Signal::SIGTERM);
+        let patience = Instant::now() + Duration::from_secs(10);
+        while demo.try_wait().expect("it is our child").is_none() {
+            assert!(Instant::now() < patience, "SIGTERM did not end it");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        drop(reader);
+        nothing_is_left(scratch, &before, "a reader who sleeps");
+    }));
     tests
 }
 
-fn interrupt(scratch: &Path, signal: Signal) {
+fn at_many_moments(scratch: &Path, how: &str, stop: fn(&Child)) {
     let before = traces(scratch);
     let started = Instant::now();
     assert!(end(start(scratch)), "the demo fails uninterrupted");
@@ -52,16 +114,30 @@ fn interrupt(scratch: &Path, signal: Signal) {
     for part in 1..12 {
         let child = start(scratch);
         std::thread::sleep(whole * part / 12);
-        let _ = kill(Pid::from_raw(child.id().cast_signed()), signal);
+        stop(&child);
         end(child);
-        nothing_is_left(scratch, &before, &format!("{signal} after {part}/12 of {whole:?}"));
+        nothing_is_left(scratch, &before, &format!("{how} after {part}/12 of {whole:?}"));
     }
 }
 
+fn send(process: u32, signal: Signal) {
+    let _ = kill(Pid::from_raw(process.cast_signed()), signal);
+}
+
+fn children(process: u32) -> Vec<u32> {
+    let file = format!("/proc/{process}/task/{process}/children");
+    let list = std::fs::read_to_string(file).unwrap_or_default();
+    list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
 fn start(scratch: &Path) -> Child {
+    command(scratch).stdout(Stdio::null()).spawn().expect("the program runs")
+}
+
+fn command(scratch: &Path) -> Command {
     let mut command = Command::new(SHIM);
-    command.arg("demo").arg("--scratch").arg(stage(scratch)).stdin(Stdio::null()).stdout(Stdio::null());
-    command.spawn().expect("the program runs")
+    command.arg("demo").arg("--scratch").arg(stage(scratch)).stdin(Stdio::null());
+    command
 }
 
 fn end(mut child: Child) -> bool {
@@ -77,7 +153,8 @@ fn stage(scratch: &Path) -> std::path::PathBuf {
 /// What the demo could leave: swap areas, mounts, loop devices, files. Takes the swap lock first.
 fn traces(scratch: &Path) -> Vec<String> {
     supervise::hold_swap_lock(scratch);
-    let files = host(&["find".as_ref(), stage(scratch).as_os_str()]).ok("find");
+    // Its status is left out: it may look while the guard removes what it looks at.
+    let files = host(&["find".as_ref(), stage(scratch).as_os_str()]).out();
     let mounts = host(&["cat", "/proc/self/mountinfo"]).ok("mountinfo");
     vec![supervise::swaps(), mounts, format!("{:?}", supervise::loops_of(scratch)), files]
 }

@@ -1,9 +1,12 @@
 //! The tests, by subject.
 
+mod active;
 mod demo;
 mod enable;
 mod install;
 mod itself;
+mod notices;
+mod rough;
 mod same;
 mod scenes;
 
@@ -11,10 +14,20 @@ use crate::harness::Test;
 
 /// Every test that is run.
 pub fn all() -> Vec<Test> {
-    [itself::tests(), install::tests(), enable::tests(), scenes::tests(), same::tests(), demo::tests()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        itself::tests(),
+        install::tests(),
+        enable::tests(),
+        scenes::tests(),
+        rough::tests(),
+        same::tests(),
+        demo::tests(),
+        notices::tests(),
+        active::tests(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// The test of that name, also one that must fail.

@@ -62,15 +62,28 @@ pub struct Spec {
     pub config: &'static str,
     /// A script that prepares layers, with `$IMAGE`, `$BACKING` and `$ROOT`, before anything is installed.
     pub prepare: &'static str,
+    /// More mount options of the overlay, each with a comma behind it.
+    pub options: &'static str,
     /// A directory that is kept on the backing filesystem; none if empty.
     pub passthrough: &'static str,
+    /// Put the builtin where the image has no tool.
+    pub provide_missing: bool,
 }
 
 impl Spec {
     /// An overlay guest with the shim, and notices that a test can read.
     pub fn overlay(kind: Kind) -> Self {
         let config = "[swap]\nhint = \"Ask the harness instead.\"\n[console]\npath = \"/console\"\n";
-        Self { kind, overlay: true, install: true, config, prepare: "", passthrough: "" }
+        Self {
+            kind,
+            overlay: true,
+            install: true,
+            config,
+            prepare: "",
+            options: "",
+            passthrough: "",
+            provide_missing: false,
+        }
     }
 
     /// The same machine with a native root.
@@ -127,7 +140,10 @@ impl Guest {
         if spec.install {
             let config = scratch.join("config.toml");
             fs::write(&config, spec.config).expect("scratch is writable");
-            let flags: [&OsStr; 2] = ["--config".as_ref(), config.as_ref()];
+            let mut flags: Vec<&OsStr> = vec!["--config".as_ref(), config.as_ref()];
+            if spec.provide_missing {
+                flags.push("--provide-missing".as_ref());
+            }
             shim_install(&root, &flags).ok("rootfs-shim install");
         }
         if !spec.passthrough.is_empty() {
@@ -158,10 +174,15 @@ impl Guest {
         let prepare = format!("IMAGE=$1 BACKING=$2 ROOT=$3\n{}", spec.prepare);
         let paths = [image.as_os_str(), backing.as_os_str(), root.as_os_str()];
         if spec.overlay {
-            let lower = if spec.kind.1 == Tools::Debian { "$1:/" } else { "$1" };
+            let options = spec.options;
+            let lower = match (spec.kind.1, spec.prepare) {
+                (Tools::Busybox, _) => "$1",
+                (Tools::Debian, "") => "/",
+                (Tools::Debian, _) => "$1:/",
+            };
             let script = format!(
                 "mkdir $2/upper $2/work\n{prepare}\n\
-                 mount -t overlay \"$(findmnt -no SOURCE $2)\" -o \"lowerdir={lower},upperdir=$2/upper,workdir=$2/work\" $3"
+                 mount -t overlay \"$(findmnt -no SOURCE $2)\" -o \"{options}lowerdir={lower},upperdir=$2/upper,workdir=$2/work\" $3"
             );
             host_sh(&script, &paths);
         } else {
@@ -210,10 +231,9 @@ impl Guest {
         host(&all)
     }
 
-    /// The machine's swap areas as the guest sees them, one `path type size priority` a line, escaped as in
-    /// /proc/swaps.
+    /// The swap areas that the test enabled, one `path type size priority` a line, escaped as in /proc/swaps.
     pub fn swaps(&self) -> String {
-        supervise::swaps()
+        supervise::new_swaps(&self.scratch)
     }
 
     /// The paths of the swap areas, escaped as in /proc/swaps, in the order they were enabled.

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
+use super::supervise;
+
 const PACKAGES: &str = include_str!("../../../packaging/debian-packages");
 
 /// Something that a test cannot do without.
@@ -17,6 +19,8 @@ pub enum Need {
     Package(&'static str),
     /// A filesystem that the kernel knows, or a module of that name that loads.
     Filesystem(&'static str),
+    /// No swap of the machine's own, because the test runs `swapoff -a`.
+    NoSwap,
 }
 
 /// What every test on a guest needs.
@@ -37,6 +41,7 @@ impl Need {
             Self::Package(package) => {
                 (!is_installed(package)).then(|| format!("Debian package {package} is missing"))
             }
+            Self::NoSwap => own_swap(),
             Self::Filesystem(name) => {
                 (!kernel_knows(name)).then(|| format!("this kernel has no {name} filesystem"))
             }
@@ -73,6 +78,23 @@ fn no_root() -> Option<String> {
         (!Path::new("/dev/loop-control").exists()).then(|| "there is no /dev/loop-control".into())
     });
     WHY.clone()
+}
+
+/// Asked once, before any test swaps, and while nobody else's test does.
+fn own_swap() -> Option<String> {
+    static WHY: LazyLock<Option<String>> = LazyLock::new(|| {
+        let swaps = supervise::swaps_when_quiet();
+        (!swaps.is_empty()).then(|| "this machine has swap of its own, and `swapoff -a` would take it".into())
+    });
+    WHY.clone()
+}
+
+/// The needs and, if the script runs `swapoff -a`, that it hits nothing of the machine's.
+pub fn with_script(mut needs: Vec<Need>, script: &str) -> Vec<Need> {
+    if script.contains("swapoff -a") {
+        needs.push(Need::NoSwap);
+    }
+    needs
 }
 
 fn is_installed(package: &str) -> bool {

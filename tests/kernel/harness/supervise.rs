@@ -173,11 +173,10 @@ pub fn sweep(scratch: &Path) -> Vec<String> {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    if let Ok(before) = fs::read_to_string(scratch.join(SWAPS_BEFORE)) {
-        problems.extend(swaps().lines().filter(|line| !before.contains(line)).map(|line| {
-            let left = format!("swap left: {line}");
+    if scratch.join(SWAPS_BEFORE).exists() {
+        problems.extend(new_swaps(scratch).lines().map(|line| {
             host(&["swapoff", line.split_whitespace().next().unwrap_or("")]);
-            left
+            format!("swap left: {line}")
         }));
     }
     problems
@@ -217,6 +216,20 @@ pub fn swaps() -> String {
     let lines = super::text(&text);
     let fields = lines.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
     fields.map(|f| format!("{} {} {} {}\n", f[0], f[1], f[2], f.last().unwrap_or(&""))).collect()
+}
+
+/// The machine's swap areas while no test that holds the lock swaps.
+pub fn swaps_when_quiet() -> String {
+    let file = File::options().create(true).append(true).open(SWAP_LOCK).ok();
+    let _lock = file.and_then(|file| Flock::lock(file, FlockArg::LockExclusive).ok());
+    swaps()
+}
+
+/// The swap areas that were not there when this test took the lock.
+pub fn new_swaps(scratch: &Path) -> String {
+    let before = fs::read_to_string(scratch.join(SWAPS_BEFORE)).unwrap_or_default();
+    let new = |line: &&str| !before.lines().any(|old| old == *line);
+    swaps().lines().filter(new).map(|line| format!("{line}\n")).collect()
 }
 
 /// The mounts of this process that a test can have made: what names a scratch directory or the shim.

@@ -1,0 +1,25 @@
+#!/bin/bash
+# dracut module: puts rootfs-shim, its configuration and what it runs into the initramfs, and mounts the root
+# with it. Install the directory as /usr/lib/dracut/modules.d/90rootfs-shim; boot with root=rootfs-shim.
+
+check() {
+    [ -f /etc/rootfs-shim.toml ] && require_binaries rootfs-shim mkfs.ext4
+}
+
+depends() {
+    echo base
+}
+
+installkernel() {
+    instmods overlay ext4 squashfs erofs loop virtio_blk virtio_pci
+}
+
+# dracut sets moddir and defines inst_*.
+# shellcheck disable=SC2154
+install() {
+    inst_multiple rootfs-shim mkfs.ext4
+    inst_multiple -o blkid
+    inst_simple /etc/rootfs-shim.toml
+    inst_hook cmdline 90 "$moddir/parse-rootfs-shim.sh"
+    inst_hook mount 90 "$moddir/mount-rootfs-shim.sh"
+}

@@ -1,0 +1,15 @@
+#!/bin/sh
+# Puts the root together where dracut wants it; NEWROOT, root, getargbool, warn and die are dracut's.
+# shellcheck disable=SC2154
+if [ "$root" = rootfs-shim ]; then
+    reset=
+    if getargbool 0 rootfs_shim.reset; then
+        reset=--reset
+    fi
+    # shellcheck disable=SC2086
+    rootfs-shim mount $reset --install --config /etc/rootfs-shim.toml "$NEWROOT" ||
+        die "rootfs-shim could not put the root together"
+    if grep -q '^\[swap_device\]' /etc/rootfs-shim.toml; then
+        rootfs-shim swap --config /etc/rootfs-shim.toml || warn "going on without the swap device"
+    fi
+fi

@@ -1,0 +1,197 @@
+//! What a call of swapon asks for: pure, from the options and operands.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+
+use crate::builtin::find::{Key, Tag};
+use crate::builtin::show::{self, Column, Style};
+use crate::builtin::{Call, Refusal, fstab, parse_number, strerror};
+
+/// What a call asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Ask {
+    /// Text about the tool.
+    About(String),
+    /// `-s`.
+    Summary,
+    /// The table.
+    Show(Style),
+    /// Enable something.
+    Enable(Enable),
+}
+
+/// What shall be enabled, and how.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Enable {
+    pub(super) all: bool,
+    pub(super) fstab: PathBuf,
+    pub(super) tags: Vec<(OsString, Tag)>,
+    pub(super) operands: Vec<OsString>,
+    pub(super) how: How,
+    pub(super) fix_page_size: bool,
+    pub(super) verbose: bool,
+}
+
+/// The properties of an area, by option or by fstab.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct How {
+    pub(super) priority: Option<i16>,
+    /// [`ONCE`] and [`PAGES`].
+    pub(super) discard: i32,
+    pub(super) may_be_missing: bool,
+}
+
+/// SWAP_FLAG_DISCARD_ONCE
+const ONCE: i32 = 0x20000;
+/// SWAP_FLAG_DISCARD_PAGES
+const PAGES: i32 = 0x40000;
+
+/// Options that make no sense together, each group in the order in which it is reported.
+const EXCLUSIVE: [&[&str]; 4] = [
+    &["all", "options", "summary", "show"],
+    &["all", "options", "bytes"],
+    &["all", "options", "noheadings"],
+    &["all", "options", "raw"],
+];
+
+/// Reads a command line.
+pub(super) fn ask(call: &Call<'_>) -> Result<Ask, Refusal> {
+    let mut enable = Enable { operands: call.operands(), fstab: call.fstab.clone(), ..Enable::default() };
+    let mut style = Style { columns: show::DEFAULT.to_vec(), headings: true, raw: false, bytes: false };
+    let (mut shows, mut columns, mut options) = (false, None, None);
+    let mut seen: Vec<&str> = Vec::new();
+    for given in &call.parts.options {
+        let value = given.value.as_deref().unwrap_or_default();
+        let name = given.option.long.unwrap_or_default();
+        exclude(call, name, &mut seen)?;
+        match (name, given.option.short) {
+            ("help" | "version", _) => return Ok(Ask::About(call.about().unwrap_or_default())),
+            ("summary", _) => return Ok(Ask::Summary),
+            ("show", _) => (shows, columns) = (true, given.value.clone().or(columns)),
+            ("output-all", _) => columns = Some("NAME,TYPE,SIZE,USED,PRIO,UUID,LABEL".into()),
+            ("noheadings", _) => style.headings = false,
+            ("raw", _) => style.raw = true,
+            ("bytes", _) => style.bytes = true,
+            ("all", _) => enable.all = true,
+            ("ifexists", _) => enable.how.may_be_missing = true,
+            ("fixpgsz", _) => enable.fix_page_size = true,
+            ("verbose", _) => enable.verbose = true,
+            ("fstab", _) => enable.fstab = value.into(),
+            ("options", _) => options = Some(value.to_owned()),
+            ("priority", _) => enable.how.priority = priority(call, value)?,
+            ("discard", _) => enable.how.discard |= policy(call, given.value.as_deref())?,
+            (_, Some(letter)) => {
+                let key = if letter == b'L' { Key::Label } else { Key::Uuid };
+                enable.tags.push((value.to_owned(), Tag { key, value: value.as_bytes().to_owned() }));
+            }
+            _ => {}
+        }
+    }
+    call.problem()?;
+    if let Some(columns) = columns {
+        style.columns = parse_columns(call, &columns)?;
+    }
+    if shows || (!enable.all && enable.tags.is_empty() && enable.operands.is_empty()) {
+        return Ok(Ask::Show(style));
+    }
+    if enable.how.may_be_missing && !enable.all {
+        return Err(call.refuse(&[b"bad usage"]).with_hint());
+    }
+    enable.tags.sort_by_key(|(_, tag)| tag.key != Key::Label);
+    if let Some(options) = options {
+        enable.how = enable.how.with(&options);
+    }
+    Ok(Ask::Enable(enable))
+}
+
+fn exclude<'a>(call: &Call<'_>, name: &'a str, seen: &mut Vec<&'a str>) -> Result<(), Refusal> {
+    for group in EXCLUSIVE.iter().filter(|group| group.contains(&name)) {
+        if seen.iter().any(|other| *other != name && group.contains(other)) {
+            let names: String = group.iter().map(|name| format!(" --{name}")).collect();
+            return Err(call.refuse(&[b"mutually exclusive arguments:", names.as_bytes()]));
+        }
+    }
+    seen.push(name);
+    Ok(())
+}
+
+fn priority(call: &Call<'_>, value: &OsStr) -> Result<Option<i16>, Refusal> {
+    let text = value.as_bytes();
+    let refusal = |more: &[u8]| call.refuse(&[b"failed to parse priority: '", text, b"'", more]);
+    match parse_number(text) {
+        None => Err(refusal(b"")),
+        Some(number) => match number.ok().and_then(|number| i16::try_from(number).ok()) {
+            Some(number) => Ok((number >= 0).then_some(number)),
+            None => Err(refusal(format!(": {}", strerror(Errno::ERANGE)).as_bytes())),
+        },
+    }
+}
+
+fn policy(call: &Call<'_>, value: Option<&OsStr>) -> Result<i32, Refusal> {
+    let Some(value) = value else { return Ok(ONCE | PAGES) };
+    // `-d=once` is how people write it.
+    match value.as_bytes().strip_prefix(b"=").unwrap_or(value.as_bytes()) {
+        b"once" => Ok(ONCE),
+        b"pages" => Ok(PAGES),
+        other => Err(call.refuse(&[b"unsupported discard policy: ", other])),
+    }
+}
+
+fn parse_columns(call: &Call<'_>, list: &OsStr) -> Result<Vec<Column>, Refusal> {
+    let mut columns = Vec::new();
+    let mut rest = list.as_bytes();
+    // An empty name ends the call without a word, and a comma at the end belongs to the last name.
+    loop {
+        let (name, after) = match rest.iter().position(|&b| b == b',') {
+            Some(at) if at + 1 < rest.len() => (rest.get(..at), rest.get(at + 1..)),
+            _ => (Some(rest), None),
+        };
+        let name = name.unwrap_or_default();
+        let unknown = || call.refuse(&[b"unknown column: ", name]);
+        let silent = Refusal { line: Vec::new(), status: 1, hint: false };
+        columns.push(Column::named(name).ok_or_else(|| if name.is_empty() { silent } else { unknown() })?);
+        match after {
+            Some(after) => rest = after,
+            None => return Ok(columns),
+        }
+    }
+}
+
+impl How {
+    /// With what a list of options says, as `-o` takes it and fstab holds it.
+    pub(super) fn with(mut self, options: &OsStr) -> Self {
+        if let Some(value) = fstab::option(options, "discard") {
+            self.discard = match value {
+                Some(b"once") => ONCE,
+                Some(b"pages") => PAGES,
+                _ => ONCE | PAGES,
+            };
+        }
+        if let Some(Some(value)) = fstab::option(options, "pri") {
+            self.priority = lenient_priority(value).unwrap_or(self.priority);
+        }
+        self.may_be_missing |= fstab::option(options, "nofail").is_some();
+        self
+    }
+
+    /// The flags of swapon(2).
+    pub(super) fn flags(self) -> i32 {
+        const PREFER: i32 = 0x8000;
+        const DISCARD: i32 = 0x10000;
+        let policy = if self.discard == ONCE | PAGES { 0 } else { self.discard };
+        let discard = if self.discard == 0 { 0 } else { DISCARD | policy };
+        discard | self.priority.map_or(0, |priority| PREFER | i32::from(priority))
+    }
+}
+
+/// As atoi(3) reads it, at most what the kernel takes; `None` if it does not begin with a number.
+fn lenient_priority(text: &[u8]) -> Option<Option<i16>> {
+    let text = text.trim_ascii_start();
+    let signs = usize::from(matches!(text.first(), Some(b'-' | b'+')));
+    let digits = text.iter().skip(signs).take_while(|b| b.is_ascii_digit()).count();
+    let number = parse_number(text.get(..signs + digits)?)?.unwrap_or(i128::MAX);
+    Some((number >= 0).then(|| i16::try_from(number).unwrap_or(i16::MAX)))
+}

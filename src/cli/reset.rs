@@ -1,0 +1,39 @@
+//! `rootfs-shim reset WRITABLE`.
+
+use std::path::PathBuf;
+
+use crate::api_layers::{self, Discard, ResetOptions};
+use crate::error::Result;
+
+/// Arguments of `reset`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Even if it carries something that is not ours
+    #[arg(long)]
+    force: bool,
+    /// When the old blocks are given back: now, later (in the background) or never
+    #[arg(long, value_name = "WHEN", default_value = "later", value_parser = super::mount::discard)]
+    discard: Discard,
+    /// Print the steps and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print the outcome as JSON (version 1)
+    #[arg(long)]
+    json: bool,
+    /// The writable layer: a block device, an image file or a directory
+    writable: PathBuf,
+}
+
+/// Resets.
+///
+/// # Errors
+/// As [`api_layers::reset`].
+pub fn run(args: &Args) -> Result<i32> {
+    let options = ResetOptions {
+        writable: args.writable.clone(),
+        force: args.force,
+        discard: args.discard,
+        dry_run: args.dry_run,
+    };
+    super::mount::tell(api_layers::reset(&options)?, args.dry_run, args.json, "reset")
+}

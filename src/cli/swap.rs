@@ -1,0 +1,48 @@
+//! `rootfs-shim swap DEVICE`.
+
+use std::path::{Path, PathBuf};
+
+use crate::api_layers::{self, PRIORITY, SwapOptions};
+use crate::config::Config;
+use crate::error::{Error, Kind, Result};
+
+/// Arguments of `swap`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Of the area: higher is used first; the default is above every swapfile
+    #[arg(long, short, value_name = "N", default_value_t = PRIORITY,
+          value_parser = clap::value_parser!(u16).range(0..=32767))]
+    priority: u16,
+    /// Take the device from [swap_device] of FILE
+    #[arg(long, value_name = "FILE", conflicts_with = "device")]
+    config: Option<PathBuf>,
+    /// Print the steps and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print the outcome as JSON (version 1)
+    #[arg(long)]
+    json: bool,
+    /// The block device; what it holds is lost, unless that has another signature
+    #[arg(required_unless_present = "config")]
+    device: Option<PathBuf>,
+}
+
+/// Formats and enables.
+///
+/// # Errors
+/// As [`api_layers::swap`].
+pub fn run(args: &Args) -> Result<i32> {
+    let device = match (&args.device, &args.config) {
+        (Some(device), _) => device.clone(),
+        (None, Some(config)) => configured(config)?,
+        (None, None) => return Err(Error::new(Kind::Usage, "swap", "there is no device")),
+    };
+    let options = SwapOptions { device, priority: args.priority, dry_run: args.dry_run };
+    super::mount::tell(api_layers::swap(&options)?, args.dry_run, args.json, "enabled")
+}
+
+fn configured(path: &Path) -> Result<PathBuf> {
+    let missing = |what: &str| Error::new(Kind::Usage, "read the config", what).at(path);
+    let config = Config::load(path)?.ok_or_else(|| missing("there is no such file"))?;
+    config.swap_device.device.ok_or_else(|| missing("it has no [swap_device] device"))
+}

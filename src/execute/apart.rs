@@ -1,0 +1,73 @@
+//! Work in a mount namespace of its own, which nobody sees and which nothing survives.
+//!
+//! The trick that makes `mount` all or nothing: the root is put together in a thread that has its own copy of
+//! the mount table, and only the finished tree is handed out, as a descriptor. Whatever goes wrong before
+//! that, a kill included, the kernel takes everything down with the thread.
+#![expect(clippy::disallowed_methods, reason = "the kernel's own tables and our own namespace")]
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{OFlag, open};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::stat::Mode;
+
+use crate::error::{Attempt, Error, Kind, Result};
+use crate::sys::block;
+
+/// Runs `work` in a thread with its own mounts, root and working directory.
+///
+/// # Errors
+/// If there can be no namespace, and what `work` fails with.
+pub fn apart<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    let thread = || {
+        unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_FS).attempt("unshare the mounts of", "/")?;
+        let flags = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+        mount(None::<&str>, "/", None::<&str>, flags, None::<&str>)
+            .attempt("make the mounts private of", "/")?;
+        work()
+    };
+    std::thread::scope(|scope| match scope.spawn(thread).join() {
+        Ok(done) => done,
+        Err(_) => Err(Error::new(Kind::State, "put the root together", "the thread ended early")),
+    })
+}
+
+/// The block device to mount: the device itself, or a loop device over an image, which lives as long as the
+/// descriptor or a mount of it.
+///
+/// # Errors
+/// As open(2) and the loop driver say.
+pub fn device_of(path: &Path, image: bool, read_only: bool) -> Result<(PathBuf, Option<OwnedFd>)> {
+    if !image {
+        return Ok((path.to_owned(), None));
+    }
+    let flags = if read_only { OFlag::O_RDONLY } else { OFlag::O_RDWR };
+    let file = open(path, flags | OFlag::O_CLOEXEC, Mode::empty()).attempt("open the image", path)?;
+    let (held, device) = block::attach_loop(std::os::fd::AsFd::as_fd(&file), read_only)
+        .attempt("make a loop device of the image", path)?;
+    Ok((device, Some(held)))
+}
+
+/// A directory of the filesystem on a writable device, opened, while the filesystem is mounted nowhere: what
+/// trimming needs. It is mounted over the directory that its own node is in, in a namespace of its own.
+///
+/// # Errors
+/// As mount(2) says.
+pub fn root_of(path: &Path, image: bool) -> Result<OwnedFd> {
+    apart(|| {
+        let (device, held) = device_of(path, image, false)?;
+        let point = device.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let point = point.unwrap_or(Path::new(".")).to_owned();
+        mount(Some(&device), &point, Some("ext4"), MsFlags::empty(), Some(WRITABLE_EXT4))
+            .attempt("mount", &device)?;
+        drop(held);
+        open(&point, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+            .attempt("open the filesystem on", &device)
+    })
+}
+
+/// A layer that is thrown away needs no inode tables zeroed in the background: that would write again what
+/// the lazy mkfs has just saved.
+pub const WRITABLE_EXT4: &str = "noinit_itable";

@@ -1,0 +1,112 @@
+//! The guest's view of the backing filesystem: upper at `/.rootfs-shim/upper`, and the directories kept there.
+//!
+//! The image is not trusted: a path of the guest is resolved inside its root (openat2, RESOLVE_IN_ROOT),
+//! where an absolute symlink cannot lead out, and `/.rootfs-shim` may be a directory only.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the writable layer, which is ours, in a namespace of our own"
+)]
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2};
+use nix::sys::stat::{Mode, fchmod, mkdirat};
+use nix::unistd::{Gid, Uid, fchown};
+
+use crate::error::{Attempt, Error, Kind, Result};
+use crate::paths::HOME;
+use crate::sys;
+
+use super::layers::directory;
+use super::seed;
+
+/// Binds the upper directory at its place in the guest: visible, but for root only.
+///
+/// # Errors
+/// [`Kind::Attack`] if the image has put something else there.
+pub fn show_upper(root: &Path, upper: &Path) -> Result<()> {
+    let shown = Path::new("/").join(HOME);
+    let top = directory(root)?;
+    let home = own_directory(&top, OsStr::new(HOME), &shown)?;
+    fchown(&home, Some(Uid::from_raw(0)), Some(Gid::from_raw(0))).attempt("chown", &shown)?;
+    fchmod(&home, Mode::S_IRWXU).attempt("chmod", &shown)?;
+    let point = own_directory(&home, OsStr::new("upper"), &shown.join("upper"))?;
+    bind(upper, &point, &shown.join("upper"))
+}
+
+/// Keeps `path` of the guest on the backing filesystem: its directory there is seeded from the image if there
+/// is none yet, and bound in place.
+///
+/// # Errors
+/// The step and the guest's path.
+pub fn keep(root: &Path, store: &Path, path: &Path, progress: &mut seed::Progress<'_>) -> Result<()> {
+    let point = in_root(&directory(root)?, path)?;
+    let home = store.join(path.strip_prefix("/").unwrap_or(path));
+    if !fs::symlink_metadata(&home).is_ok_and(|meta| meta.is_dir()) {
+        let parent = home.parent().unwrap_or(store);
+        fs::create_dir_all(parent).attempt("make a place for", path)?;
+        let temporary = store.join(".seed");
+        if fs::symlink_metadata(&temporary).is_ok() {
+            fs::remove_dir_all(&temporary).attempt("delete what a cut seeding left of", path)?;
+        }
+        let from = fs::read_link(sys::proc_path(&point)).attempt("find", path)?;
+        seed::copy(&from, &temporary, progress).map_err(|error| rename(error, path))?;
+        nix::unistd::syncfs(directory_to_read(store)?).attempt("sync", path)?;
+        fs::rename(&temporary, &home).attempt("put in place the copy of", path)?;
+    }
+    bind(&home, &point, path)
+}
+
+/// The reader knows the guest's path, not the temporary one.
+fn rename(error: Error, path: &Path) -> Error {
+    Error::new(error.kind(), "keep on the backing filesystem", error.to_string()).at(path)
+}
+
+fn bind(from: &Path, onto: &OwnedFd, shown: &Path) -> Result<()> {
+    let clone = sys::clone_mount(directory(from)?.as_fd()).attempt("open_tree", shown)?;
+    sys::attach_mount(clone.as_fd(), onto.as_fd()).attempt("bind", shown)
+}
+
+fn directory_to_read(path: &Path) -> Result<OwnedFd> {
+    fs::File::open(path).map(OwnedFd::from).attempt("open", path)
+}
+
+/// The directory `name`, made if it is not there; anything else at its place is an attack.
+fn own_directory(at: &OwnedFd, name: &OsStr, shown: &Path) -> Result<OwnedFd> {
+    match mkdirat(at, name, Mode::S_IRWXU) {
+        Ok(()) | Err(Errno::EEXIST) => {}
+        Err(errno) => return Err(Error::system("make", shown, errno)),
+    }
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    match openat(at, name, flags, Mode::empty()) {
+        Err(Errno::ENOTDIR | Errno::ELOOP) => {
+            Err(Error::new(Kind::Attack, "use", "the image has something else there").at(shown))
+        }
+        other => other.attempt("open", shown),
+    }
+}
+
+/// `path` inside the root, each missing directory made on the way.
+fn in_root(root: &OwnedFd, path: &Path) -> Result<OwnedFd> {
+    let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let how = || OpenHow::new().flags(flags).resolve(resolve);
+    let mut seen = PathBuf::from("/");
+    let mut here = openat2(root, &seen, how()).attempt("open", &seen)?;
+    for part in path.strip_prefix("/").unwrap_or(path) {
+        seen.push(part);
+        here = match openat2(root, &seen, how()) {
+            Err(Errno::ENOENT) => {
+                let mode = Mode::from_bits_truncate(0o755);
+                mkdirat(&here, part, mode).attempt("make in the guest", &seen)?;
+                openat2(root, &seen, how()).attempt("open in the guest", &seen)?
+            }
+            other => other.attempt("open in the guest", &seen)?,
+        };
+    }
+    Ok(here)
+}

@@ -1,0 +1,265 @@
+//! Putting the overlay root together and taking it down.
+//!
+//! Everything is mounted on a tmpfs over the target, in a thread with mounts of its own (`execute::apart`),
+//! and the finished tree, overlay, visible upper directory and kept directories, is attached to the target
+//! by one call. Before that call nobody sees anything; after it everything is there. The layers' own mounts
+//! go with the thread: the overlay holds private clones of them.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the init's own devices and layers, in a namespace of our own"
+)]
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::mount::{MntFlags, MsFlags, mount as mount2, umount2};
+use nix::sys::stat::Mode;
+
+use crate::error::{Attempt, Error, Kind, Result};
+use crate::plan::mount::{MountPlan, Part, PartKind};
+use crate::plan::reset::Discard;
+use crate::sys;
+use crate::world::layers::{ASIDE, READY};
+
+use super::apart::{self, apart};
+use super::keep;
+use super::reset;
+use super::trim::{self, Pending};
+
+/// What happens to a finished root before anybody sees it; its argument is where it stands for now.
+pub type Finish<'a> = dyn FnMut(&Path) -> Result<()> + Send + 'a;
+/// Told while a kept directory is copied from the image: which, bytes done, bytes in all.
+pub type Progress<'a> = dyn FnMut(&Path, u64, u64) + Send + 'a;
+
+/// A root that stands.
+#[derive(Debug)]
+pub struct Mounted {
+    /// What df shows as its source.
+    pub source: OsString,
+    /// Work that may be done later, each by whom the caller likes.
+    pub pending: Vec<Pending>,
+}
+
+struct Built {
+    tree: OwnedFd,
+    backing: OwnedFd,
+    source: OsString,
+    old: Vec<PathBuf>,
+}
+
+/// Carries out a plan.
+///
+/// # Errors
+/// The step and the path that failed; nothing is mounted then.
+pub fn mount(plan: &MountPlan, progress: &mut Progress<'_>, finish: &mut Finish<'_>) -> Result<Mounted> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let target = open(&plan.target, flags, Mode::empty()).attempt("open the target", &plan.target)?;
+    let mut pending = Vec::new();
+    if let Some(reset) = &plan.reset {
+        pending.extend(reset::renew(reset)?);
+    }
+    if let Some(key) = &plan.trimming {
+        trim::stop(key);
+    }
+    let built = apart(|| build(plan, progress, finish))?;
+    sys::attach_mount(built.tree.as_fd(), target.as_fd()).attempt("mount the root at", &plan.target)?;
+    let renewed = plan.reset.as_ref().filter(|reset| reset.discard != Discard::Never);
+    let device = !matches!(plan.writable.how, PartKind::Directory(_));
+    if let Some(key) = renewed.map(|reset| &reset.key).or(plan.trimming.as_ref()).filter(|_| device) {
+        pending.push(Pending::trim(built.backing, key));
+    }
+    if pending.is_empty() {
+        pending.extend(Pending::delete(built.old));
+    }
+    Ok(Mounted { source: built.source, pending })
+}
+
+fn build(plan: &MountPlan, progress: &mut Progress<'_>, finish: &mut Finish<'_>) -> Result<Built> {
+    let stage = std::path::absolute(&plan.target).attempt("find", &plan.target)?;
+    // All sources are opened before the stage can hide one of them, and before the directory changes.
+    let lower = plan.lower.iter().map(|part| Source::open(part, true)).collect::<Result<Vec<_>>>()?;
+    let writable = Source::open(&plan.writable, false)?;
+    mount2(Some("none"), &stage, Some("tmpfs"), MsFlags::empty(), Some("mode=0700,size=1m"))
+        .attempt("mount a tmpfs over", &stage)?;
+    std::env::set_current_dir(&stage).attempt("enter", &stage)?;
+    for (at, source) in lower.iter().enumerate() {
+        source.mount(&at.to_string())?;
+    }
+    writable.mount("w")?;
+    let old = lay_out(Path::new("w"), Path::new("0")).map_err(|error| at_layer(error, &plan.writable))?;
+    let source = plan.source_name.clone().unwrap_or_else(|| writable.name());
+    overlay(plan, &source)?;
+    let root = stage.join("root");
+    keep::show_upper(&root, &stage.join("w/upper"))?;
+    for path in &plan.passthrough {
+        keep::keep(&root, &stage.join("w/passthrough"), path, &mut |done, total| {
+            progress(path, done, total)
+        })?;
+    }
+    finish(&root)?;
+    let tree = sys::clone_all(directory(&root)?.as_fd()).attempt("take the root out of", &root)?;
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let backing = open(&stage.join("w"), flags, Mode::empty()).attempt("open", &plan.writable.path)?;
+    let old = old.into_iter().filter_map(|name| Some(plan.writable.path.join(name.file_name()?))).collect();
+    Ok(Built { tree, backing, source, old })
+}
+
+/// A path on the stage means nothing to the reader; the layer's does.
+fn at_layer(error: Error, part: &Part) -> Error {
+    error.at(&part.path)
+}
+
+/// Something to mount on the stage.
+enum Source {
+    /// A directory's mount, cloned.
+    Clone { mount: OwnedFd, path: PathBuf, source: OsString },
+    /// A device, and the loop device that must live until it is mounted.
+    Device { device: PathBuf, kind: &'static str, read_only: bool, _held: Option<OwnedFd> },
+}
+
+impl Source {
+    fn open(part: &Part, read_only: bool) -> Result<Self> {
+        let path = std::path::absolute(&part.path).attempt("find", &part.path)?;
+        let device = |kind, image| {
+            let (device, held) = apart::device_of(&path, image, read_only)?;
+            Ok(Self::Device { device, kind, read_only, _held: held })
+        };
+        match &part.how {
+            PartKind::Device(kind) => device(kind, false),
+            PartKind::Image(kind) => device(kind, true),
+            PartKind::Directory(source) => {
+                let mount = sys::clone_mount(directory(&path)?.as_fd()).attempt("open_tree", &path)?;
+                Ok(Self::Clone { mount, path, source: source.clone() })
+            }
+        }
+    }
+
+    fn mount(&self, point: &str) -> Result<()> {
+        fs::create_dir(point).attempt("make", point)?;
+        match self {
+            Self::Clone { mount, path, .. } => {
+                sys::attach_mount(mount.as_fd(), directory(Path::new(point))?.as_fd())
+                    .attempt("bind the layer", path)
+            }
+            Self::Device { device, kind, read_only, .. } => {
+                let flags = if *read_only { MsFlags::MS_RDONLY } else { MsFlags::empty() };
+                let options = options(kind, *read_only);
+                mount2(Some(device), point, Some(*kind), flags, options)
+                    .attempt(&format!("mount ({kind}) the layer"), device)
+            }
+        }
+    }
+
+    /// What df is to show.
+    fn name(&self) -> OsString {
+        match self {
+            Self::Clone { source, .. } => source.clone(),
+            Self::Device { device, .. } => device.clone().into(),
+        }
+    }
+}
+
+/// A lower layer is never written, and a journal's replay would write it; clones of one xfs have one UUID.
+fn options(kind: &str, read_only: bool) -> Option<&'static str> {
+    match (kind, read_only) {
+        ("ext4", true) => Some("noload"),
+        ("xfs", true) => Some("norecovery,nouuid"),
+        ("ext4", false) => Some(apart::WRITABLE_EXT4),
+        _ => None,
+    }
+}
+
+/// Makes what is missing of a writable layer, the state file last, and names what earlier resets left to
+/// delete. The upper directory's owner and mode are the guest's `/`, so they come from the image.
+fn lay_out(layer: &Path, image: &Path) -> Result<Vec<PathBuf>> {
+    let upper = layer.join("upper");
+    if make_dir(&upper, 0o755)? {
+        let meta = fs::metadata(image).attempt("stat", image)?;
+        std::os::unix::fs::chown(&upper, Some(meta.uid()), Some(meta.gid())).attempt("chown", &upper)?;
+        let mode = fs::Permissions::from_mode(meta.mode() & 0o7777);
+        fs::set_permissions(&upper, mode).attempt("chmod", &upper)?;
+    }
+    make_dir(&layer.join("work"), 0o700)?;
+    make_dir(&layer.join("passthrough"), 0o700)?;
+    reset::write_state(layer, READY)?;
+    let mut old = Vec::new();
+    for entry in fs::read_dir(layer).attempt("read", layer)?.flatten() {
+        if entry.file_name().as_encoded_bytes().starts_with(ASIDE.as_bytes()) {
+            old.push(entry.path());
+        }
+    }
+    Ok(old)
+}
+
+/// Whether it had to be made.
+fn make_dir(path: &Path, mode: u32) -> Result<bool> {
+    match fs::DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            if fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir()) {
+                return Ok(false);
+            }
+            Err(Error::new(Kind::State, "use", "it is no directory").at(path))
+        }
+        other => other.attempt("make", path).map(|()| true),
+    }
+}
+
+fn overlay(plan: &MountPlan, source: &OsString) -> Result<()> {
+    fs::create_dir("root").attempt("make", "root")?;
+    let lower: Vec<String> = (0..plan.lower.len()).map(|at| at.to_string()).collect();
+    let volatile = if plan.volatile { ",volatile" } else { "" };
+    let options = format!("lowerdir={},upperdir=w/upper,workdir=w/work{volatile}", lower.join(":"));
+    let mounted =
+        mount2(Some(source.as_os_str()), "root", Some("overlay"), MsFlags::empty(), Some(options.as_str()));
+    let path = &plan.writable.path;
+    match mounted {
+        Err(_) if Path::new("w/work/work/incompat/volatile").exists() => {
+            let reason = "the layer was used volatile and not reset since, so nothing in it can be trusted";
+            Err(Error::new(Kind::State, "mount the overlay over", reason).at(path).remedy("add --reset"))
+        }
+        Err(Errno::ENODEV) => Err(Error::system("mount the overlay over", path, Errno::ENODEV)
+            .remedy("the kernel has no overlay filesystem: modprobe overlay")),
+        other => other.attempt("mount the overlay over", path),
+    }
+}
+
+/// Opened as a place.
+///
+/// # Errors
+/// As open(2) says.
+pub(super) fn directory(path: &Path) -> Result<OwnedFd> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    open(path, flags, Mode::empty()).attempt("open", path)
+}
+
+/// Takes the mounts at these points down, in this order. If one is busy, those before it are put back: a
+/// detached clone of each is held until all are gone.
+///
+/// # Errors
+/// EBUSY and what else umount2(2) says, for the first that did not go.
+pub fn unmount(points: &[PathBuf]) -> Result<()> {
+    let mut gone: Vec<(&PathBuf, OwnedFd)> = Vec::new();
+    for point in points {
+        let step = || {
+            let clone = sys::clone_mount(directory(point)?.as_fd()).attempt("open_tree", point)?;
+            umount2(point, MntFlags::UMOUNT_NOFOLLOW).attempt("unmount", point)?;
+            Ok(clone)
+        };
+        match step() {
+            Ok(clone) => gone.push((point, clone)),
+            Err(error) => {
+                while let Some((point, clone)) = gone.pop() {
+                    sys::attach_mount(clone.as_fd(), directory(point)?.as_fd())
+                        .attempt("put back the mount at", point)?;
+                }
+                return Err(error);
+            }
+        }
+    }
+    Ok(())
+}

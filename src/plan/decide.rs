@@ -1,0 +1,135 @@
+//! What shall happen to one operand, in the contract's order of rules.
+//!
+//! Not a path to a regular file → as it is; on a volume → refuse; on the root overlay → its backing path; on
+//! something that cannot hold swap → skip; on the backing filesystem, or anything uncertain → as it is.
+
+use std::path::PathBuf;
+
+use crate::config::{Config, Fallback, Volumes};
+use crate::paths::OverlayPath;
+use crate::shim::args::Act;
+use crate::shim::tables::Purpose;
+use crate::world::World;
+use crate::world::files::{FileFacts, Header, Operand, Twin, What};
+
+use super::place::{Place, place_of};
+use super::standin;
+use super::swap::{Decision, Twofold};
+
+/// Decides about one operand.
+pub fn decide(purpose: Purpose, act: &Act, operand: &Operand, world: &World, config: &Config) -> Decision {
+    let as_it_is = |why: &str| Decision::AsItIs(why.to_owned(), false);
+    let place = match (&operand.what, operand.location()) {
+        (What::Tag, _) => return as_it_is("is a label or UUID"),
+        (What::NotAFile(thing), _) => return as_it_is(&format!("is a {}", thing.kind)),
+        (What::Missing { errno, .. }, None) => {
+            return as_it_is(&format!("cannot be opened: {}", errno.desc()));
+        }
+        (_, Some(location)) => place_of(world, location, operand.file().and_then(|file| file.filesystem)),
+        (What::File(_), None) => return as_it_is("is nowhere"),
+    };
+    if let (Place::Volume { point, source }, true) = (&place, refuses(purpose, act, operand, config)) {
+        let path = operand.location().map_or_else(PathBuf::new, |location| location.path.clone());
+        return Decision::Refuse { path, point: point.clone(), source: source.clone() };
+    }
+    if let Some(area) = operand.file().and_then(|file| standin::of_file(&file.location.path, world)) {
+        let path = operand.location().map_or_else(PathBuf::new, |location| location.path.clone());
+        return match purpose {
+            Purpose::Enable => Decision::Leave("already active -- ignored"),
+            Purpose::Disable => Decision::StoodIn { path, area },
+            Purpose::Format => as_it_is("is a file whose area is elsewhere"),
+        };
+    }
+    match (&operand.what, place) {
+        (What::Missing { errno, .. }, _) => as_it_is(&format!("cannot be opened: {}", errno.desc())),
+        (What::File(file), Place::RootOverlay(path)) => {
+            on_the_overlay(purpose, act, file, path, world, config)
+        }
+        (What::File(file), Place::NoSwap { fstype, reason }) if purpose == Purpose::Enable => {
+            instead(file, fstype, reason, config)
+        }
+        (_, Place::Backing) => as_it_is("is on the backing filesystem already"),
+        (_, Place::Volume { .. }) if purpose == Purpose::Disable => as_it_is("is on a volume"),
+        (_, Place::Volume { .. }) => as_it_is("is on a volume, which is allowed here"),
+        (_, Place::NoSwap { .. }) => as_it_is("is on a filesystem without swap"),
+        (_, Place::Uncertain(why)) => as_it_is(why),
+        (_, Place::UntoldVolume) => {
+            let why = "is on a disk that may be a volume, but the backing filesystem is not visible to tell";
+            Decision::AsItIs(why.to_owned(), purpose != Purpose::Disable)
+        }
+        (_, Place::RootOverlay(_)) => as_it_is("is on the root overlay"),
+    }
+}
+
+/// swapoff never refuses; mkswap creates no file on a volume either.
+fn refuses(purpose: Purpose, act: &Act, operand: &Operand, config: &Config) -> bool {
+    let there = operand.file().is_some() || act.creates;
+    config.swap.volumes == Volumes::Refuse && purpose != Purpose::Disable && there
+}
+
+/// A filesystem without swap: compressed memory, where that is configured, else a word why not. A loop device
+/// over a file in memory or on another machine would be a trap.
+fn instead(file: &FileFacts, fstype: String, reason: &'static str, config: &Config) -> Decision {
+    let path = file.location.path.clone();
+    let ways: Vec<Fallback> =
+        config.swap.fallback.iter().copied().filter(|way| *way == Fallback::Zram).collect();
+    match file.header {
+        Header::Swap { .. } if !ways.is_empty() => Decision::StandIn { path, size: file.size, fstype, ways },
+        _ => Decision::Skip { path, fstype, reason },
+    }
+}
+
+fn on_the_overlay(
+    purpose: Purpose,
+    act: &Act,
+    file: &FileFacts,
+    path: OverlayPath,
+    world: &World,
+    config: &Config,
+) -> Decision {
+    let Some(upper) = world.backing.mount() else {
+        return Decision::AsItIs(
+            "is on the root overlay, whose backing filesystem is not visible".to_owned(),
+            purpose == Purpose::Enable,
+        );
+    };
+    if act.creates {
+        return Decision::AsItIs("the tool makes the file itself, through the overlay".to_owned(), false);
+    }
+    if purpose == Purpose::Disable && file.twin != Some(Twin::File) {
+        return Decision::AsItIs("is in a lower layer only, so it cannot be active".to_owned(), false);
+    }
+    if file.twin == Some(Twin::Other) {
+        return Decision::AsItIs(
+            "its path means another thing on the backing filesystem".to_owned(),
+            purpose == Purpose::Enable,
+        );
+    }
+    if purpose == Purpose::Enable && upper.fstype == "tmpfs" {
+        return instead(file, upper.fstype.clone(), "lives in memory", config);
+    }
+    let ready = purpose == Purpose::Enable && matches!(file.header, Header::Swap { .. });
+    let lower_only = file.twin == Some(Twin::Nothing);
+    let only_swap = ready && is_all_swap(file);
+    Decision::Backing(Twofold {
+        seen: file.location.path.clone(),
+        backing: path.on(&upper.point),
+        overlay: path,
+        bring_up: purpose != Purpose::Disable,
+        lower_only,
+        remake: only_swap && lower_only && file.links == 1,
+        rewrite: only_swap,
+        ways: if ready { config.swap.fallback.clone() } else { Vec::new() },
+        fill: ready,
+        holes: file.holes(),
+        size: file.size,
+        unformatted: file.header == Header::Missing,
+    })
+}
+
+/// Whether the area that the header tells of is the whole file, but for less than a page at its end.
+fn is_all_swap(file: &FileFacts) -> bool {
+    const LARGEST_PAGE: u64 = 64 * 1024;
+    let Header::Swap { bytes, .. } = file.header else { return false };
+    bytes <= file.size && file.size - bytes < LARGEST_PAGE
+}

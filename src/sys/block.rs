@@ -1,0 +1,154 @@
+//! Block devices: their size, loop devices over image files, trimming, and work that nobody waits for.
+//!
+//! A loop device is made with autoclear, so that it lives exactly as long as its last user: unmounting is
+//! all it takes to undo it, and a process that is killed half way leaves none behind.
+#![expect(clippy::disallowed_methods, reason = "the kernel's own loop control")]
+
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+
+type Result<T> = nix::Result<T>;
+
+/// The size of a block device, in bytes.
+///
+/// # Errors
+/// ENOTTY if it is none.
+pub fn device_size(fd: BorrowedFd<'_>) -> Result<u64> {
+    const BLKGETSIZE64: libc::Ioctl = 0x8008_1272;
+    let mut size: u64 = 0;
+    // SAFETY: the kernel writes 64 bits.
+    Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), BLKGETSIZE64, &raw mut size) })?;
+    Ok(size)
+}
+
+/// Hands the free blocks among `length` bytes from `start` on back to the device: FITRIM (fstrim(8)).
+/// Returns how many bytes it were.
+///
+/// # Errors
+/// EOPNOTSUPP if the device has no use for them, EINVAL past the end of the filesystem.
+pub fn trim(fd: BorrowedFd<'_>, start: u64, length: u64) -> Result<u64> {
+    const FITRIM: libc::Ioctl = 0xC018_5879;
+    let mut range = [start, length, 0];
+    // SAFETY: struct fstrim_range is three 64-bit words.
+    Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), FITRIM, range.as_mut_ptr()) })?;
+    Ok(range[1])
+}
+
+/// A loop device over an open file. It goes away when the descriptor is closed and nobody has it mounted.
+///
+/// # Errors
+/// ENOENT without loop support, ENOSYS or EINVAL before Linux 5.8, EBUSY if others kept taking our device.
+pub fn attach_loop(file: BorrowedFd<'_>, read_only: bool) -> Result<(OwnedFd, PathBuf)> {
+    const LOOP_CTL_GET_FREE: libc::Ioctl = 0x4C82;
+    let open = |path: &str, write: bool| {
+        let opened = File::options().read(true).write(write).open(path);
+        opened.map_err(|error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))
+    };
+    let control = open("/dev/loop-control", true)?;
+    for _ in 0..32 {
+        // SAFETY: no argument.
+        let number = Errno::result(unsafe { libc::ioctl(control.as_raw_fd(), LOOP_CTL_GET_FREE) })?;
+        let path = format!("/dev/loop{number}");
+        let device = open(&path, !read_only)?;
+        match configure(device.as_fd(), file, read_only) {
+            Err(Errno::EBUSY) => {}
+            other => return other.map(|()| (device.into(), path.into())),
+        }
+    }
+    Err(Errno::EBUSY)
+}
+
+/// Direct I/O where it works, so that a block is not cached twice; a read-only image is better off with the
+/// page cache, which every guest on the machine shares.
+fn configure(device: BorrowedFd<'_>, file: BorrowedFd<'_>, read_only: bool) -> Result<()> {
+    const LOOP_CONFIGURE: libc::Ioctl = 0x4C0A;
+    const READ_ONLY: u32 = 1;
+    const AUTOCLEAR: u32 = 4;
+    const DIRECT_IO: u32 = 16;
+    /// struct loop_config with struct loop_info64 inside (linux/loop.h): 304 bytes.
+    #[repr(C)]
+    struct Config {
+        fd: u32,
+        block_size: u32,
+        before: [u64; 5],
+        number: u32,
+        encryption: [u32; 2],
+        flags: u32,
+        names: [u8; 160],
+        init: [u64; 2],
+        reserved: [u64; 8],
+    }
+    let fd = u32::try_from(file.as_raw_fd()).map_err(|_| Errno::EBADF)?;
+    let kinds: &[u32] =
+        if read_only { &[READ_ONLY | AUTOCLEAR] } else { &[AUTOCLEAR | DIRECT_IO, AUTOCLEAR] };
+    let mut done = Err(Errno::EINVAL);
+    for flags in kinds {
+        let config = Config {
+            fd,
+            block_size: 0,
+            before: [0; 5],
+            number: 0,
+            encryption: [0; 2],
+            flags: *flags,
+            names: [0; 160],
+            init: [0; 2],
+            reserved: [0; 8],
+        };
+        // SAFETY: the struct is ours, laid out as the kernel's, and read only.
+        done = Errno::result(unsafe { libc::ioctl(device.as_raw_fd(), LOOP_CONFIGURE, &raw const config) })
+            .map(drop);
+        if done != Err(Errno::EINVAL) {
+            break;
+        }
+    }
+    done
+}
+
+/// Runs `work` in a process of its own that nobody waits for: a session of its own, `/dev/null` for its
+/// standard descriptors, and of ours only those in `keep`, because an inherited lock or pipe would make our
+/// caller wait after all.
+///
+/// The calling process must have one thread: the child goes on in a copy of it.
+///
+/// # Errors
+/// EAGAIN and ENOMEM from fork(2).
+pub fn detach(keep: &[RawFd], work: impl FnOnce()) -> Result<()> {
+    // SAFETY: one thread, by contract, so that the copy is whole; both children end in _exit.
+    unsafe {
+        let pid = Errno::result(libc::fork())?;
+        if pid == 0 {
+            libc::setsid();
+            if libc::fork() != 0 {
+                libc::_exit(0);
+            }
+            let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC);
+            for fd in 0..3 {
+                libc::dup2(null, fd);
+            }
+            close_others(keep);
+            work();
+            libc::_exit(0);
+        }
+        super::wait(nix::unistd::Pid::from_raw(pid)).map(drop)
+    }
+}
+
+/// Closes every descriptor from 3 on but those in `keep`.
+///
+/// # Safety
+/// Nobody may use the others any more.
+unsafe fn close_others(keep: &[RawFd]) {
+    let mut keep: Vec<u32> = keep.iter().filter_map(|fd| u32::try_from(*fd).ok()).collect();
+    keep.sort_unstable();
+    let mut first = 3;
+    for fd in keep.into_iter().chain([u32::MAX]) {
+        if fd > first {
+            // SAFETY: by the caller's promise.
+            unsafe { libc::syscall(libc::SYS_close_range, first, fd - 1, 0) };
+        }
+        first = fd.saturating_add(1);
+    }
+}

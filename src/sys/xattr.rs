@@ -1,0 +1,64 @@
+//! Extended attributes of a path whose last component is never followed.
+
+use std::ffi::{CStr, CString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use nix::errno::Errno;
+
+type Result<T> = nix::Result<T>;
+
+/// Names of all attributes that the caller may see.
+///
+/// # Errors
+/// EOPNOTSUPP where the filesystem has none.
+pub fn list(path: &Path) -> Result<Vec<CString>> {
+    let path = c_path(path)?;
+    // SAFETY: the kernel writes at most the length that is passed.
+    let raw = grow(|buffer, length| unsafe { libc::llistxattr(path.as_ptr(), buffer.cast(), length) })?;
+    Ok(raw.split(|b| *b == 0).filter(|n| !n.is_empty()).filter_map(|n| CString::new(n).ok()).collect())
+}
+
+/// One attribute's value.
+///
+/// # Errors
+/// ENODATA if it is not there.
+pub fn get(path: &Path, name: &CStr) -> Result<Vec<u8>> {
+    let path = c_path(path)?;
+    // SAFETY: the kernel writes at most the length that is passed.
+    grow(|buffer, length| unsafe { libc::lgetxattr(path.as_ptr(), name.as_ptr(), buffer.cast(), length) })
+}
+
+/// Sets one.
+///
+/// # Errors
+/// EOPNOTSUPP, EPERM, ENOSPC as lsetxattr(2) says.
+pub fn set(path: &Path, name: &CStr, value: &[u8]) -> Result<()> {
+    let path = c_path(path)?;
+    // SAFETY: C strings, and a buffer with its length.
+    let done =
+        unsafe { libc::lsetxattr(path.as_ptr(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
+    Errno::result(done).map(drop)
+}
+
+/// Asks for the size, then for the value, again if it grew meanwhile.
+fn grow(call: impl Fn(*mut u8, usize) -> isize) -> Result<Vec<u8>> {
+    loop {
+        let size = Errno::result(call(std::ptr::null_mut(), 0))?;
+        let mut buffer = vec![0; usize::try_from(size).unwrap_or(0)];
+        if buffer.is_empty() {
+            return Ok(buffer);
+        }
+        match Errno::result(call(buffer.as_mut_ptr(), buffer.len())) {
+            Err(Errno::ERANGE) => {}
+            other => {
+                buffer.truncate(usize::try_from(other?).unwrap_or(0));
+                return Ok(buffer);
+            }
+        }
+    }
+}
+
+fn c_path(path: &Path) -> Result<CString> {
+    CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)
+}

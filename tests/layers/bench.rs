@@ -1,0 +1,154 @@
+//! A place to test in: a directory, mounts that nobody else sees, and a shell.
+//!
+//! Each test runs in a thread with a mount namespace of its own, so what it mounts goes with it, also when it
+//! panics; loop devices and swap, which belong to the machine, go when the bench is dropped.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use libtest_mimic::Failed;
+use nix::fcntl::{Flock, FlockArg};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+
+pub type Outcome = Result<(), Failed>;
+pub type Test = fn(&Bench) -> Outcome;
+
+pub struct Bench {
+    dir: tempfile::TempDir,
+    loops: RefCell<Vec<String>>,
+    swap: RefCell<Option<Flock<File>>>,
+}
+
+impl Bench {
+    pub fn new() -> Result<Self, Failed> {
+        unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_FS)?;
+        mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)?;
+        let dir = tempfile::Builder::new().prefix("rootfs-shim-layers.").tempdir_in("/var/tmp")?;
+        let bench = Self { dir, loops: RefCell::default(), swap: RefCell::default() };
+        bench.sh("mkdir low t; mkdir low/etc; echo image > low/etc/name; truncate -s 256M w.img")?;
+        Ok(bench)
+    }
+
+    fn run(&self, script: &str) -> std::io::Result<Output> {
+        let mut command = Command::new("sh");
+        command.args(["-euc", script]).current_dir(self.dir.path()).env("LC_ALL", "C");
+        command.env("SHIM", env!("CARGO_BIN_EXE_rootfs-shim")).env("D", self.dir.path()).output()
+    }
+
+    /// Runs a script that must succeed; what it printed.
+    pub fn sh(&self, script: &str) -> Result<String, Failed> {
+        let output = self.run(script)?;
+        let text = String::from_utf8(output.stdout)?;
+        if output.status.success() {
+            return Ok(text.trim_end().to_owned());
+        }
+        let errors = String::from_utf8(output.stderr)?;
+        Err(format!("`{script}` failed: {text}{errors}").into())
+    }
+
+    /// Runs a script that must fail with that status; what it complained.
+    pub fn fails(&self, status: i32, script: &str) -> Result<String, Failed> {
+        let output = self.run(script)?;
+        let errors = String::from_utf8(output.stderr)?;
+        match output.status.code() {
+            Some(code) if code == status => Ok(errors.trim_end().to_owned()),
+            code => Err(format!("`{script}` gave {code:?}, not {status}: {errors}").into()),
+        }
+    }
+
+    /// A loop device over a new file of that size.
+    pub fn device(&self, size: &str) -> Result<String, Failed> {
+        let name = format!("disk{}", self.loops.borrow().len());
+        let device = self.sh(&format!("truncate -s {size} {name}; losetup -f --show {name}"))?;
+        self.loops.borrow_mut().push(device.clone());
+        Ok(device)
+    }
+
+    /// Swap belongs to the whole machine: one test at a time, of all that run on it.
+    pub fn take_swap(&self) -> Outcome {
+        std::fs::create_dir_all("/run/lock")?;
+        let file = File::create("/run/lock/rootfs-shim-swap.lock")?;
+        let lock = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno)?;
+        *self.swap.borrow_mut() = Some(lock);
+        Ok(())
+    }
+
+    /// The mounts below this bench.
+    pub fn mounts(&self) -> Result<String, Failed> {
+        self.sh("grep -F \" $D\" /proc/self/mountinfo | cut -d' ' -f4- || true")
+    }
+
+    /// Loop devices over files of this bench that it did not make itself.
+    pub fn stray_loops(&self) -> Result<Vec<String>, Failed> {
+        let listed = self.sh("losetup -n -l -O NAME,BACK-FILE | grep -F \"$D\" || true")?;
+        let own = self.loops.borrow();
+        let is_own = |line: &&str| own.iter().any(|own| line.split(' ').next() == Some(own));
+        Ok(listed.lines().filter(|line| !is_own(line)).map(String::from).collect())
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        let quiet = "exec 2>/dev/null; for d; do swapoff $d; done
+            for s in $(grep -F \"$D/\" /proc/swaps | cut -d' ' -f1); do swapoff $s; done
+            for m in $(grep -F \" $D/\" /proc/self/mountinfo | cut -d' ' -f5 | tac); do umount -l $m; done
+            for d; do losetup -d $d; done";
+        let mut command = Command::new("sh");
+        command.args(["-c", quiet, "sh"]).args(self.loops.borrow().iter()).env("D", self.dir.path());
+        let _ = command.status();
+    }
+}
+
+/// Waits until `done`, at most ten seconds.
+pub fn eventually(mut done: impl FnMut() -> Result<bool, Failed>) -> Outcome {
+    for _ in 0..200 {
+        if done()? {
+            return Ok(());
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    Err("it did not happen in ten seconds".into())
+}
+
+pub fn equal<T: PartialEq<U> + std::fmt::Debug, U: std::fmt::Debug>(got: T, wanted: U) -> Outcome {
+    if got == wanted { Ok(()) } else { Err(format!("got {got:?}, wanted {wanted:?}").into()) }
+}
+
+pub fn contains(text: &str, part: &str) -> Outcome {
+    if text.contains(part) { Ok(()) } else { Err(format!("{part:?} is not in {text:?}").into()) }
+}
+
+/// What this machine lacks to run these tests.
+pub fn missing() -> Vec<String> {
+    if !nix::unistd::geteuid().is_root() {
+        return vec!["root".into()];
+    }
+    let tools = [
+        ("mkfs.ext4", "e2fsprogs"),
+        ("mkfs.xfs", "xfsprogs"),
+        ("losetup", "mount"),
+        ("setfattr", "attr"),
+        ("setfacl", "acl"),
+        ("setcap", "libcap2-bin"),
+        ("mksquashfs", "squashfs-tools"),
+        ("strace", "strace"),
+        ("busybox", "busybox-static"),
+    ];
+    let there = |tool: &str| -> bool {
+        let places = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(PathBuf::from);
+        places.iter().any(|dir| dir.join(tool).exists())
+    };
+    let lacking = tools.iter().filter(|(tool, _)| !there(tool));
+    let mut missing: Vec<String> =
+        lacking.map(|(tool, package)| format!("{tool} (apt-get install {package})")).collect();
+    if !std::fs::read_to_string("/proc/filesystems").is_ok_and(|text| text.contains("overlay")) {
+        missing.push("overlayfs in the kernel (modprobe overlay)".into());
+    }
+    if !Path::new("/dev/loop-control").exists() {
+        missing.push("loop devices (modprobe loop)".into());
+    }
+    missing
+}

@@ -1,0 +1,205 @@
+//! mount and unmount.
+
+use crate::bench::{Bench, Outcome, Test, contains, equal};
+
+pub const TESTS: &[(&str, Test)] = &[
+    ("mount_tells_the_truth_to_df_and_findmnt", truth),
+    ("mount_takes_images_of_every_kind_topmost_first", kinds),
+    ("mount_never_writes_an_image_not_even_its_journal", dirty),
+    ("mount_takes_directories_and_xfs", directories),
+    ("mount_has_all_of_the_capacity", capacity),
+    ("mount_is_all_or_nothing", all_or_nothing),
+    ("mount_killed_at_any_call_leaves_nothing", killed),
+    ("mount_never_formats_what_it_does_not_know", unknown_data),
+    ("mount_keeps_the_image's_root_directory", root_directory),
+    ("mount_is_not_misled_by_the_image", hostile),
+    ("mount_dry_run_changes_nothing", dry_run),
+    ("mount_takes_everything_from_a_config", config),
+    ("mount_installs_the_shims", install),
+    ("mount_volatile_only_on_a_new_layer", volatile),
+    ("unmount_puts_all_back_if_something_is_busy", busy),
+    ("unmount_knows_what_is_its_own", unmount),
+];
+
+fn truth(b: &Bench) -> Outcome {
+    let device = b.device("256M")?;
+    b.sh(&format!("$SHIM mount --lower low --writable {device} --passthrough /srv t"))?;
+    equal(b.sh("df --output=source t | tail -1")?, device.as_str())?;
+    equal(b.sh("findmnt -no SOURCE,FSTYPE t")?, format!("{device} overlay"))?;
+    equal(b.sh("findmnt -no SOURCE t/.rootfs-shim/upper")?, format!("{device}[/upper]"))?;
+    equal(b.sh("findmnt -no SOURCE t/srv")?, format!("{device}[/passthrough/srv]"))?;
+    contains(&b.sh(&format!("lsblk -no MOUNTPOINTS {device}"))?, "/t")?;
+    b.sh("echo new > t/etc/new; grep -q new t/.rootfs-shim/upper/etc/new")?;
+    equal(b.sh("stat -c '%a %u' t/.rootfs-shim")?, "700 0")?;
+    // The device's name leads umount to a visible bind, never to the root itself.
+    b.sh(&format!("umount {device}; echo still > t/etc/writable")).map(drop)
+}
+
+fn kinds(b: &Bench) -> Outcome {
+    b.sh("mkdir up mid; echo squash > up/kind; mksquashfs up top.sqsh -quiet >/dev/null 2>&1
+          echo ext > mid/kind; echo mid > mid/mid; truncate -s 16M mid.img; mkfs.ext4 -q -d mid mid.img")?;
+    let sum = b.sh("sha256sum mid.img")?;
+    b.sh("$SHIM mount --lower top.sqsh --lower mid.img --lower low --writable w.img t")?;
+    equal(b.sh("cat t/kind t/mid t/etc/name")?, "squash\nmid\nimage")?;
+    b.sh("echo changed > t/mid; $SHIM unmount t")?;
+    equal(b.sh("sha256sum mid.img")?, sum)?;
+    equal(b.stray_loops()?, [""; 0])
+}
+
+fn dirty(b: &Bench) -> Outcome {
+    // Copied while it was mounted, so its journal is to be replayed by whoever may write.
+    b.sh("truncate -s 32M i.img; mkfs.ext4 -q i.img; mkdir m; mount i.img m; echo x > m/x; sync -f m
+          cp --sparse=always i.img dirty.img; umount m; dumpe2fs -h dirty.img 2>/dev/null | grep -q needs_recovery")?;
+    let device = b.device("32M")?;
+    b.sh(&format!(
+        "cat dirty.img > {device}; sha256sum < {device} > sum
+        $SHIM mount --lower dirty.img --lower {device} --lower low --writable w.img t
+        test -e t/etc/name; $SHIM unmount t; sha256sum < {device} | diff - sum"
+    ))?;
+    Ok(())
+}
+
+fn directories(b: &Bench) -> Outcome {
+    b.sh("mkdir wd; mount -t tmpfs scratch wd; $SHIM mount --lower low --writable wd t; echo x > t/x")?;
+    equal(b.sh("findmnt -no SOURCE t; ls wd")?, "scratch\npassthrough\nupper\nwork")?;
+    b.sh("$SHIM unmount t; truncate -s 320M x.img; mkfs.xfs -q x.img
+          $SHIM mount --lower low --writable x.img t")?;
+    equal(b.sh("findmnt -no FSTYPE t/.rootfs-shim/upper")?, "xfs")
+}
+
+fn capacity(b: &Bench) -> Outcome {
+    b.sh("$SHIM mount --lower low --writable w.img t")?;
+    let lines = b.sh("df -B1 --output=size,avail t | tail -1")?;
+    let numbers: Vec<u64> = lines.split_whitespace().filter_map(|n| n.parse().ok()).collect();
+    let [size, free] = numbers[..] else { return Err(lines.into()) };
+    if free * 100 < size * 98 || size * 100 < (256 << 20) * 89 {
+        return Err(format!("{free} of {size} free on 256 MiB").into());
+    }
+    Ok(())
+}
+
+fn all_or_nothing(b: &Bench) -> Outcome {
+    b.sh("echo junk > junk.img; touch low/file")?;
+    let wrong = b.fails(1, "$SHIM mount --lower low --lower junk.img --writable w.img t")?;
+    contains(&wrong, "junk.img: it carries data of an unknown kind")?;
+    let wrong =
+        b.fails(1, "$SHIM mount --lower low --writable w.img --passthrough /a --passthrough /file/x t")?;
+    contains(&wrong, "open in the guest /file: Not a directory")?;
+    b.fails(1, "$SHIM mount --lower missing --writable w.img t")?;
+    b.fails(1, "$SHIM mount --lower low --writable w.img missing")?;
+    b.fails(2, "$SHIM mount --lower low t")?;
+    b.fails(2, "$SHIM mount --writable w.img t")?;
+    equal(b.mounts()?, "")?;
+    equal(b.stray_loops()?, [""; 0])
+}
+
+/// Killed as it enters the nth of each call that matters, until it gets through.
+fn killed(b: &Bench) -> Outcome {
+    b.sh("$SHIM mount --lower low --writable w.img t; $SHIM unmount t")?;
+    let call = "$SHIM mount --lower low --writable w.img --passthrough /srv t";
+    let mut cut = 0;
+    for name in ["mount", "open_tree", "move_mount", "mkdirat,mkdir", "ioctl", "rename,renameat,renameat2"] {
+        for at in 1..20 {
+            let kill = format!("strace -f -o /dev/null -e inject={name}:signal=KILL:when={at} {call}");
+            if b.sh(&kill).is_ok() {
+                break;
+            }
+            cut += 1;
+            equal(b.mounts()?, "")?;
+        }
+        b.sh("$SHIM unmount t")?;
+    }
+    equal(b.stray_loops()?, [""; 0])?;
+    if cut < 12 { Err(format!("only {cut} cuts").into()) } else { b.sh(call).map(drop) }
+}
+
+fn unknown_data(b: &Bench) -> Outcome {
+    let cases = [
+        ("printf hello | dd of=w.img bs=1 seek=700000 conv=notrunc status=none", "data of an unknown kind"),
+        ("mkswap -q w.img 2>/dev/null", "a swap area"),
+        ("printf 'LUKS\\272\\276' | dd of=w.img conv=notrunc status=none", "LUKS"),
+        ("printf '\\374\\116\\053\\251\\0' | dd of=w.img bs=4096 seek=1 conv=notrunc status=none", "RAID"),
+    ];
+    for (make, says) in cases {
+        b.sh(&format!("truncate -s 0 w.img; truncate -s 256M w.img; {make}"))?;
+        let sum = b.sh("sha256sum w.img")?;
+        contains(&b.fails(1, "$SHIM mount --lower low --writable w.img t")?, says)?;
+        equal(b.sh("sha256sum w.img")?, sum)?;
+    }
+    Ok(())
+}
+
+fn root_directory(b: &Bench) -> Outcome {
+    b.sh("chmod 2751 low; chown 12:34 low; $SHIM mount --lower low --writable w.img t")?;
+    equal(b.sh("stat -c '%a %u:%g' t")?, "2751 12:34")
+}
+
+fn hostile(b: &Bench) -> Outcome {
+    b.sh("mkdir canary; ln -s $D/canary low/.rootfs-shim")?;
+    let error = b.fails(1, "$SHIM mount --lower low --writable w.img t")?;
+    contains(&error, "the image may be hostile")?;
+    b.sh("rm low/.rootfs-shim; mkdir low/srv; ln -s $D/canary low/srv/out; ln -s ../../../../../.. low/up")?;
+    // In the image that path leads nowhere: it is not made up, and not looked for outside.
+    b.fails(1, "$SHIM mount --lower low --writable w.img --passthrough /srv/out/data t")?;
+    b.sh("mkdir -p low/$D/canary
+          $SHIM mount --lower low --writable w.img --passthrough /srv/out/data --passthrough /up/new t")?;
+    equal(b.sh("findmnt -no SOURCE t/$D/canary/data | sed 's/.*\\[//'")?, "/passthrough/srv/out/data]")?;
+    equal(b.sh("findmnt -no SOURCE t/new | sed 's/.*\\[//'; ls canary")?, "/passthrough/up/new]")
+}
+
+fn dry_run(b: &Bench) -> Outcome {
+    let sum = b.sh("sha256sum w.img")?;
+    let text = b.sh("$SHIM mount --dry-run --volatile --lower low --writable w.img --passthrough /srv t")?;
+    contains(&text, "would format w.img as ext4")?;
+    contains(&text, "would keep /srv on the backing filesystem")?;
+    let json = b.sh("$SHIM mount --dry-run --json --lower low --writable w.img t")?;
+    let json: serde_json::Value = serde_json::from_str(&json)?;
+    equal(json.get("version").and_then(serde_json::Value::as_u64), Some(1))?;
+    equal(json.get("changed").and_then(serde_json::Value::as_bool), Some(false))?;
+    equal(b.sh("sha256sum w.img")?, sum)?;
+    equal(b.mounts()?, "")
+}
+
+fn config(b: &Bench) -> Outcome {
+    b.sh(
+        "printf '[layers]\\nlower=[\"%s/low\"]\\nwritable=\"%s/w.img\"\\n' $D $D > c.toml
+          printf 'source_name=\"disk\"\\npassthrough=[\"/srv\"]\\n' >> c.toml; $SHIM mount --config c.toml t",
+    )?;
+    equal(b.sh("findmnt -no SOURCE t; ls t")?, "disk\netc\nsrv")
+}
+
+fn install(b: &Bench) -> Outcome {
+    b.sh("mkdir -p low/bin low/sbin; cp \"$(command -v busybox)\" low/bin/busybox
+          for n in swapon swapoff mkswap; do ln -s /bin/busybox low/sbin/$n; done
+          $SHIM mount --json --install --lower low --writable w.img t > report 2>&1; grep -q '\"warnings\": \\[\\]' report")?;
+    equal(b.sh("readlink t/sbin/swapon.real")?, "/bin/busybox")?;
+    equal(b.sh("stat -c %i t/sbin/swapon t/.rootfs-shim/bin/rootfs-shim | uniq | wc -l")?, "1")?;
+    b.sh("$SHIM unmount t; $SHIM mount --install --lower low --writable w.img t").map(drop)
+}
+
+fn volatile(b: &Bench) -> Outcome {
+    b.sh("$SHIM mount --volatile --lower low --writable w.img t")?;
+    contains(&b.sh("findmnt -no OPTIONS t")?, "volatile")?;
+    b.sh("$SHIM unmount t")?;
+    contains(&b.fails(1, "$SHIM mount --volatile --lower low --writable w.img t")?, "add --reset")?;
+    contains(&b.fails(1, "$SHIM mount --lower low --writable w.img t")?, "add --reset")?;
+    b.sh("$SHIM mount --volatile --reset --lower low --writable w.img t").map(drop)
+}
+
+fn busy(b: &Bench) -> Outcome {
+    b.sh("$SHIM mount --lower low --writable w.img --passthrough /srv t")?;
+    let before = b.sh("findmnt -Rrno TARGET,SOURCE t | sort")?;
+    contains(&b.fails(1, "cd t/etc; $SHIM unmount $D/t")?, "busy")?;
+    equal(b.sh("findmnt -Rrno TARGET,SOURCE t | sort")?, before)?;
+    b.sh("echo works > t/srv/x; $SHIM unmount t")?;
+    equal(b.mounts()?, "")?;
+    equal(b.stray_loops()?, [""; 0])
+}
+
+fn unmount(b: &Bench) -> Outcome {
+    equal(b.sh("$SHIM unmount t")?, "nothing to do")?;
+    b.sh("$SHIM mount --lower low --writable w.img t; mount -t tmpfs x t/etc")?;
+    contains(&b.fails(1, "$SHIM unmount t")?, "/t/etc is mounted inside; unmount that first")?;
+    b.sh("umount t/etc; $SHIM unmount t; mount -t tmpfs x t")?;
+    contains(&b.fails(1, "$SHIM unmount t")?, "no overlay root")
+}

@@ -1,0 +1,55 @@
+//! Directories kept on the backing filesystem.
+
+use crate::bench::{Bench, Outcome, Test, contains, equal};
+
+pub const TESTS: &[(&str, Test)] = &[
+    ("seed_keeps_everything", everything),
+    ("seed_happens_once_and_whole", once),
+    ("seed_says_before_it_begins_that_it_does_not_fit", too_big),
+];
+
+/// Everything that a file has: first what stat knows (a directory's size and links are the filesystem's own
+/// business), then attributes, then device numbers.
+const LISTING: &str = r#"list() { (cd "$1"
+    find . ! -type d -printf '%p %y %m %U:%G %n %s %T@ %l\n' | LC_ALL=C sort
+    find . -type d -printf '%p %y %m %U:%G %T@\n' | LC_ALL=C sort
+    find . -print0 | LC_ALL=C sort -z | xargs -0 getfattr -hdm - -e hex
+    find . '(' -type b -o -type c ')' -exec stat -c '%n %t:%T' {} + | LC_ALL=C sort); }
+"#;
+
+fn everything(b: &Bench) -> Outcome {
+    b.sh(r"mkdir -p low/srv/deep/er; cd low/srv
+        echo a > file; chown 7:8 file; chmod 4751 file; ln file hard; ln file deep/hard; ln -s /etc/passwd link
+        chown -h 9:9 link; touch -hd 2001-02-03 link; mkfifo fifo; mknod null c 1 3; mknod disk b 7 200
+        truncate -s 20M hole; printf x | dd of=hole bs=1 seek=9000000 conv=notrunc status=none
+        cp /bin/true cap; setcap cap_net_raw+ep cap; setfattr -n user.note -v hi file
+        setfattr -n trusted.note -v ho deep; setfattr -hn trusted.note -v hu link
+        setfacl -m u:55:rwx,g:66:r deep file; setfacl -dm u:77:rx deep
+        touch .hidden './-odd  name\'; chmod 1777 deep/er
+        touch -d '1999-12-31 23:59:59.123456789' file deep/er deep")?;
+    b.sh("$SHIM mount --lower low --writable w.img --passthrough /srv t")?;
+    let image = b.sh(&format!("{LISTING} list low/srv | tee image; list t/srv > copy; diff image copy"))?;
+    for part in ["trusted.note", "security.capability", "posix_acl_default", " 4771 ", "c 644", ".123456789"]
+    {
+        contains(&image, part)?;
+    }
+    equal(b.sh("stat -c %i t/srv/file t/srv/hard t/srv/deep/hard | sort -u | wc -l")?, "1")?;
+    equal(b.sh("stat -c %b t/srv/hole")?.parse::<u64>()? < 512, true)
+}
+
+fn once(b: &Bench) -> Outcome {
+    let mount = "$SHIM mount --lower low --writable w.img --passthrough /srv t";
+    b.sh("mkdir low/srv; echo 1 > low/srv/a; echo 2 > low/srv/b")?;
+    b.fails(137, &format!("strace -f -o /dev/null -e inject=utimensat:signal=KILL:when=1 {mount}"))?;
+    b.sh(&format!("test ! -e t/srv; {mount}; cat t/srv/a t/srv/b >/dev/null; test ! -e t/.seed"))?;
+    b.sh(&format!("rm t/srv/a; echo own > t/srv/b; $SHIM unmount t; {mount}"))?;
+    equal(b.sh("ls t/srv; cat t/srv/b; ls -A t/.rootfs-shim/upper")?, "b\nown\n.rootfs-shim")
+}
+
+fn too_big(b: &Bench) -> Outcome {
+    b.sh("mkdir low/srv; dd if=/dev/zero of=low/srv/big bs=1M count=20 status=none; truncate -s 16M s.img")?;
+    let error = b.fails(1, "$SHIM mount --lower low --writable s.img --passthrough /srv t")?;
+    contains(&error, "No space left on device")?;
+    equal(b.mounts()?, "")?;
+    equal(b.stray_loops()?, [""; 0])
+}
