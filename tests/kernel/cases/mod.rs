@@ -6,6 +6,7 @@ mod enable;
 mod install;
 mod itself;
 mod notices;
+mod ready;
 mod rough;
 mod same;
 mod scenes;
@@ -19,6 +20,7 @@ pub fn all() -> Vec<Test> {
         install::tests(),
         enable::tests(),
         scenes::tests(),
+        ready::tests(),
         rough::tests(),
         same::tests(),
         demo::tests(),
