@@ -72,14 +72,19 @@ pub fn tests() -> Vec<Test> {
         let before = traces(scratch);
         let mut demo = command(scratch).process_group(0).stdout(Stdio::null()).spawn().expect("it runs");
         let group = Pid::from_raw(-demo.id().cast_signed());
+        let mut stops = 0;
         for _ in 0..3 {
-            std::thread::sleep(Duration::from_millis(150));
+            std::thread::sleep(Duration::from_millis(60));
             kill(group, Signal::SIGTSTP).expect("it is there");
             std::thread::sleep(Duration::from_millis(300));
             let stat = std::fs::read_to_string(format!("/proc/{}/stat", demo.id())).expect("it is there");
-            assert!(stat.contains(") T "), "SIGTSTP did not stop it: {stat}");
+            // On a fast machine the play is over before the last stop.
+            let over = stat.contains(") Z ");
+            assert!(over || stat.contains(") T "), "SIGTSTP did not stop it: {stat}");
+            stops += u32::from(!over);
             kill(group, Signal::SIGCONT).expect("it is there");
         }
+        assert!(stops > 0, "it was over before it could be stopped");
         assert!(demo.wait().expect("it is our child").success(), "it did not go on");
         nothing_is_left(scratch, &before, "stopped and continued");
     }));
