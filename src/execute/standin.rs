@@ -19,6 +19,7 @@ use crate::error::{Attempt, Error, Result};
 use crate::plan::standin;
 use crate::sys;
 use crate::sys::block;
+use crate::world::{Scope, World};
 
 /// A device that holds the file's area and is not active yet.
 #[derive(Debug)]
@@ -40,6 +41,21 @@ pub fn make(way: Fallback, path: &Path, size: u64) -> Result<StandIn> {
         Fallback::Loop => over_loop(path, size),
         Fallback::Zram => in_memory(path, size),
     }
+}
+
+/// Waits until no other call makes a stand-in for the file at `path`; the lock goes with the file's descriptor.
+pub fn take_turn(path: &Path) -> Option<File> {
+    let mut options = File::options();
+    options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC);
+    let file = options.open(path).ok()?;
+    file.lock().ok()?;
+    Some(file)
+}
+
+/// Whether something stands in for the file at `path` by now.
+pub fn exists(path: &Path) -> bool {
+    let world = World::gather(&[], &Scope { active: true, ..Scope::default() });
+    standin::of_file(path, &world).is_some()
 }
 
 /// Takes a stand-in away that is not active; whatever is left of it is nobody's.

@@ -147,12 +147,24 @@ pub fn stand_ins(plan: &Plan) -> Vec<usize> {
     (0..plan.operands.len()).filter(stands).collect()
 }
 
-/// The operand of a failed run for which something may stand in: not if it is active already.
+/// The operand of a failed run for which something may stand in: the filesystem is one that cannot hold the
+/// file, and the kernel's answer was that, not that the area is active or that the caller may not.
 pub fn may_be_stood_in_for(plan: &Plan, ran: &Ran) -> Option<usize> {
     let at = *ran.run.operands.first()?;
-    let free =
-        plan.backing(at).is_none_or(|twofold| ran.run.private && !plan.active.contains(&twofold.overlay));
-    (free && ran.status != 0 && !is_usage(plan, ran) && plan.ways(at).is_some()).then_some(at)
+    let unfit = match plan.backing(at) {
+        None => true,
+        Some(twofold) => {
+            let refused = ran.run.private && is_refusal(ran) && !plan.active.contains(&twofold.overlay);
+            refused && plan.fstype == "btrfs"
+        }
+    };
+    (unfit && ran.status != 0 && !is_usage(plan, ran) && plan.ways(at).is_some()).then_some(at)
+}
+
+/// EINVAL, which is what the kernel says of a file that cannot be swap. In another language than C's the words
+/// are others, and nothing is tried then.
+fn is_refusal(ran: &Ran) -> bool {
+    ran.last_words.ends_with(b"Invalid argument")
 }
 
 /// The operand of a failed run whose blocks may be written anew: on ext4 and xfs, whose refusal can lie in
@@ -160,7 +172,8 @@ pub fn may_be_stood_in_for(plan: &Plan, ran: &Ran) -> Option<usize> {
 pub fn may_be_mended(plan: &Plan, ran: &Ran) -> Option<usize> {
     let at = *ran.run.operands.first()?;
     let twofold = plan.backing(at)?;
-    let fitting = ran.run.private && twofold.rewrite && !plan.active.contains(&twofold.overlay);
+    let free = twofold.rewrite && !plan.active.contains(&twofold.overlay);
+    let fitting = ran.run.private && free && is_refusal(ran);
     (fitting && ran.status != 0 && !is_usage(plan, ran) && plan.fstype != "btrfs").then_some(at)
 }
 

@@ -119,6 +119,11 @@ impl Supervisor<'_> {
         let plan = self.plan;
         let Some(at) = report::may_be_stood_in_for(plan, &first) else { return first };
         let Some((path, size, ways)) = plan.ways(at) else { return first };
+        // Two stand-ins over one file would be two areas over the same blocks.
+        let Some(_turn) = standin::take_turn(path) else { return first };
+        if standin::exists(path) {
+            return first;
+        }
         for way in ways {
             let Ok(made) = standin::make(*way, path, size) else { continue };
             let run = plan.run_instead(at, &made.device);

@@ -10,10 +10,10 @@ use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, OFlag, fallocate};
 use nix::sys::statvfs::statvfs;
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::error::Result;
 use crate::paths::{self, BackingPath, OverlayPath};
-use crate::root::Root;
+use crate::root::{Dir, Root};
 use crate::sys;
 use crate::world::image::{self, Image};
 use crate::world::layer::{Hint, Upper};
@@ -75,7 +75,7 @@ impl Machine {
         let running = root.top().stat()?.id == Root::open(Path::new("/"))?.top().stat()?.id;
         // mountinfo has absolute paths without symlinks, and so has this.
         let place = fs::read_link(sys::proc_path(root.top())).unwrap_or_else(|_| chroot.to_owned());
-        let (_tree, image) = image::look(root, Hint::Nothing)?;
+        let (tree, image) = image::look(root, Hint::Nothing)?;
         let upper = place.join(paths::UPPER.trim_start_matches('/'));
         let mounts = world::all_mounts();
         let backing = mounts.at(&upper).cloned();
@@ -94,7 +94,7 @@ impl Machine {
         Ok(Self {
             volumes: volumes(&mounts, &place, root.as_ref(), backing.as_ref()),
             passthrough: passthrough(&mounts, &place, backing.as_ref(), &upper),
-            config: load(&place.join(paths::CONFIG.trim_start_matches('/'))),
+            config: load(tree.home.as_ref()),
             swaps,
             running,
             capacity,
@@ -105,10 +105,14 @@ impl Machine {
     }
 }
 
-/// The configuration of a root that may be a stranger's: its directory was opened by `image::look`, which
-/// refuses one that is not root's alone.
-fn load(path: &Path) -> std::result::Result<Config, String> {
-    Config::load(path).map(Option::unwrap_or_default).map_err(|error| error.to_string())
+/// The configuration of a root that may be a stranger's: read by the directory's descriptor and one name, so that
+/// no link that the image puts there in the meantime is followed.
+fn load(home: Option<&Dir>) -> std::result::Result<Config, String> {
+    let bytes = home.map(|home| home.read(image::CONFIG, config::SIZE_CAP)).transpose();
+    let bytes = bytes.map_err(|error| error.to_string())?.flatten();
+    bytes
+        .map_or_else(|| Ok(Config::default()), |bytes| Config::parse(&bytes))
+        .map_err(|error| error.to_string())
 }
 
 fn swaps(running: bool, upper: Option<&Path>, mounts: &Mounts) -> Vec<Area> {

@@ -20,7 +20,7 @@ pub fn tests() -> Vec<Test> {
         chmod 640 $1/swapfile; chown 0:6 $1/swapfile";
     let with_image = |kind| Spec { prepare: image, ..Spec::overlay(kind) };
     let with_stand_ins = |kind| Spec { config: STAND_INS, ..Spec::overlay(kind) };
-    let rows: [Row; 8] = [
+    let rows: [Row; 10] = [
         ("lower_only::ext4", with_image(EXT4), lower_only),
         ("lower_only::xfs", with_image(XFS), lower_only),
         ("lower_only::btrfs", with_image(BTRFS), lower_only),
@@ -28,6 +28,8 @@ pub fn tests() -> Vec<Test> {
         ("shared_blocks", Spec::overlay(XFS), shared_blocks),
         ("btrfs_recipe", Spec::overlay(BTRFS), btrfs_recipe),
         ("stand_in::loop", with_stand_ins(BTRFS), over_a_loop),
+        ("stand_in::one_at_a_time", with_stand_ins(BTRFS), one_at_a_time),
+        ("stand_in::only_where_it_is_needed", with_stand_ins(EXT4), only_where_it_is_needed),
         ("stand_in::zram", with_stand_ins(EXT4), in_memory),
     ];
     let mut tests: Vec<Test> = rows
@@ -99,6 +101,24 @@ fn over_a_loop(guest: &Guest) {
         guest.sh(&format!("{off} && rm /s")).ok(off);
         assert_eq!(guest.sh("grep -l '^/s' /sys/block/loop*/loop/backing_file").out(), "", "{off}");
     }
+}
+
+/// Two areas over the same blocks would be the end of what is in them.
+fn one_at_a_time(guest: &Guest) {
+    let make = "dd if=/dev/zero of=/s bs=1M count=16 status=none; chmod 600 /s; mkswap -q /s";
+    let script = format!("{make}; for i in 1 2 3 4 5 6 7 8; do swapon /s 2>/dev/null & done; wait");
+    guest.sh(&script).ok("eight at once");
+    let swaps = guest.sh("cat /proc/swaps").ok("/proc/swaps");
+    assert_eq!(swaps.matches("/dev/loop").count(), 1, "{swaps}");
+    guest.sh("swapoff /s && rm /s").ok("undo");
+    assert_eq!(guest.sh("grep -c /dev/loop /proc/swaps").out(), "0\n");
+}
+
+/// On a filesystem that holds swap, a failure has another reason, and nothing stands in.
+fn only_where_it_is_needed(guest: &Guest) {
+    guest.sh("mk /s; swapon /s; swapon /s 2>/dev/null; ln /s /t; swapon /t 2>/dev/null; true").ok("swapon");
+    assert_eq!(guest.sh("grep -c zram /proc/swaps").out(), "0\n");
+    guest.sh("swapoff /s && rm /s /t").ok("undo");
 }
 
 fn in_memory(guest: &Guest) {
