@@ -6,7 +6,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::shim::tables::Tool;
 use crate::sys;
@@ -69,11 +69,6 @@ fn file_name(argv0: &OsStr) -> &OsStr {
     let bytes = argv0.as_bytes();
     let start = bytes.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
     OsStr::from_bytes(bytes.get(start..).unwrap_or(bytes))
-}
-
-/// The last component of a path as bytes, empty if it has none.
-pub fn base_name(path: &Path) -> &OsStr {
-    path.file_name().unwrap_or(OsStr::new(""))
 }
 
 #[cfg(test)]

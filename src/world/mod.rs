@@ -123,12 +123,12 @@ impl World {
     pub fn gather(operands: &[OsString], scope: &Scope) -> Self {
         let upper = scope.upper.as_deref().unwrap_or(Path::new(UPPER));
         let backing = files::locate(upper);
-        let told = files::open_path(Path::new("/")).and_then(|top| sys::file_handle(top.as_fd())).ok();
-        let upper_filesystem =
-            told.as_ref().and_then(trail::embedded).map(|(_, uuid)| uuid).filter(|uuid| *uuid != [0; 16]);
         if matches!(backing, Err(Errno::EACCES | Errno::EPERM)) {
             return Self { backing: Backing::Forbidden, ..Self::default() };
         }
+        let told = files::open_path(Path::new("/")).and_then(|top| sys::file_handle(top.as_fd())).ok();
+        let upper_filesystem =
+            told.as_ref().and_then(trail::embedded).map(|(_, uuid)| uuid).filter(|uuid| *uuid != [0; 16]);
         let swaps = swaps::parse(&read_proc("/proc/swaps"));
         let mut probed: Vec<Operand> =
             operands.iter().map(|operand| files::probe(operand, scope.headers)).collect();
