@@ -15,11 +15,12 @@ use std::io::Write;
 use clap::{Parser, Subcommand};
 
 use crate::error::Error;
+use crate::escape;
 use crate::invocation::Invocation;
 
 /// Makes swap, Docker and databases work on an overlay root.
 #[derive(Debug, Parser)]
-#[command(name = "rootfs-shim", version, about, arg_required_else_help = true, after_help = AFTER_HELP)]
+#[command(name = "rootfs-shim", bin_name = "rootfs-shim", version, about, arg_required_else_help = true, after_help = AFTER_HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -59,7 +60,12 @@ pub fn run(call: &Invocation) -> i32 {
     let cli = match Cli::try_parse_from(&call.argv) {
         Ok(cli) => cli,
         Err(error) => {
-            let _ = error.print();
+            let text = words_of(&error);
+            if error.use_stderr() {
+                let _ = std::io::stderr().write_all(text.as_bytes());
+            } else {
+                print(&text);
+            }
             return error.exit_code();
         }
     };
@@ -78,6 +84,11 @@ pub fn run(call: &Invocation) -> i32 {
         Ok(status) => status,
         Err(error) => fail(&error),
     }
+}
+
+/// Help, or what is wrong with the arguments: clap quotes them, and they may hold anything.
+fn words_of(error: &clap::Error) -> String {
+    error.render().to_string().lines().map(|line| escape::sanitise(line) + "\n").collect()
 }
 
 /// Prints to stdout; a reader who has gone away is no error.
@@ -118,6 +129,16 @@ mod tests {
         let manifest = include_str!("../../Cargo.toml").lines();
         let rust = manifest.filter_map(|line| line.strip_prefix("rust-version = ")).next().unwrap();
         assert!(README.contains(&format!("Rust {} or newer", rust.trim_matches('"'))), "README.md: {rust}");
+    }
+
+    #[test]
+    fn nothing_of_an_argument_reaches_a_terminal_raw() {
+        let words = |argv: &[&str]| words_of(&Cli::try_parse_from(argv).unwrap_err());
+        let said = words(&["\x1b[2Jx\n", "sta\u{202e}tus\r"]);
+        assert!(said.contains("Usage: rootfs-shim") && said.contains("\\u{202e}"), "{said}");
+        for text in [said, words(&["\x1b]0;x\x07"]), words(&["a\nb", "status", "--\x1b[31m"])] {
+            assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+        }
     }
 
     #[test]

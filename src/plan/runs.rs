@@ -129,7 +129,13 @@ impl Plan {
             self.backing(*at).is_some_and(|twofold| twofold.rewrite)
                 || self.ways(*at).is_some_and(|(_, _, ways)| !ways.is_empty())
         };
-        run.operands.iter().any(may) || !run.plainer.is_empty()
+        let unknown = run.operands.iter().any(|at| self.may_be_nothing(*at));
+        unknown || run.operands.iter().any(may) || !run.plainer.is_empty()
+    }
+
+    /// Whether a run by itself is about a tag that nobody need have.
+    pub fn may_be_nothing(&self, at: usize) -> bool {
+        self.apart && matches!(self.decision(at), Some(Decision::IfFound))
     }
 
     /// BusyBox and toybox can be built without priorities or discarding, and then pass over them in fstab.
@@ -193,7 +199,7 @@ impl Plan {
     }
 
     fn is_run(&self, at: usize) -> bool {
-        matches!(self.decision(at), Some(Decision::AsItIs(..) | Decision::Backing(_)))
+        matches!(self.decision(at), Some(Decision::AsItIs(..) | Decision::Backing(_) | Decision::IfFound))
     }
 
     fn decision(&self, at: usize) -> Option<&Decision> {

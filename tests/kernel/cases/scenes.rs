@@ -105,6 +105,8 @@ const PASSTHROUGH: fn(Spec) -> Spec = |spec| Spec { passthrough: "/var/lib/docke
 #[rustfmt::skip]
 const TROUBLE: &[Scene] = &[
     scene("missing_file", PLAIN, "swapon /nope; echo $?", "0\n", &[], &["/nope was not enabled"]),
+    scene("three_hundred_missing_files", PLAIN, "swapon $(seq -f /n%g 300) 2>/dev/null; echo $?", "0\n", &[],
+        &["not all of 300 were enabled (/n1, /n2, /n3, ...)"]),
     scene("missing_file_strict", STRICT, "swapon /nope 2>/dev/null; echo $?", "255\n", &[], &[]),
     scene("not_swap", PLAIN, "space /s; swapon /s 2>/dev/null; echo $?", "0\n", &[], &["/s was not enabled", "mkswap"]),
     scene("not_swap_strict", STRICT, "space /s; swapon /s 2>/dev/null; echo $?", "255\n", &[], &[]),
