@@ -18,6 +18,7 @@ use std::path::Path;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use nix::errno::Errno;
+use rootfs_shim::builtin::find::Tag;
 use rootfs_shim::builtin::fstab::Reader;
 use rootfs_shim::config::Config;
 use rootfs_shim::octal;
@@ -45,6 +46,8 @@ struct Facts {
     fstab: Vec<ListedFacts>,
     #[serde(default)]
     remembered: Vec<OperandFacts>,
+    #[serde(default)]
+    on_devices: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -106,6 +109,7 @@ fn check(folder: &Path) -> Result<(), Failed> {
 }
 
 fn world(facts: Facts, mountinfo: &[u8], text: &[u8]) -> World {
+    let on_devices = facts.on_devices.iter().filter_map(|tag| Tag::parse(tag.as_ref())).collect();
     let sighted = Sighted {
         fstab: facts
             .fstab
@@ -122,6 +126,7 @@ fn world(facts: Facts, mountinfo: &[u8], text: &[u8]) -> World {
         remembered: facts.remembered.into_iter().map(operand).collect(),
     };
     let mut world = World::assemble(sighted, Path::new("/.rootfs-shim/upper"), mountinfo, swaps::parse(text));
+    world.on_devices = on_devices;
     if facts.forbidden {
         world.backing = Backing::Forbidden;
     }

@@ -314,16 +314,15 @@ fn stood_in_words(name: &str, operand: &Decided, way: Fallback) -> Notice {
 fn together(plan: &Plan, ran: &Ran) -> String {
     const NAMED: usize = 3;
     const NAME_CAP: usize = 100;
-    let all = &ran.run.operands;
-    let operands = all.iter().filter_map(|at| plan.operands.get(*at));
+    let operands = ran.run.operands.iter().filter_map(|at| plan.operands.get(*at));
     let name = |operand: &Decided| escape::cap(&escape::path(&operand.given), NAME_CAP);
-    let mut names: Vec<String> = operands.take(NAMED).map(name).collect();
-    if all.len() > NAMED {
-        names.push("...".to_owned());
-    }
-    let which = match all.len() {
+    let names: Vec<String> = operands.take(NAMED).map(name).collect();
+    let which = match ran.run.operands.len() {
         0 => "not everything was enabled".to_owned(),
-        count => format!("not all of {count} were enabled ({})", names.join(", ")),
+        count => {
+            let more = if count > NAMED { ", ..." } else { "" };
+            format!("not all of {count} were enabled ({}{more})", names.join(", "))
+        }
     };
     let words = ran.last_words.trim_ascii();
     let words = words.strip_prefix(format!("{}: ", plan.tool.name).as_bytes()).unwrap_or(words);

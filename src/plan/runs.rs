@@ -187,7 +187,11 @@ impl Plan {
         match (&operand.origin, new) {
             (Origin::Fstab(_), new) => {
                 argv.extend(options.iter().cloned());
-                argv.push(new.unwrap_or_else(|| operand.given.clone()));
+                let name = new.unwrap_or_else(|| operand.given.clone());
+                if name.as_encoded_bytes().starts_with(b"-") {
+                    argv.push("--".into());
+                }
+                argv.push(name);
             }
             (Origin::Tag(arguments), None) => argv.extend(arguments.iter().cloned()),
             (_, new) => {

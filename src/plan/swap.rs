@@ -9,7 +9,7 @@ use crate::config::{Config, Fallback, OnFailure};
 use crate::paths::{BackingPath, OverlayPath};
 use crate::shim::args::{self, Act, Request, Why};
 use crate::shim::tables::{Effect, Flavour, Kind, Purpose, Tool};
-use crate::world::files::Operand;
+use crate::world::files::{Operand, What};
 use crate::world::{Backing, World};
 
 use super::decide::decide;
@@ -298,6 +298,16 @@ fn road(purpose: Purpose, flavour: &Flavour, operands: &[Decided], lenient: bool
         Purpose::Disable | Purpose::Format if quiet => Road::Untouched(Reason::NothingToDo),
         Purpose::Disable | Purpose::Format => Road::Masked,
     }
+}
+
+/// Whether a /proc has to be had before anything can be decided, where there is none. What only works on the
+/// namespace that we were called in gets none: a device that is enabled would be listed under the wrong name, and
+/// `-a` natively finds nothing without it.
+pub fn needs_proc(purpose: Purpose, request: &Request, world: &World) -> bool {
+    let (true, Request::Act(act)) = (world.root_unseen, request) else { return false };
+    let named =
+        world.operands.iter().all(|operand| matches!(operand.what, What::File(_) | What::Missing { .. }));
+    !act.all && act.tags.is_empty() && (named || purpose != Purpose::Enable)
 }
 
 /// Whether the backing filesystem has to be looked for before anything can be decided: a file is on the root

@@ -51,8 +51,12 @@ pub fn run_with(tool: &'static Tool, real: &Real, call: &Invocation) -> i32 {
     sys::set_environment(DEPTH_VARIABLE, &(call.depth + 1).to_string());
     match swap::request(tool, real.kind, &call.argv, call.posixly) {
         Some((flavour, request @ Request::Act(_))) => {
+            sys::make_room();
             let (config, mut notices) = load_config();
             let mut world = gather(tool, flavour, &request, call, &config, None);
+            if swap::needs_proc(tool.purpose, &request, &world) && stage::borrow_proc() {
+                world = gather(tool, flavour, &request, call, &config, None);
+            }
             let stage = look_for_backing(&request, &world, &config, &mut notices);
             if let Some(stage) = &stage {
                 world = gather(tool, flavour, &request, call, &config, Some(&stage.upper));

@@ -1,4 +1,4 @@
-#: argv0_is_no_name_of_ours util-linux
+#: argv0_is_no_name_of_ours util-linux real
 mk s
 for name in -swapon SWAPON swapon.real foo '' /x/swapon/ "$(printf 'a\033[2Jb\n')"; do
     bash -c 'exec -a "$0" /sbin/swapon s' "$name"; echo "$?"
@@ -6,7 +6,7 @@ for name in -swapon SWAPON swapon.real foo '' /x/swapon/ "$(printf 'a\033[2Jb\n'
     bash -c 'exec -a "$0" /sbin/mkswap nope' "$name"; echo "$?"
 done
 
-#: argv0_is_another_tools_name util-linux
+#: argv0_is_another_tools_name util-linux real
 mk s
 bash -c 'exec -a mount /sbin/swapon s'; echo $?
 bash -c 'exec -a busybox /sbin/swapoff s'; echo $?
@@ -22,7 +22,7 @@ ln -s /sbin/swapon on; ln -s on again; ln -s /sbin/swapoff off
 (cd /sbin; ./swapon /w/s); echo $?
 PATH=/w:$PATH off s; echo $?
 
-#: no_argv_at_all util-linux
+#: no_argv_at_all util-linux real
 mk s
 swapon s
 python3 - <<'X'
@@ -55,7 +55,6 @@ space n
 t mkswap --f n >/dev/null
 t mkswap --v n >/dev/null
 t mkswap --s 1 n >/dev/null
-t mkswap --e n
 
 #: no_proc quiet
 mk s; swapon s
@@ -70,8 +69,10 @@ swapoff s 2>/dev/null
 
 #: few_descriptors quiet
 mk s
-for n in 3 4 5 6 7 8; do
-    (ulimit -n $n; exec /sbin/swapon s); echo "on $n $?"
-    (ulimit -n $n; exec /sbin/swapoff s); echo "off $n $?"
-    (ulimit -n $n; exec /sbin/mkswap s) >/dev/null; echo "mkswap $n $?"
+for n in '-S -n 4' '-S -n 5' '-S -n 6' '-S -n 7' '-n 8'; do
+    (ulimit $n; exec /sbin/swapon s); echo "on $n $?"
+    (ulimit $n; exec /sbin/swapoff s); echo "off $n $?"
+    (ulimit $n; exec /sbin/mkswap s) >/dev/null; echo "mkswap $n $?"
 done
+(ulimit -n 9; ulimit -S -n 7; exec /sbin/swapon s nope) 2>/dev/null; echo $?
+swapoff s

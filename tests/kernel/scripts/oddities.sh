@@ -143,8 +143,8 @@ printf '%s\n' 'PARTUUID=ffffffff-01 none swap sw' '/w/a none swap sw' 'PARTLABEL
 t swapon -a
 
 #: things_that_are_no_files
-mk a; mkdir d; mkfifo p
-printf '%s\n' '/w/d none swap sw' '/w/a none swap sw' '/w/p none swap sw' '/dev/null none swap sw' '/dev/nope none swap sw' >/etc/fstab
+mk a; mkdir d
+printf '%s\n' '/w/d none swap sw' '/w/a none swap sw' '/dev/null none swap sw' '/dev/nope none swap sw' >/etc/fstab
 t swapon -a
 cat /proc/swaps
 
@@ -237,6 +237,12 @@ t swapon -a
 (cd /; t swapon -a)
 swapoff a b
 (cd /; t swapon -a)
+
+#: names_like_options
+mk ./-v; mk ./-a; mk a
+printf '%s\n' '-v none swap sw' '/w/a none swap sw' '-a none swap pri=4' '-nope none swap sw' >/etc/fstab
+t swapon -a
+t swapoff -- -v -a
 
 #: no_fstab
 rm /etc/fstab
