@@ -107,8 +107,8 @@ const TROUBLE: &[Scene] = &[
     scene("missing_file", PLAIN, "swapon /nope; echo $?", "0\n", &[], &["/nope was not enabled"]),
     scene("the_real_tool_has_the_callers_limits", PLAIN,
         r#"R=/usr/sbin/swapon.real; mv $R /r; printf '#!/bin/sh\nulimit -S -n\nexec /r "$@"\n' >$R; chmod 755 $R; mk /s
-           (ulimit -S -n 10; swapon /s); echo $?; (ulimit -S -n 10; swapon -V >/dev/null); echo $?; mv /r $R"#,
-        "10\n0\n0\n", &["/s"], &["/s is enabled"]),
+           (ulimit -S -n 20; swapon /s); echo $?; (ulimit -S -n 20; swapon -V >/dev/null); echo $?; mv /r $R"#,
+        "20\n0\n0\n", &["/s"], &["/s is enabled"]),
     scene("three_hundred_missing_files", PLAIN, "swapon $(seq -f /n%g 300) 2>/dev/null; echo $?", "0\n", &[],
         &["not all of 300 were enabled (/n1, /n2, /n3, ...)"]),
     scene("missing_file_strict", STRICT, "swapon /nope 2>/dev/null; echo $?", "255\n", &[], &[]),
