@@ -5,6 +5,7 @@
 #![allow(clippy::print_stderr, reason = "a test that did not run says why")]
 
 mod bench;
+mod looking;
 mod mounting;
 mod resetting;
 mod seeding;
@@ -21,7 +22,7 @@ fn main() {
         eprintln!("the tests of the layers need {}", missing.join(", "));
     }
     let ignored = !missing.is_empty() && !required;
-    let all = [mounting::TESTS, resetting::TESTS, seeding::TESTS, swapping::TESTS];
+    let all = [looking::TESTS, mounting::TESTS, resetting::TESTS, seeding::TESTS, swapping::TESTS];
     let trials = all.concat().into_iter().map(|(name, test)| trial(name, test, ignored)).collect();
     libtest_mimic::run(&arguments, trials).exit();
 }
