@@ -55,6 +55,14 @@ impl Dir {
         Ok(fstat(&self.fd).attempt("stat", &self.shown)?.into())
     }
 
+    /// Its path, without symlinks, as the kernel says: mountinfo calls the root of a mount so, and nothing else.
+    ///
+    /// # Errors
+    /// ENOENT without /proc.
+    pub fn path(&self) -> Result<PathBuf> {
+        std::fs::read_link(sys::proc_path(&self.fd)).attempt("tell the path of", &self.shown)
+    }
+
     /// The mount that it is in.
     ///
     /// # Errors

@@ -76,9 +76,7 @@ pub fn look(root: &Root, home: Option<&Dir>, hint: Hint<'_>) -> Result<(Layer, O
     let id = root.top().mount()?;
     let mounts = Mounts::parse(&text, |line| line == id);
     let mount = mounts.iter().next();
-    // The kernel calls the root of a mount by its mount point, and nothing else in that mount.
-    let path =
-        std::fs::read_link(sys::proc_path(root.top())).attempt("tell the path of", root.top().shown(""))?;
+    let path = root.top().path()?;
     let whole = mount.is_some_and(|mount| mount.point == path);
     let is_overlay = whole && mount.is_some_and(|mount| mount.fstype == "overlay");
     let (upper, dir) = if is_overlay || matches!(hint, Hint::Given(_)) {

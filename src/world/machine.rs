@@ -251,8 +251,8 @@ impl Guest<'_> {
     /// lead through the image's own symlinks.
     fn mount_at(&self, path: &Path) -> Option<&Mount> {
         let dir = self.tree.root.directory(path.strip_prefix("/").unwrap_or(path)).ok()??;
-        let mount = self.mounts.get(sys::mount_id(dir.as_fd()).ok()?)?;
-        sys::is_mount_root(dir.as_fd()).ok()?.then_some(mount)
+        let mount = self.mounts.get(dir.mount().ok()?)?;
+        (mount.point == dir.path().ok()?).then_some(mount)
     }
 }
 
