@@ -139,6 +139,7 @@ pub fn missing() -> Vec<String> {
     let tools = [
         ("mkfs.ext4", "e2fsprogs"),
         ("mkfs.xfs", "xfsprogs"),
+        ("mkfs.btrfs", "btrfs-progs"),
         ("losetup", "mount"),
         ("setfattr", "attr"),
         ("setfacl", "acl"),
