@@ -145,6 +145,7 @@ pub fn missing() -> Vec<String> {
         ("setfacl", "acl"),
         ("setcap", "libcap2-bin"),
         ("mksquashfs", "squashfs-tools"),
+        ("mkfs.erofs", "erofs-utils"),
         ("strace", "strace"),
         ("busybox", "busybox-static"),
     ];
