@@ -14,8 +14,12 @@
 
 #[path = "installer/bench.rs"]
 mod bench;
+#[path = "installer/contained.rs"]
+mod contained;
 #[path = "installer/crash.rs"]
 mod crash;
+#[path = "installer/disturbed.rs"]
+mod disturbed;
 #[path = "installer/hostile.rs"]
 mod hostile;
 #[path = "installer/images.rs"]
@@ -44,6 +48,8 @@ fn main() -> ExitCode {
         hostile::TESTS,
         images::TESTS,
         races::TESTS,
+        contained::TESTS,
+        disturbed::TESTS,
         crash::TESTS,
     ]
     .concat();

@@ -6,6 +6,7 @@
 
 mod bench;
 mod docker;
+mod looking;
 mod mounting;
 mod resetting;
 mod seeding;
@@ -17,7 +18,7 @@ use libtest_mimic::{Arguments, Trial};
 fn main() {
     let arguments = Arguments::from_args();
     let missing = bench::missing();
-    let own = [mounting::TESTS, resetting::TESTS, seeding::TESTS, swapping::TESTS].concat();
+    let own = [looking::TESTS, mounting::TESTS, resetting::TESTS, seeding::TESTS, swapping::TESTS].concat();
     let docker = [missing.as_slice(), &bench::lacking(docker::TOOLS)].concat();
     let groups = [("the layers", own, missing), ("Docker", docker::TESTS.to_vec(), docker)];
     let required = std::env::var_os("ROOTFS_SHIM_REQUIRE_ALL").is_some_and(|value| value == "1");
