@@ -12,10 +12,10 @@ pub mod unmount;
 
 use std::io::Write;
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use crate::error::Error;
-use crate::escape;
+use crate::error::{Error, Kind};
 use crate::invocation::Invocation;
 
 /// Makes swap, Docker and databases work on an overlay root.
@@ -59,15 +59,7 @@ pub fn run(call: &Invocation) -> i32 {
     }
     let cli = match Cli::try_parse_from(&call.argv) {
         Ok(cli) => cli,
-        Err(error) => {
-            let text = words_of(&error);
-            if error.use_stderr() {
-                let _ = std::io::stderr().write_all(text.as_bytes());
-            } else {
-                print(&text);
-            }
-            return error.exit_code();
-        }
+        Err(error) => return refuse(&error),
     };
     let done = match &cli.command {
         Command::Install(args) => Ok(install::install(args)),
@@ -86,9 +78,23 @@ pub fn run(call: &Invocation) -> i32 {
     }
 }
 
-/// Help, or what is wrong with the arguments: clap quotes them, and they may hold anything.
-fn words_of(error: &clap::Error) -> String {
-    error.render().to_string().lines().map(|line| escape::sanitise(line) + "\n").collect()
+/// What clap has to say: help as it is, a mistake in one line.
+fn refuse(error: &clap::Error) -> i32 {
+    if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = error.print();
+        return error.exit_code();
+    }
+    fail(&mistake(error))
+}
+
+fn mistake(error: &clap::Error) -> Error {
+    let text = error.to_string();
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let said: Vec<&str> =
+        lines.take_while(|line| !["Usage:", "For more"].iter().any(|end| line.starts_with(end))).collect();
+    let line = said.join(" ");
+    let mistake = line.strip_prefix("error: ").unwrap_or(&line);
+    Error::new(Kind::Usage, "understand the arguments", mistake).remedy("--help shows what there is")
 }
 
 /// Prints to stdout; a reader who has gone away is no error.
@@ -133,12 +139,14 @@ mod tests {
 
     #[test]
     fn nothing_of_an_argument_reaches_a_terminal_raw() {
-        let words = |argv: &[&str]| words_of(&Cli::try_parse_from(argv).unwrap_err());
-        let said = words(&["\x1b[2Jx\n", "sta\u{202e}tus\r"]);
-        assert!(said.contains("Usage: rootfs-shim") && said.contains("\\u{202e}"), "{said}");
-        for text in [said, words(&["\x1b]0;x\x07"]), words(&["a\nb", "status", "--\x1b[31m"])] {
-            assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+        let words = |argv: &[&str]| mistake(&Cli::try_parse_from(argv).unwrap_err()).to_string();
+        let said = words(&["x", "sta\u{202e}tus\r"]);
+        assert!(said.contains("\\u{202e}"), "{said}");
+        for text in [said, words(&["\x1b]0;x\x07", "\x1b[2J"]), words(&["a\nb", "status", "--\x1b[31m"])] {
+            assert!(!text.contains(char::is_control), "{text:?}");
         }
+        let help = Cli::try_parse_from(["\x1b[2Jx\n", "--help"]).unwrap_err().to_string();
+        assert!(help.contains("Usage: rootfs-shim ") && !help.contains('\x1b'), "{help}");
     }
 
     #[test]
