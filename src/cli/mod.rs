@@ -12,9 +12,10 @@ pub mod unmount;
 
 use std::io::Write;
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::invocation::Invocation;
 
 /// Makes swap, Docker and databases work on an overlay root.
@@ -58,10 +59,7 @@ pub fn run(call: &Invocation) -> i32 {
     }
     let cli = match Cli::try_parse_from(&call.argv) {
         Ok(cli) => cli,
-        Err(error) => {
-            let _ = error.print();
-            return error.exit_code();
-        }
+        Err(error) => return refuse(&error),
     };
     let done = match &cli.command {
         Command::Install(args) => Ok(install::install(args)),
@@ -78,6 +76,21 @@ pub fn run(call: &Invocation) -> i32 {
         Ok(status) => status,
         Err(error) => fail(&error),
     }
+}
+
+/// What clap has to say: help as it is, a mistake in one line.
+fn refuse(error: &clap::Error) -> i32 {
+    if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = error.print();
+        return error.exit_code();
+    }
+    let text = error.to_string();
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let said: Vec<&str> =
+        lines.take_while(|line| !["Usage:", "For more"].iter().any(|end| line.starts_with(end))).collect();
+    let line = said.join(" ");
+    let mistake = line.strip_prefix("error: ").unwrap_or(&line);
+    fail(&Error::new(Kind::Usage, "understand the arguments", mistake).remedy("--help shows what there is"))
 }
 
 /// Prints to stdout; a reader who has gone away is no error.

@@ -11,6 +11,7 @@ pub mod fstab;
 pub mod image;
 pub mod layer;
 pub mod layers;
+pub mod leads;
 pub mod machine;
 pub mod mountinfo;
 pub mod real;
