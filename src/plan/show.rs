@@ -28,7 +28,7 @@ impl fmt::Display for Plan {
             Road::Supervised => {
                 let runs = self.runs(&vec![true; self.operands.len()]);
                 for run in &runs {
-                    let place = if run.private { " (in a private mount namespace)" } else { "" };
+                    let place = if run.private { " (in a mount of its own)" } else { "" };
                     writeln!(f, "run: {}{place}", command(&run.argv))?;
                 }
                 if runs.is_empty() {
@@ -79,7 +79,7 @@ pub struct OperandJson {
 pub struct RunJson {
     /// Its arguments.
     pub argv: Vec<String>,
-    /// In a mount namespace of its own.
+    /// In a mount, or a mount namespace, of its own.
     pub private: bool,
 }
 

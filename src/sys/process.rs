@@ -39,7 +39,7 @@ pub fn go_home(home: &Home) -> Result<()> {
     }
 }
 
-/// In which mount namespace a child runs.
+/// In which mount namespace a child runs, and where in it.
 #[derive(Debug, Clone, Copy)]
 pub enum Where<'a> {
     /// In ours.
@@ -48,6 +48,8 @@ pub enum Where<'a> {
     Private,
     /// In the one that we came from.
     Home(&'a Home),
+    /// In ours, with this directory as the working directory.
+    At(&'a OwnedFd),
 }
 
 /// The path that execve(2) was given, from the auxiliary vector: what is left when there is no /proc.
@@ -234,6 +236,13 @@ fn become_child(
                 if go_home(home).is_err() {
                     libc::_exit(127);
                 }
+            }
+            Where::At(dir) => {
+                if libc::fchdir(dir.as_raw_fd()) != 0 {
+                    libc::_exit(127);
+                }
+                // Work that needs no exec needs the descriptor where there are few.
+                libc::close(dir.as_raw_fd());
             }
         }
     }

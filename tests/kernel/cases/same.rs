@@ -51,7 +51,7 @@ const LENIENT: &str =
     "swapon() { command swapon \"$@\"; set -- $?; [ $1 != 255 ] || return 0; return $1; }\n";
 
 /// Takes away the image's tools: in a lower layer, such a node hides what lies below.
-const NO_TOOLS: &str =
+pub(super) const NO_TOOLS: &str =
     "mkdir -p $IMAGE/usr/sbin; for tool in swapon swapoff mkswap; do mknod $IMAGE/usr/sbin/$tool c 0 0; done";
 
 /// How a pair of guests differs.
