@@ -12,7 +12,7 @@ pub mod unmount;
 
 use std::io::Write;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::error::Error;
 use crate::invocation::Invocation;
@@ -49,6 +49,11 @@ enum Command {
     Swap(swap::Args),
     /// Show it all on this machine: a throwaway overlay root, and nothing is left behind
     Demo(demo::Args),
+}
+
+/// The tables of all arguments: what man pages and completions are made of.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs a subcommand; returns the exit status.
@@ -102,7 +107,6 @@ pub(crate) fn fail(error: &Error) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     const README: &str = include_str!("../../README.md");
 
