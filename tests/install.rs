@@ -32,6 +32,8 @@ mod ordinary;
 mod packages;
 #[path = "installer/races.rs"]
 mod races;
+#[path = "installer/refused.rs"]
+mod refused;
 #[path = "installer/switched.rs"]
 mod switched;
 
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         races::TESTS,
         contained::TESTS,
         disturbed::TESTS,
+        refused::TESTS,
         crash::TESTS,
     ]
     .concat();
