@@ -72,6 +72,7 @@ impl Undo {
 }
 
 /// Unmounts the mount that this descriptor is in, by descriptor: no path is walked.
+#[expect(clippy::disallowed_methods, reason = "the path is a descriptor's")]
 pub(super) fn unmount(mount: impl AsFd) -> Result<()> {
     umount2(sys::proc_path(&mount).as_str(), MntFlags::MNT_DETACH).attempt("unmount", ".rootfs-shim/upper")
 }
