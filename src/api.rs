@@ -37,6 +37,7 @@ use crate::root::{Dir, Root};
 use crate::sys;
 use crate::world;
 use crate::world::content;
+use crate::world::home::MARK;
 use crate::world::image::{self, Image, Tree};
 use crate::world::layer::{Hint, Upper};
 use crate::world::machine::Machine;
@@ -220,13 +221,6 @@ impl Job<'_> {
         let planned = self
             .look(&mut request)
             .and_then(|(tree, image)| planner(&image, &request).map(|plan| (tree, image, plan)));
-        if let Ok((_, image, _)) = &planned
-            && !makes_home
-            && let Some(manifest) = image.home.as_ref().and_then(|home| home.manifest.as_ref())
-        {
-            // uninstall writes no manifest: its temporary names have to be those that this one tells.
-            material.token.clone_from(&manifest.token);
-        }
         let (tree, image, plan) = match planned {
             Ok(planned) => planned,
             Err(error) => {
@@ -238,12 +232,18 @@ impl Job<'_> {
             return Ok(report(plan, false));
         }
         let done = execute::install::run(tree, &image, &plan, &material, progress);
+        if done.is_err() {
+            self.forget(made);
+        }
         if let Ok(root) = Root::open(self.chroot) {
             // Best effort: our own directory is no change of the image's root.
             let _ = root.top().restore_times(&before);
         }
         drop(lock);
-        done.map(|()| report(plan, true))
+        let trouble = done?;
+        let mut report = report(plan, true);
+        report.warnings.extend(trouble.map(|error| error.to_string()));
+        Ok(report)
     }
 
     fn look(&self, request: &mut Request) -> Result<(Tree, Image)> {
@@ -293,22 +293,28 @@ fn report(plan: Plan, changed: bool) -> InstallReport {
 fn lock(root: &Root, make: bool) -> Result<Option<(Dir, bool)>> {
     for _ in 0..LOCK_ATTEMPTS {
         let (home, made) = if make {
-            root.top().make_directory(paths::HOME, 0o700)?
+            root.top().make_directory(paths::HOME, 0o700 | MARK)?
         } else {
             match root.top().subdirectory(paths::HOME)? {
                 Some(home) => (home, false),
                 None => return Ok(None),
             }
         };
-        home.lock(PATIENCE).inspect_err(|_| {
-            if made {
-                let _ = root.top().remove_directory(paths::HOME);
-            }
-        })?;
         // An uninstall that ended while we waited has removed the directory that we hold.
-        let there = root.top().entry(paths::HOME)?;
-        if there.map(|entry| entry.id) == Some(home.stat()?.id) {
-            return Ok(Some((home, made)));
+        let is_there = || {
+            home.lock(PATIENCE)?;
+            let there = root.top().entry(paths::HOME)?;
+            Ok(there.map(|entry| entry.id) == Some(home.stat()?.id))
+        };
+        match is_there() {
+            Ok(true) => return Ok(Some((home, made))),
+            Ok(false) => {}
+            Err(error) => {
+                if made {
+                    let _ = root.top().remove_directory(paths::HOME);
+                }
+                return Err(error);
+            }
         }
     }
     Err(Error::new(Kind::State, "lock", "it is removed again and again").at(root.top().shown(paths::HOME)))

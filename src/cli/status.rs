@@ -92,6 +92,7 @@ fn words(command: &crate::plan::health::CommandStatus) -> String {
     match command.state {
         Standing::Shim => format!("the shim; the real tool is {real}"),
         Standing::OlderShim => format!("an older shim; the real tool is {real}"),
+        Standing::ChangedShim => format!("a changed shim; the real tool is {real}"),
         Standing::Replaced => "replaced by something else".to_owned(),
         Standing::Tool => "a tool without a shim".to_owned(),
         Standing::Link => "a link to where the shim is".to_owned(),
