@@ -152,7 +152,8 @@ pub fn mount_watched(options: &MountOptions, progress: &mut Progress<'_>) -> Res
         return Ok(report);
     }
     let mut warnings = Vec::new();
-    let mut finish = |root: &Path| match &options.install {
+    let install = options.install.as_ref().map(from_anywhere).transpose()?;
+    let mut finish = |root: &Path| match &install {
         None => Ok(()),
         Some(install) => {
             let here = InstallOptions { chroot: root.to_owned(), dry_run: false, ..install.clone() };
@@ -164,6 +165,13 @@ pub fn mount_watched(options: &MountOptions, progress: &mut Progress<'_>) -> Res
     report.warnings = warnings;
     report.source = Some(escape::path(&mounted.source));
     settle(report, mounted.pending, options.discard)
+}
+
+/// The same files from whatever directory: the root is finished on a stage of its own.
+fn from_anywhere(install: &InstallOptions) -> Result<InstallOptions> {
+    let absolute = |path: &PathBuf| std::path::absolute(path).attempt("find", path);
+    let config = install.config.as_ref().map(absolute).transpose()?;
+    Ok(InstallOptions { config, binary: absolute(&install.binary)?, ..install.clone() })
 }
 
 /// Takes the root at `target` down; nothing mounted there is no error.

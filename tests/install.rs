@@ -14,6 +14,8 @@
 
 #[path = "installer/bench.rs"]
 mod bench;
+#[path = "installer/contained.rs"]
+mod contained;
 #[path = "installer/crash.rs"]
 mod crash;
 #[path = "installer/hostile.rs"]
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         hostile::TESTS,
         images::TESTS,
         races::TESTS,
+        contained::TESTS,
         crash::TESTS,
     ]
     .concat();

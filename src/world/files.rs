@@ -241,14 +241,14 @@ pub fn open_beneath(dir: &OwnedFd, path: &OverlayPath, flags: OFlag) -> nix::Res
 /// openat2(2) by hand, for a kernel before 5.6 or a seccomp filter: name by name, no symlink followed, no mount
 /// entered.
 fn walk_beneath(dir: &OwnedFd, path: &OverlayPath, flags: OFlag) -> nix::Result<OwnedFd> {
-    let home = mount_of(dir)?;
+    let home = sys::mount_id(dir.as_fd())?;
     let mut at = dir.try_clone().map_err(|error| errno_of(&error))?;
     let mut names = path.relative().components().peekable();
     while let Some(name) = names.next() {
         let place = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let flags = if names.peek().is_none() { flags } else { place | OFlag::O_DIRECTORY };
         at = openat(&at, name.as_os_str(), flags, Mode::empty())?;
-        if mount_of(&at)? != home {
+        if sys::mount_id(at.as_fd())? != home {
             return Err(Errno::EXDEV);
         }
     }
@@ -323,21 +323,9 @@ pub fn filesystem_uuid(fd: &OwnedFd) -> Option<[u8; 16]> {
     sys::filesystem_uuid(file.as_fd()).ok()
 }
 
-/// statx(2) tells the mount where the kernel knows how (5.8), /proc/self/fdinfo (3.15) elsewhere.
 fn location_of(fd: &OwnedFd) -> nix::Result<Location> {
     let path = fs::read_link(sys::proc_path(fd)).map_err(|error| errno_of(&error))?;
-    Ok(Location { mount: mount_of(fd)?, path })
-}
-
-fn mount_of(fd: &OwnedFd) -> nix::Result<MountId> {
-    sys::mount_id(fd.as_fd()).or_else(|_| mount_id_from_proc(fd))
-}
-
-fn mount_id_from_proc(fd: &OwnedFd) -> nix::Result<MountId> {
-    let info = fs::read_to_string(sys::proc_path(fd).replace("/fd/", "/fdinfo/"))
-        .map_err(|error| errno_of(&error))?;
-    let line = info.lines().find_map(|line| line.strip_prefix("mnt_id:"));
-    line.and_then(|id| id.trim().parse().ok()).map(MountId).ok_or(Errno::ENOSYS)
+    Ok(Location { mount: sys::mount_id(fd.as_fd())?, path })
 }
 
 /// A regular file or an active area only, so this cannot block. A hibernated system's header is nothing that we

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 
 use crate::error::{Error, Kind, Result};
 use crate::manifest::{self, Manifest};
-use crate::root::{Dir, FileKind};
+use crate::root::{Dir, ELSEWHERE, FileKind};
 use crate::sys;
 use crate::world::content::{self, Contents};
 use crate::world::image::{BIN, BINARY, CONFIG, MANIFEST, MARKER, Standing, TEMPORARY};
@@ -77,11 +77,15 @@ fn look_binary(bin: &Dir, contents: &mut Contents) -> Result<Option<Standing>> {
         let reason = format!("it is {}, not a regular file", found.entry.kind.words());
         return Err(Error::new(Kind::Attack, "read", reason).at(bin.shown(BINARY)));
     }
+    let elsewhere = found.is_elsewhere()?;
+    if elsewhere {
+        return Err(Error::new(Kind::State, "read", ELSEWHERE).at(bin.shown(BINARY)));
+    }
     let file = found.open()?;
     let flags = sys::inode_flags(file.as_fd()).unwrap_or(0);
     let content = contents.of(found.entry, file, &bin.shown(BINARY))?;
     let (sha256, machine) = (content.sha256, content.machine);
-    Ok(Some(Standing { entry: found.entry, sha256, flags, machine, leads: None }))
+    Ok(Some(Standing { entry: found.entry, sha256, flags, machine, leads: None, elsewhere }))
 }
 
 /// What runs that did not end had in their temporary names: the manifest knows, and when that was not there yet,

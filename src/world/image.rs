@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Kind, Result};
 use crate::manifest;
-use crate::root::{Dir, Entry, FileId, FileKind, Found, Root};
+use crate::root::{Dir, ELSEWHERE, Entry, FileId, FileKind, Found, Root};
 use crate::shim::tables::TOOLS;
 pub use crate::world::content::Machine;
 use crate::world::content::{Contents, machine};
@@ -122,6 +122,8 @@ pub struct Standing {
     pub machine: Option<Machine>,
     /// Where a link leads.
     pub leads: Option<Leads>,
+    /// Whether it is in another mount than the root; then it is not read, whatever it is.
+    pub elsewhere: bool,
 }
 
 /// Where a symlink leads, inside the root.
@@ -131,8 +133,10 @@ pub enum Leads {
     Nowhere,
     /// To something that is no regular file.
     Astray(FileKind),
-    /// To a file.
+    /// To a file that can be run.
     File,
+    /// To a file that nobody can run.
+    Text,
     /// To another name of ours: the path.
     Name(String),
 }
@@ -148,13 +152,18 @@ impl Tree {
     /// Opens the places and our directory, if it is there.
     ///
     /// # Errors
-    /// Attack if our directory is something else; State for an old kernel.
+    /// Attack if our directory is something else; State for an old kernel, or if a mount hides our directory.
     pub fn open(root: Root) -> Result<(Self, Vec<Place>, Vec<String>)> {
         let home = root.top().subdirectory(paths::HOME)?;
+        if let Some(home) = &home
+            && home.is_elsewhere()?
+        {
+            let error = Error::new(Kind::State, "use", ELSEWHERE).at(home.shown(""));
+            return Err(error.remedy("unmount what is mounted there"));
+        }
         let mut tree = Self { home, root, places: Vec::new(), upper: None, detached: false, dpkg: None };
         let (mut places, mut warnings, mut seen): (Vec<Place>, _, Vec<FileId>) =
             (Vec::new(), Vec::new(), Vec::new());
-        let mount = sys::mount_id(tree.root.top().as_fd());
         for path in TOOLS.iter().flat_map(|tool| tool.directories) {
             if places.iter().any(|place| place.spellings.iter().any(|spelling| spelling == path)) {
                 continue;
@@ -174,12 +183,13 @@ impl Tree {
                 place.spellings.push((*path).to_owned());
                 continue;
             }
-            let elsewhere = sys::mount_id(dir.as_fd()) != mount;
+            let elsewhere = dir.is_elsewhere()?;
             let (flags, noexec, path) = (dir.flags(), dir.is_noexec(), (*path).to_owned());
             places.push(Place { spellings: vec![path.clone()], path, flags, noexec, elsewhere });
             tree.places.push(dir);
             seen.push(id);
         }
+        warnings.sort();
         warnings.dedup();
         Ok((tree, places, warnings))
     }
@@ -251,8 +261,11 @@ fn look_name(
     name: &str,
 ) -> Result<Option<Standing>> {
     let Some(found) = dir.find(name)? else { return Ok(None) };
-    let mut standing = Standing { entry: found.entry, sha256: None, flags: 0, machine: None, leads: None };
+    let elsewhere = found.is_elsewhere()?;
+    let mut standing =
+        Standing { entry: found.entry, sha256: None, flags: 0, machine: None, leads: None, elsewhere };
     match found.entry.kind {
+        FileKind::Regular if elsewhere => {}
         FileKind::Regular => {
             let file = found.open()?;
             standing.flags = sys::inode_flags(file.as_fd()).unwrap_or(0);
@@ -277,7 +290,7 @@ fn follow(tree: &Tree, from: &Path, target: &Path) -> (Option<Leads>, Option<Mac
         let (Some(parent), Some(last)) = (path.parent(), path.file_name().and_then(OsStr::to_str)) else {
             break;
         };
-        let Ok(Some(dir)) = tree.root.directory(parent) else { return (Some(Leads::Nowhere), None) };
+        let Ok(Some(dir)) = tree.root.place(parent) else { return (Some(Leads::Nowhere), None) };
         let id = dir.stat().ok().map(|entry| entry.id);
         let place =
             tree.places.iter().position(|place| id.is_some() && place.stat().ok().map(|e| e.id) == id);
@@ -297,6 +310,7 @@ fn follow(tree: &Tree, from: &Path, target: &Path) -> (Option<Leads>, Option<Mac
     }
     let Ok(Some(found)) = tree.root.find(&path) else { return (Some(Leads::Nowhere), None) };
     match found.entry.kind {
+        FileKind::Regular if found.entry.mode & 0o111 == 0 => (Some(Leads::Text), None),
         FileKind::Regular => (Some(Leads::File), head(&found).as_deref().and_then(machine)),
         kind => (Some(Leads::Astray(kind)), None),
     }
