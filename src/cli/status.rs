@@ -28,9 +28,9 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<i32> {
     let status = api::status(&args.chroot)?;
     if args.json {
-        print_json(&status);
+        print_json(&status)?;
     } else {
-        print(&text(&status));
+        print(&text(&status))?;
     }
     Ok(i32::from(!status.healthy))
 }

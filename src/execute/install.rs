@@ -320,7 +320,9 @@ impl<'a> Run<'a> {
         }
         if !self.last.is_empty() {
             // Not even a power cut may take the manifest away and leave a name that only it explains.
-            self.saved.iter().try_for_each(|(dir, _)| dir.sync())?;
+            let mut dirs: Vec<_> = self.saved.iter().map(|(dir, _)| dir).collect();
+            dirs.dedup_by(|one, other| Rc::ptr_eq(one, other));
+            dirs.into_iter().try_for_each(|dir| dir.sync())?;
         }
         self.last.iter().try_for_each(|last| match last {
             Last::File(dir, name) => dir.unlink(name),

@@ -206,7 +206,8 @@ fn order(
     manifest: &Manifest,
 ) -> Vec<Step> {
     let home = image.home.clone().unwrap_or_default();
-    let mut work = Vec::new();
+    // Not before the manifest, which says that they are ours.
+    let mut work: Vec<_> = missing(image).map(|path| Step::MakeDirectory { path, mode: 0o755 }).collect();
     let under = |name: &str| format!("{}/{name}", paths::HOME);
     if !has_binary(image, &request.binary) {
         work.push(Step::PutBinary { sha256: request.binary.clone() });
@@ -265,7 +266,6 @@ fn opening(image: &Image, request: &Request, upper: Option<&Path>) -> Vec<Step> 
     }
     steps.extend(upper.map(|upper| Step::ProveUpper { upper: upper.to_owned() }));
     steps.extend(leftovers(image).into_iter().map(|path| Step::Clean { path }));
-    steps.extend(missing(image).map(|path| Step::MakeDirectory { path, mode: 0o755 }));
     steps
 }
 

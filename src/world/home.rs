@@ -77,6 +77,10 @@ fn look_binary(bin: &Dir, contents: &mut Contents) -> Result<Option<Standing>> {
         let reason = format!("it is {}, not a regular file", found.entry.kind.words());
         return Err(Error::new(Kind::Attack, "read", reason).at(bin.shown(BINARY)));
     }
+    if found.entry.size > content::CAP {
+        let reason = format!("it is larger than {} bytes", content::CAP);
+        return Err(Error::new(Kind::Invalid, "read", reason).at(bin.shown(BINARY)));
+    }
     let elsewhere = found.is_elsewhere()?;
     if elsewhere {
         return Err(Error::new(Kind::State, "read", ELSEWHERE).at(bin.shown(BINARY)));

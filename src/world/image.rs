@@ -171,9 +171,8 @@ impl Tree {
             let dir = match tree.root.directory(Path::new(path)) {
                 Ok(Some(dir)) => dir,
                 Ok(None) => continue,
-                Err(error) if matches!(error.errno(), Some(nix::errno::Errno::ENOSYS)) => return Err(error),
                 Err(error) => {
-                    warnings.push(error.to_string());
+                    warnings.push(of_the_image(error)?);
                     continue;
                 }
             };
@@ -195,6 +194,16 @@ impl Tree {
     }
 }
 
+/// What is said of a part of an image that cannot be looked at because of what the image is. If the system fails,
+/// nobody knows what is there, and a plan that takes it for missing would forget it.
+fn of_the_image(error: Error) -> Result<String> {
+    use nix::errno::Errno::{EACCES, ELOOP, ENAMETOOLONG, EXDEV};
+    match error.errno() {
+        None | Some(EACCES | ELOOP | ENAMETOOLONG | EXDEV) => Ok(error.to_string()),
+        Some(_) => Err(error),
+    }
+}
+
 /// Looks at the whole tree; `hint` is where the caller says that the overlay's upper directory is.
 ///
 /// # Errors
@@ -207,10 +216,13 @@ pub fn look(root: Root, hint: Hint<'_>) -> Result<(Tree, Image)> {
     let (layer, found) = layer::look(&tree.root, tree.home.as_ref(), hint)?;
     tree.upper = found;
     let tokens = home.as_ref().map(tokens).unwrap_or_default();
-    let dpkg = dpkg::look(&tree.root, &tokens).unwrap_or_else(|error| {
-        warnings.push(format!("{error}; so dpkg is not told of the shims"));
-        None
-    });
+    let dpkg = match dpkg::look(&tree.root, &tokens) {
+        Ok(dpkg) => dpkg,
+        Err(error) => {
+            warnings.push(format!("{}; so dpkg is not told of the shims", of_the_image(error)?));
+            None
+        }
+    };
     let (dir, dpkg) = dpkg.unzip();
     tree.dpkg = dir;
     let mut slots = Vec::new();
@@ -219,7 +231,7 @@ pub fn look(root: Root, hint: Hint<'_>) -> Result<(Tree, Image)> {
         for tool in TOOLS.iter().filter(|tool| tool.directories.iter().any(&serves)) {
             match look_slot(&tree, &mut contents, (index, &place.path), tool.name, &tokens) {
                 Ok(slot) => slots.push(slot),
-                Err(error) => warnings.push(error.to_string()),
+                Err(error) => warnings.push(of_the_image(error)?),
             }
         }
     }
