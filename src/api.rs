@@ -140,8 +140,9 @@ pub fn install_watched(options: &InstallOptions, progress: &mut dyn FnMut(&Step)
         None => installed_config(),
     };
     let (chroot, upper) = (options.chroot.as_path(), options.upper.as_deref());
-    let job = Job { chroot, upper, dry_run: options.dry_run, config };
-    job.run(request, material, crate::plan::install::plan, true, progress)
+    let (planner, makes_home) = (crate::plan::install::plan, true);
+    let job = Job { chroot, upper, dry_run: options.dry_run, config, planner, makes_home };
+    job.run(request, material, progress)
 }
 
 /// Takes the shim out of a guest's root: the tools' own inodes go back to their names.
@@ -174,8 +175,10 @@ pub fn uninstall_watched(
     };
     let material = Material { token: request.token.clone(), ..Material::default() };
     let config = installed_config();
-    let job = Job { chroot: &options.chroot, upper: None, dry_run: options.dry_run, config };
-    job.run(request, material, crate::plan::uninstall::plan, false, progress)
+    let (planner, makes_home) = (crate::plan::uninstall::plan, false);
+    let job =
+        Job { chroot: &options.chroot, upper: None, dry_run: options.dry_run, config, planner, makes_home };
+    job.run(request, material, progress)
 }
 
 /// What is where, and what is off. Changes nothing.
@@ -193,6 +196,9 @@ struct Job<'a> {
     upper: Option<&'a Path>,
     dry_run: bool,
     config: Config,
+    planner: Planner,
+    /// Whether `/.rootfs-shim` is made if it is not there.
+    makes_home: bool,
 }
 
 type Planner = fn(&Image, &Request) -> Result<Plan>;
@@ -201,18 +207,28 @@ impl Job<'_> {
     fn run(
         &self,
         mut request: Request,
-        mut material: Material,
-        planner: Planner,
-        makes_home: bool,
+        material: Material,
         progress: &mut dyn FnMut(&Step),
     ) -> Result<InstallReport> {
         let (tree, image) = self.look(&mut request)?;
-        let plan = planner(&image, &request)?;
+        let plan = (self.planner)(&image, &request)?;
         if self.dry_run || plan.steps.is_empty() {
             return Ok(report(plan, false));
         }
+        sys::undisturbed(|| self.change(tree, plan, request, material, progress))
+    }
+
+    /// Plans anew, under the lock, and does it.
+    fn change(
+        &self,
+        tree: Tree,
+        plan: Plan,
+        mut request: Request,
+        mut material: Material,
+        progress: &mut dyn FnMut(&Step),
+    ) -> Result<InstallReport> {
         let before = tree.root.top().stat()?;
-        let Some((lock, made)) = lock(&tree.root, makes_home)? else {
+        let Some((lock, made)) = lock(&tree.root, self.makes_home)? else {
             // Somebody else has just taken everything away.
             return Ok(report(Plan { steps: Vec::new(), ..plan }, false));
         };
@@ -220,8 +236,8 @@ impl Job<'_> {
         drop(tree);
         let planned = self
             .look(&mut request)
-            .and_then(|(tree, image)| planner(&image, &request).map(|plan| (tree, image, plan)));
-        let (tree, image, plan) = match planned {
+            .and_then(|(tree, image)| (self.planner)(&image, &request).map(|plan| (tree, image, plan)));
+        let (tree, image, mut plan) = match planned {
             Ok(planned) => planned,
             Err(error) => {
                 self.forget(made);
@@ -240,10 +256,10 @@ impl Job<'_> {
             let _ = root.top().restore_times(&before);
         }
         drop(lock);
-        let trouble = done?;
-        let mut report = report(plan, true);
-        report.warnings.extend(trouble.map(|error| error.to_string()));
-        Ok(report)
+        done.map(|warnings| {
+            plan.warnings.extend(warnings);
+            report(plan, true)
+        })
     }
 
     fn look(&self, request: &mut Request) -> Result<(Tree, Image)> {

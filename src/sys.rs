@@ -248,3 +248,24 @@ pub fn try_lock(fd: BorrowedFd<'_>) -> Result<()> {
     // SAFETY: integers.
     Errno::result(unsafe { libc::flock(fd.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) }).map(drop)
 }
+
+/// Locks the open file for reading against whoever locks it for writing as dpkg and apt do, until a descriptor of
+/// it is closed: fcntl(2), F_SETLK. If somebody has, the answer is who; 0 if that is not to be seen from here.
+///
+/// # Errors
+/// ENOLCK where the filesystem has no locks.
+pub fn try_read_lock(fd: BorrowedFd<'_>) -> Result<Option<i32>> {
+    // SAFETY: flock is plain data, and all zeroes is a value of it: the whole file.
+    let mut lock: libc::flock = unsafe { mem::zeroed() };
+    lock.l_type = libc::F_RDLCK as libc::c_short;
+    // SAFETY: the struct is ours.
+    match Errno::result(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETLK, &raw const lock) }) {
+        Ok(_) => Ok(None),
+        Err(Errno::EAGAIN | Errno::EACCES) => {
+            // SAFETY: as above; the kernel writes who it is.
+            let asked = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETLK, &raw mut lock) };
+            Errno::result(asked).map(|_| Some(lock.l_pid))
+        }
+        Err(errno) => Err(errno),
+    }
+}

@@ -18,6 +18,8 @@ mod bench;
 mod contained;
 #[path = "installer/crash.rs"]
 mod crash;
+#[path = "installer/disturbed.rs"]
+mod disturbed;
 #[path = "installer/hostile.rs"]
 mod hostile;
 #[path = "installer/images.rs"]
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         images::TESTS,
         races::TESTS,
         contained::TESTS,
+        disturbed::TESTS,
         crash::TESTS,
     ]
     .concat();

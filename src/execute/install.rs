@@ -52,6 +52,8 @@ struct Run<'a> {
     undo: Vec<Undo>,
     saved: Vec<(Rc<Dir>, String)>,
     last: Vec<Last>,
+    dpkg: divert::Dpkg,
+    warnings: Vec<String>,
 }
 
 /// What goes when nothing can fail any more, and so needs no undoing.
@@ -60,7 +62,7 @@ enum Last {
     Directory(Rc<Dir>, String),
 }
 
-/// Does every step of `plan`, telling `progress` before each; what could not be tidied up when all was in place.
+/// Does every step of `plan`, telling `progress` before each; what could not be done and need not be.
 ///
 /// # Errors
 /// What stopped it, and whether all was put back.
@@ -70,7 +72,7 @@ pub fn run(
     plan: &Plan,
     material: &Material,
     progress: &mut dyn FnMut(&Step),
-) -> Result<Option<Error>> {
+) -> Result<Vec<String>> {
     let mut run = Run::new(tree, image, plan, material)?;
     for step in &plan.steps {
         progress(step);
@@ -116,6 +118,8 @@ impl<'a> Run<'a> {
             undo: undo.into_iter().collect(),
             saved: Vec::new(),
             last: Vec::new(),
+            dpkg: divert::Dpkg::of(image),
+            warnings: Vec::new(),
         })
     }
 
@@ -302,15 +306,15 @@ impl<'a> Run<'a> {
 
     /// The point of no return: every name is as it is to be, and what was set aside goes. What cannot be
     /// removed is left for the next run, which knows it by its name; the manifest, which stands last, with it.
-    fn finish(self) -> Option<Error> {
-        let trouble = self.tidy().err().map(|error| {
+    fn finish(mut self) -> Vec<String> {
+        if let Err(error) = self.tidy() {
             let error = Error::new(error.kind(), "remove what is not needed any more", error.to_string());
-            error.remedy("all else is done; run it again")
-        });
+            self.warnings.push(error.remedy("all else is done; run it again").to_string());
+        }
         // Should this not reach the disk, a power cut brings back what the next uninstall removes.
         let _ = self.root.top().sync();
         self.restore_times();
-        trouble
+        self.warnings
     }
 
     fn tidy(&self) -> Result<()> {

@@ -336,7 +336,7 @@ impl Dir {
         loop {
             match sys::try_lock(self.as_fd()) {
                 Ok(()) => return Ok(()),
-                Err(Errno::EWOULDBLOCK | Errno::EINTR) if Instant::now() < end => {}
+                Err(Errno::EWOULDBLOCK | Errno::EINTR) if Instant::now() < end && !sys::is_interrupted() => {}
                 Err(Errno::EWOULDBLOCK | Errno::EINTR) => {
                     return Err(Error::new(Kind::State, "lock", "another install or uninstall is at work")
                         .at(&self.shown)

@@ -282,3 +282,51 @@ pub fn unharmed<T>(work: impl FnOnce() -> T) -> T {
     }
     done
 }
+
+/// The signals that ask a process to end.
+const ENDING: [libc::c_int; 4] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
+
+/// Does something that must not be left half done: a signal that asks this thread to end waits until it is done,
+/// and those that an error can stand for are errors, as in [`unharmed`]. What takes long in it has to look at
+/// [`is_interrupted`].
+pub fn undisturbed<T>(work: impl FnOnce() -> T) -> T {
+    // SAFETY: both sets are initialised by the calls before they are used, and are ours.
+    unsafe {
+        let (mut ending, mut before) = (std::mem::zeroed(), std::mem::zeroed());
+        libc::sigemptyset(&raw mut ending);
+        for signal in ENDING {
+            libc::sigaddset(&raw mut ending, signal);
+        }
+        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const ending, &raw mut before);
+        let done = unharmed(work);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut());
+        done
+    }
+}
+
+/// Whether a signal that asks this process to end waits for [`undisturbed`] to be done.
+pub fn is_interrupted() -> bool {
+    // SAFETY: the set is initialised by the call, and ours.
+    unsafe {
+        let mut waiting = std::mem::zeroed();
+        libc::sigpending(&raw mut waiting) == 0
+            && ENDING.iter().any(|signal| libc::sigismember(&raw const waiting, *signal) == 1)
+    }
+}
+
+/// Whether this process was started by that one, or by one that it started: /proc says so.
+#[expect(clippy::disallowed_methods, reason = "the kernel's own word on a process")]
+pub fn is_ancestor(other: i32) -> bool {
+    const GENERATIONS: usize = 64;
+    let mut process = nix::unistd::getppid().as_raw();
+    for _ in 0..GENERATIONS {
+        if process == other || process <= 1 {
+            return process == other;
+        }
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        // Its name is in parentheses and may be anything; then come its state and its parent.
+        let parent = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse().ok());
+        process = parent.unwrap_or(0);
+    }
+    false
+}

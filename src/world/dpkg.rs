@@ -24,8 +24,8 @@ pub const LOCAL: &[u8] = b":";
 pub const LOCKS: [&str; 2] = ["lock-frontend", "lock"];
 /// The lists of the packages that have the tools.
 const USUAL: [&str; 3] = ["mount.list", "util-linux.list", "util-linux-extra.list"];
-/// A list larger than this is not read; the longest in the wild have 2 MB.
-const CAP: u64 = 4 << 20;
+/// A list larger than this is not read, in bytes; the longest in the wild have 2 MB.
+pub const CAP: u64 = 4 << 20;
 /// No more than this is read of all lists together; a desktop with five thousand packages has 60 MB.
 const BUDGET: u64 = 128 << 20;
 
