@@ -33,7 +33,7 @@ use crate::paths;
 use crate::plan::health::{self, Status};
 use crate::plan::install::Request;
 use crate::plan::step::{Plan, Step};
-use crate::root::{Dir, Root};
+use crate::root::{Dir, Entry, Root};
 use crate::sys;
 use crate::world;
 use crate::world::content;
@@ -228,7 +228,8 @@ impl Job<'_> {
         progress: &mut dyn FnMut(&Step),
     ) -> Result<InstallReport> {
         let before = tree.root.top().stat()?;
-        let Some((lock, made)) = lock(&tree.root, self.makes_home)? else {
+        let locked = lock(&tree.root, self.makes_home).inspect_err(|_| self.restore_times(&before))?;
+        let Some((lock, made)) = locked else {
             // Somebody else has just taken everything away.
             return Ok(report(Plan { steps: Vec::new(), ..plan }, false));
         };
@@ -241,6 +242,7 @@ impl Job<'_> {
             Ok(planned) => planned,
             Err(error) => {
                 self.forget(made);
+                self.restore_times(&before);
                 return Err(error);
             }
         };
@@ -251,10 +253,7 @@ impl Job<'_> {
         if done.is_err() {
             self.forget(made);
         }
-        if let Ok(root) = Root::open(self.chroot) {
-            // Best effort: our own directory is no change of the image's root.
-            let _ = root.top().restore_times(&before);
-        }
+        self.restore_times(&before);
         drop(lock);
         done.map(|warnings| {
             plan.warnings.extend(warnings);
@@ -284,6 +283,13 @@ impl Job<'_> {
                 let source = mount.map(|mount| PathBuf::from(&mount.source)).unwrap_or_default();
                 image::look(Root::open(self.chroot)?, Hint::Detached(upper, source))
             }
+        }
+    }
+
+    /// Best effort: that our own directory came or went is no change of the image's root.
+    fn restore_times(&self, before: &Entry) {
+        if let Ok(root) = Root::open(self.chroot) {
+            let _ = root.top().restore_times(before);
         }
     }
 

@@ -28,6 +28,8 @@ mod images;
 mod images_table;
 #[path = "installer/ordinary.rs"]
 mod ordinary;
+#[path = "installer/owned.rs"]
+mod owned;
 #[path = "installer/packages.rs"]
 mod packages;
 #[path = "installer/races.rs"]
@@ -43,6 +45,7 @@ use libtest_mimic::{Arguments, Trial};
 fn main() -> ExitCode {
     let tests: Vec<Test> = [
         ordinary::TESTS,
+        owned::TESTS,
         packages::TESTS,
         switched::TESTS,
         hostile::TESTS,

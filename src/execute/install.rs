@@ -318,10 +318,9 @@ impl<'a> Run<'a> {
     }
 
     fn tidy(&self) -> Result<()> {
-        let unlink = |(dir, name): &(Rc<Dir>, String)| dir.unlink(name).err();
-        if let Some(error) = self.saved.iter().filter_map(unlink).last() {
-            return Err(error);
-        }
+        // All of them, whatever becomes of one.
+        let unlink = |done: Result<()>, (dir, name): &(Rc<Dir>, String)| done.and(dir.unlink(name));
+        self.saved.iter().fold(Ok(()), unlink)?;
         if !self.last.is_empty() {
             // Not even a power cut may take the manifest away and leave a name that only it explains.
             let mut dirs: Vec<_> = self.saved.iter().map(|(dir, _)| dir).collect();

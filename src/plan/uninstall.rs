@@ -204,7 +204,7 @@ fn own_files(image: &Image, home: &Home, plan: &mut Plan) {
     }
     let occupied = image.layer.upper == Upper::Occupied;
     let busy = |name: &str| left.iter().any(|left| left.starts_with(&under(&format!("{name}/"))));
-    let directories = home.directories.iter().filter(|name| !(occupied && *name == "upper") && !busy(name));
+    let directories = home.directories.iter().filter(|name| !(busy(name) || occupied && *name == "upper"));
     let directories = directories.map(|name| under(name)).filter(|path| made(path));
     plan.steps.extend(directories.map(|path| Step::RemoveDirectory { path }));
     if manifest.is_some() && made("sbin") {

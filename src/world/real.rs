@@ -55,6 +55,9 @@ pub fn find(tool: &Tool, executable: Option<&Path>) -> Result<Real, NoReal> {
             continue;
         }
         if own.as_ref().is_some_and(|own| (own.dev(), own.ino()) == (meta.dev(), meta.ino())) {
+            if let Some(path) = behind(&path, own.as_ref()) {
+                return Ok(Real { kind: kind_of(&path, meta.size()), path, is_builtin: false });
+            }
             shim = Some(path);
             continue;
         }
@@ -62,6 +65,25 @@ pub fn find(tool: &Tool, executable: Option<&Path>) -> Result<Real, NoReal> {
     }
     Err(shim.map_or(NoReal::Missing, NoReal::IsShim))
 }
+
+/// Of links that lead from tool to tool (`swapon -> mkswap -> busybox`) each has a shim at its end by now: what one
+/// led to is what that shim has behind it.
+fn behind(path: &Path, own: Option<&fs::Metadata>) -> Option<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..LINKS {
+        let mut name = path.parent()?.join(fs::read_link(&path).ok()?).into_os_string();
+        name.push(".real");
+        path = PathBuf::from(name);
+        let meta = fs::metadata(&path).ok()?;
+        if own.is_none_or(|own| (own.dev(), own.ino()) != (meta.dev(), meta.ino())) {
+            return meta.is_file().then_some(path);
+        }
+    }
+    None
+}
+
+/// So many links the kernel follows, one after the other.
+const LINKS: usize = 40;
 
 /// A multi-call binary is at least this large; util-linux's tools are smaller by far, static ones too.
 const MULTI_CALL_AT_LEAST: u64 = 150 * 1024;

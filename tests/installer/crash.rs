@@ -34,7 +34,7 @@ const MORE: [&str; 5] = ["mkdirat", "move_mount", "mount_setattr", "umount2", "o
 const LOOKING: [&str; 6] = ["openat", "openat2", "newfstatat", "read", "getdents64", "getrandom"];
 const ERRORS: [&str; 6] = ["ENOSPC", "EIO", "EROFS", "EDQUOT", "EPERM", "EMFILE"];
 /// Of the calls that only look, one in so many is tried.
-const STRIDE: usize = 19;
+const STRIDE: usize = 53;
 
 /// dpkg's list, which every crash has to leave whole and every uninstall as it was.
 const LIST: &str = "var/lib/dpkg/diversions";
@@ -55,6 +55,7 @@ struct Stage {
 /// One guest.
 struct Scene<'a> {
     stage: &'a Stage,
+    number: usize,
     top: PathBuf,
     guest: PathBuf,
 }
@@ -100,7 +101,7 @@ impl Stage {
         let options = ["lowerdir=", ",upperdir=", ",workdir="].iter().zip([&lower, &upper, &work]);
         let options: String = options.map(|(word, dir)| format!("{word}{}", dir.display())).collect();
         run("mount", &["-t", "overlay", "root", "-o", &options, guest.to_str().unwrap()]);
-        let scene = Scene { stage: self, top, guest };
+        let scene = Scene { stage: self, number, top, guest };
         if self.what != "install" {
             let program = &self.programs[0];
             let output =
@@ -209,8 +210,10 @@ impl Scene<'_> {
         self.answers(when);
         let wanted = if command == "install" { &self.stage.installed } else { &self.stage.clean };
         assert_eq!(self.names(), *wanted, "{when}, then {command}");
-        let again = self.succeed(command);
-        assert_eq!(again["changed"], false, "{when}, then {command} twice: {again}");
+        if self.is_thorough() {
+            let again = self.succeed(command);
+            assert_eq!(again["changed"], false, "{when}, then {command} twice: {again}");
+        }
         if command == "install" {
             let program = fs::read(&self.stage.programs[1]).unwrap();
             for name in ["swapon", "swapoff", "mkswap"] {
@@ -221,9 +224,17 @@ impl Scene<'_> {
             }
             assert!(self.list().contains("/usr/sbin/swapon.real"), "{when}");
             self.tells(when);
-            self.mends("uninstall", when);
+            if self.is_thorough() {
+                self.mends("uninstall", when);
+            }
+            return;
         }
         assert_eq!(self.list(), DIVERSIONS, "{when}");
+    }
+
+    /// What was seen on the way to this scene's like needs not be seen each time.
+    fn is_thorough(&self) -> bool {
+        is_whole() || self.number % 4 < 2
     }
 
     fn list(&self) -> String {
@@ -273,7 +284,7 @@ fn killed(what: &'static str) {
         scene.end();
         stage.count += 1;
     }
-    assert!(stage.count > 60, "only {} calls were tried", stage.count);
+    assert!(stage.count > 45, "only {} calls were tried", stage.count);
 }
 
 fn failing(what: &'static str, own: &[&str]) {
@@ -283,20 +294,24 @@ fn failing(what: &'static str, own: &[&str]) {
         assert!(calls.contains_key(*call), "{what} makes no {call}: {calls:?}");
     }
     let tried: Vec<_> = stage.tried().into_iter().filter(|(call, _)| may_fail(call)).collect();
+    let mut met = BTreeSet::new();
     for (number, (call, nth)) in tried.iter().enumerate() {
         let errors: &[_] = if is_whole() { &ERRORS } else { &ERRORS[number % ERRORS.len()..][..1] };
         for error in errors {
             fail(&stage, call, *nth, error);
+            met.insert((call.clone(), *error));
             stage.count += 1;
         }
     }
-    // Each call is met by each error at least once.
-    for (number, call) in CHANGING.iter().chain(own).enumerate() {
-        for error in ERRORS.iter().filter(|_| !is_whole()) {
-            fail(&stage, call, 1 + number % calls[*call], error);
+    // Each call that changes something is met by each error at least once.
+    for call in CHANGING.iter().chain(own) {
+        for error in ERRORS {
+            if met.insert(((*call).to_owned(), error)) {
+                fail(&stage, call, calls[*call], error);
+            }
         }
     }
-    assert!(stage.count > 60, "only {} calls were tried", stage.count);
+    assert!(stage.count > 40, "only {} calls were tried", stage.count);
 }
 
 fn may_fail(call: &str) -> bool {
