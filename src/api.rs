@@ -19,6 +19,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::geteuid;
@@ -142,7 +143,7 @@ pub fn install_watched(options: &InstallOptions, progress: &mut dyn FnMut(&Step)
     let (chroot, upper) = (options.chroot.as_path(), options.upper.as_deref());
     let (planner, makes_home) = (crate::plan::install::plan, true);
     let job = Job { chroot, upper, dry_run: options.dry_run, config, planner, makes_home };
-    job.run(request, material, progress)
+    job.run(request, material, progress).map_err(advise)
 }
 
 /// Takes the shim out of a guest's root: the tools' own inodes go back to their names.
@@ -162,7 +163,7 @@ pub fn uninstall_watched(
     progress: &mut dyn FnMut(&Step),
 ) -> Result<InstallReport> {
     root_only(options.dry_run)?;
-    crate::plan::uninstall::may_go(&Machine::look(&options.chroot)?)?;
+    crate::plan::uninstall::may_go(&Machine::look(&options.chroot).map_err(advise)?)?;
     let request = Request {
         token: token()?,
         binary: String::new(),
@@ -178,7 +179,7 @@ pub fn uninstall_watched(
     let (planner, makes_home) = (crate::plan::uninstall::plan, false);
     let job =
         Job { chroot: &options.chroot, upper: None, dry_run: options.dry_run, config, planner, makes_home };
-    job.run(request, material, progress)
+    job.run(request, material, progress).map_err(advise)
 }
 
 /// What is where, and what is off. Changes nothing.
@@ -187,7 +188,7 @@ pub fn uninstall_watched(
 /// If `chroot` is no directory, or needs root to be looked at; [`Kind::Attack`] if our own directory in it is
 /// not what it may be.
 pub fn status(chroot: &Path) -> Result<Status> {
-    Machine::look(chroot).map(|machine| health::judge(&machine))
+    Machine::look(chroot).map(|machine| health::judge(&machine)).map_err(advise)
 }
 
 /// Where a job is done, and whether it is done.
@@ -342,6 +343,14 @@ fn lock(root: &Root, make: bool) -> Result<Option<(Dir, bool)>> {
     Err(Error::new(Kind::State, "lock", "it is removed again and again").at(root.top().shown(paths::HOME)))
 }
 
+/// What one who may not look can do.
+fn advise(error: Error) -> Error {
+    match error.errno() {
+        Some(Errno::EACCES | Errno::EPERM) if !geteuid().is_root() => error.or_remedy("run it with sudo"),
+        _ => error,
+    }
+}
+
 fn root_only(dry_run: bool) -> Result<()> {
     if geteuid().is_root() || dry_run {
         return Ok(());
@@ -356,8 +365,9 @@ fn token() -> Result<String> {
 
 /// A configuration, validated: what is wrong with it shall show now, and not at boot.
 fn read_config(path: &Path) -> Result<Vec<u8>> {
-    let bytes = read_file(path, config::SIZE_CAP)?;
-    Config::parse(&bytes).map_err(|error| error.at(path))?;
+    let bytes = read_file(path, config::SIZE_CAP)
+        .map_err(|error| error.or_remedy("--config takes a regular file of at most 64 KiB"))?;
+    Config::parse(&bytes).map_err(|error| error.at(path).or_remedy("correct it; nothing was changed"))?;
     Ok(bytes)
 }
 

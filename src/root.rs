@@ -244,8 +244,8 @@ impl Root {
                 Ok(fd) => return Ok(Some(fd)),
                 Err(Errno::EAGAIN | Errno::EINTR) => {}
                 Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(None),
-                Err(Errno::ENOSYS) => {
-                    return Err(Error::system("openat2", shown, Errno::ENOSYS)
+                Err(errno) if is_forbidden(errno, flags) => {
+                    return Err(Error::system("openat2", shown, errno)
                         .remedy("Linux 5.6 or later is needed, and no seccomp filter that hides openat2"));
                 }
                 Err(errno) => return Err(Error::system("open", shown, errno)),
@@ -253,6 +253,11 @@ impl Root {
         }
         Err(Error::new(Kind::Attack, "open", "directories on the way are renamed again and again").at(shown))
     }
+}
+
+/// Whether openat2(2) itself is not to be had: it says EPERM only to O_NOATIME, and a filter says that as well.
+fn is_forbidden(errno: Errno, flags: OFlag) -> bool {
+    errno == Errno::ENOSYS || (errno == Errno::EPERM && !flags.contains(OFlag::O_NOATIME))
 }
 
 /// A file that was found by a walk and is pinned, but not opened.

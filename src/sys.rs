@@ -170,7 +170,15 @@ pub fn filesystem_uuid(fd: BorrowedFd<'_>) -> Result<[u8; 16]> {
 /// ENOTTY or EOPNOTSUPP where there is no such flag.
 pub fn set_no_cow(fd: BorrowedFd<'_>) -> Result<()> {
     const FS_NOCOW_FL: u32 = 0x0080_0000;
-    let flags: libc::c_int = (inode_flags(fd)? | FS_NOCOW_FL).cast_signed();
+    set_inode_flags(fd, inode_flags(fd)? | FS_NOCOW_FL)
+}
+
+/// What chattr(1) does, with all flags at once.
+///
+/// # Errors
+/// ENOTTY or EOPNOTSUPP where there is none of them, or not one of these.
+pub fn set_inode_flags(fd: BorrowedFd<'_>, flags: u32) -> Result<()> {
+    let flags = flags.cast_signed();
     // SAFETY: the kernel reads an int.
     Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), libc::FS_IOC_SETFLAGS, &raw const flags) }).map(drop)
 }

@@ -34,6 +34,8 @@ mod owned;
 mod packages;
 #[path = "installer/races.rs"]
 mod races;
+#[path = "installer/refused.rs"]
+mod refused;
 #[path = "installer/switched.rs"]
 mod switched;
 
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         races::TESTS,
         contained::TESTS,
         disturbed::TESTS,
+        refused::TESTS,
         crash::TESTS,
     ]
     .concat();

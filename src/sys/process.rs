@@ -5,6 +5,7 @@
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::sync::OnceLock;
 
 use nix::errno::Errno;
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -38,7 +39,7 @@ pub fn go_home(home: &Home) -> Result<()> {
     }
 }
 
-/// In which mount namespace a child runs.
+/// In which mount namespace a child runs, and where in it.
 #[derive(Debug, Clone, Copy)]
 pub enum Where<'a> {
     /// In ours.
@@ -47,6 +48,8 @@ pub enum Where<'a> {
     Private,
     /// In the one that we came from.
     Home(&'a Home),
+    /// In ours, with this directory as the working directory.
+    At(&'a OwnedFd),
 }
 
 /// The path that execve(2) was given, from the auxiliary vector: what is left when there is no /proc.
@@ -95,6 +98,7 @@ impl Program {
     /// caller ignored stays ignored. Returns only on failure.
     pub fn exec(&self) -> Errno {
         let pointers = self.pointers();
+        restore_room();
         // SAFETY: NUL-terminated strings in a NULL-terminated array; environ is the process's own.
         unsafe { libc::execv(self.path.as_ptr(), pointers.as_ptr()) };
         Errno::last()
@@ -119,6 +123,7 @@ impl Program {
             if pid == 0 {
                 let say = words.as_ref().map(|(_, write)| write.as_raw_fd());
                 become_child(stdout, stderr, place, say);
+                restore_room();
                 libc::execv(self.path.as_ptr(), pointers.as_ptr());
                 tell(say, b'e', Errno::last_raw());
                 libc::_exit(127);
@@ -232,6 +237,13 @@ fn become_child(
                     libc::_exit(127);
                 }
             }
+            Where::At(dir) => {
+                if libc::fchdir(dir.as_raw_fd()) != 0 {
+                    libc::_exit(127);
+                }
+                // Work that needs no exec needs the descriptor where there are few.
+                libc::close(dir.as_raw_fd());
+            }
         }
     }
 }
@@ -255,6 +267,37 @@ pub fn wait(pid: Pid) -> Result<i32> {
 pub fn expect_children() {
     // SAFETY: SIG_DFL is no handler.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+}
+
+/// The caller's limit on descriptors, where we have changed it.
+static ROOM: OnceLock<libc::rlimit> = OnceLock::new();
+
+/// Gives this process room for the few descriptors that it needs, however few the caller left it (`ulimit -n`).
+/// A program that we execute gets the caller's limit back.
+pub fn make_room() {
+    const ENOUGH: libc::rlim_t = 64;
+    let mut before = libc::rlimit { rlim_cur: ENOUGH, rlim_max: ENOUGH };
+    // SAFETY: the kernel writes two integers, which are ours.
+    let known = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut before) } == 0;
+    if !known || before.rlim_cur >= ENOUGH {
+        return;
+    }
+    for most in [before.rlim_max.max(ENOUGH), before.rlim_max] {
+        let room = libc::rlimit { rlim_cur: ENOUGH.min(most), rlim_max: most };
+        // SAFETY: the kernel reads two integers. A hard limit may be raised with CAP_SYS_RESOURCE only.
+        if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const room) } == 0 {
+            let _ = ROOM.set(before);
+            return;
+        }
+    }
+}
+
+/// Async-signal-safe.
+fn restore_room() {
+    if let Some(before) = ROOM.get() {
+        // SAFETY: the kernel reads two integers.
+        unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, before) };
+    }
 }
 
 /// Sets a variable for the programs that this process will run.

@@ -15,6 +15,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat, openat2};
 use nix::sys::stat::Mode;
 
+use crate::builtin::find::{Key, Tag};
 use crate::builtin::header;
 use crate::paths::OverlayPath;
 use crate::sys::{self, MountId};
@@ -97,13 +98,13 @@ pub enum Header {
 }
 
 impl Header {
-    /// Whether `name=value` (`LABEL=swap`) is what it says; a UUID in any case.
-    pub fn has_tag(&self, name: &[u8], value: &[u8]) -> bool {
+    /// Whether the tag is what it says; a UUID in any case.
+    pub fn has_tag(&self, tag: &Tag) -> bool {
         let Self::Swap { label, uuid, .. } = self else { return false };
-        match name {
-            b"LABEL" => !label.is_empty() && label == value,
-            b"UUID" => header::uuid_text(uuid).as_bytes().eq_ignore_ascii_case(value),
-            _ => false,
+        match tag.key {
+            Key::Label => !label.is_empty() && *label == tag.value,
+            Key::Uuid => header::uuid_text(uuid).as_bytes().eq_ignore_ascii_case(&tag.value),
+            Key::PartLabel | Key::PartUuid | Key::Id => false,
         }
     }
 }
@@ -167,14 +168,6 @@ impl FileFacts {
     pub fn holes(&self) -> u64 {
         self.size.saturating_sub(self.allocated)
     }
-}
-
-/// The words that util-linux takes for the beginning of a tag, before it looks at the file system.
-const TAGS: &[&[u8]] = &[b"LABEL=", b"UUID=", b"PARTLABEL=", b"PARTUUID=", b"ID="];
-
-/// Whether this names a swap area by what is written in it, not by a path.
-pub fn is_tag(given: &OsStr) -> bool {
-    TAGS.iter().any(|tag| given.as_bytes().starts_with(tag))
 }
 
 /// Looks at one operand.
@@ -266,7 +259,7 @@ pub fn open_path(path: &Path) -> nix::Result<OwnedFd> {
 }
 
 fn look(given: &OsStr, header: bool) -> What {
-    if is_tag(given) {
+    if Tag::parse(given).is_some() {
         return What::Tag;
     }
     let fd = match open_path(Path::new(given)) {

@@ -4,22 +4,22 @@
 //! words that a plan can be made of without a system. Two paths to one directory (usr-merge, sbin-merge) are
 //! one place, known by device and inode.
 
-use std::ffi::OsStr;
-use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Kind, Result};
 use crate::manifest;
-use crate::root::{Dir, ELSEWHERE, Entry, FileId, FileKind, Found, Root};
+use crate::root::{Dir, ELSEWHERE, Entry, FileId, FileKind, Root};
 use crate::shim::tables::TOOLS;
+use crate::world::content::Contents;
 pub use crate::world::content::Machine;
-use crate::world::content::{Contents, machine};
 use crate::world::dpkg::{self, Dpkg};
 pub use crate::world::home::Home;
 use crate::world::home::{look_home, tokens};
 use crate::world::layer::{self, Hint, Layer};
+pub use crate::world::leads::Leads;
+use crate::world::leads::follow;
 use crate::{paths, sys};
 
 /// What a renamed tool's name ends in.
@@ -36,8 +36,6 @@ pub const BINARY: &str = "rootfs-shim";
 pub const MARKER: &str = "marker";
 /// The endings of temporary names: a staged shim, a new real tool, what a failed run puts back.
 pub const TEMPORARY: [&str; 3] = ["new", "tool", "old"];
-/// Symlinks that are followed one after the other: as the kernel.
-const LINKS: usize = 40;
 
 /// A tree's directories, each opened once.
 #[derive(Debug)]
@@ -73,6 +71,8 @@ pub struct Image {
     pub dpkg: Option<Dpkg>,
     /// The root directory's chattr(1) flags.
     pub flags: u32,
+    /// Whether it has what `/usr` has, and nothing of what stands beside that.
+    pub is_usr: bool,
     /// What could not be looked at, and why.
     pub warnings: Vec<String>,
 }
@@ -124,21 +124,6 @@ pub struct Standing {
     pub leads: Option<Leads>,
     /// Whether it is in another mount than the root; then it is not read, whatever it is.
     pub elsewhere: bool,
-}
-
-/// Where a symlink leads, inside the root.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Leads {
-    /// To nothing, or round in circles.
-    Nowhere,
-    /// To something that is no regular file.
-    Astray(FileKind),
-    /// To a file that can be run.
-    File,
-    /// To a file that nobody can run.
-    Text,
-    /// To another name of ours: the path.
-    Name(String),
 }
 
 impl Standing {
@@ -236,7 +221,10 @@ pub fn look(root: Root, hint: Hint<'_>) -> Result<(Tree, Image)> {
         }
     }
     let (flags, root) = (tree.root.top().flags(), tree.root.top().shown(""));
-    let image = Image { root, home, layer, places, slots, dpkg, flags, warnings };
+    let has_any =
+        |names: [&str; 4]| names.iter().any(|name| matches!(tree.root.top().entry(name), Ok(Some(_))));
+    let is_usr = has_any(["share", "include", "libexec", "local"]) && !has_any(["usr", "etc", "dev", "proc"]);
+    let image = Image { root, home, layer, places, slots, dpkg, flags, is_usr, warnings };
     Ok((tree, image))
 }
 
@@ -292,44 +280,4 @@ fn look_name(
         _ => {}
     }
     Ok(Some(standing))
-}
-
-/// Follows a link name by name, so that one that leads to a name of ours can be told from one that leads to
-/// the same inode by another name (BusyBox's hard links).
-fn follow(tree: &Tree, from: &Path, target: &Path) -> (Option<Leads>, Option<Machine>) {
-    let mut path = from.join(target);
-    for _ in 0..LINKS {
-        let (Some(parent), Some(last)) = (path.parent(), path.file_name().and_then(OsStr::to_str)) else {
-            break;
-        };
-        let Ok(Some(dir)) = tree.root.place(parent) else { return (Some(Leads::Nowhere), None) };
-        let id = dir.stat().ok().map(|entry| entry.id);
-        let place =
-            tree.places.iter().position(|place| id.is_some() && place.stat().ok().map(|e| e.id) == id);
-        if let (Some(place), Some(tool)) = (place, TOOLS.iter().find(|tool| tool.name == last)) {
-            let known = tree.places.get(place).map(|place| place.shown(tool.name));
-            let root = tree.root.top().shown("");
-            let name = known.as_deref().and_then(|path| path.strip_prefix(root).ok()).and_then(Path::to_str);
-            return (name.map(|name| Leads::Name(name.to_owned())), None);
-        }
-        match dir.entry(last) {
-            Ok(Some(entry)) if entry.kind == FileKind::Symlink => match dir.link_target(last) {
-                Ok(next) => path = parent.join(next),
-                Err(_) => break,
-            },
-            _ => break,
-        }
-    }
-    let Ok(Some(found)) = tree.root.find(&path) else { return (Some(Leads::Nowhere), None) };
-    match found.entry.kind {
-        FileKind::Regular if found.entry.mode & 0o111 == 0 => (Some(Leads::Text), None),
-        FileKind::Regular => (Some(Leads::File), head(&found).as_deref().and_then(machine)),
-        kind => (Some(Leads::Astray(kind)), None),
-    }
-}
-
-fn head(found: &Found) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    found.open().ok()?.take(64).read_to_end(&mut bytes).ok()?;
-    Some(bytes)
 }
