@@ -287,6 +287,12 @@ impl Found {
         Ok(mount_of(&self.fd, &self.shown)? != self.home)
     }
 
+    /// The number of the device that it is, if it is one.
+    pub fn device(&self) -> Option<u64> {
+        let stat = fstat(&self.fd).ok().filter(|_| self.entry.kind == FileKind::Device)?;
+        Some(stat.st_rdev)
+    }
+
     /// Opens it for reading, if it is a regular file on the root's own mount.
     ///
     /// # Errors

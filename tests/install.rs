@@ -24,6 +24,8 @@ mod disturbed;
 mod hostile;
 #[path = "installer/images.rs"]
 mod images;
+#[path = "installer/images_more.rs"]
+mod images_more;
 #[path = "installer/images_table.rs"]
 mod images_table;
 #[path = "installer/ordinary.rs"]

@@ -13,7 +13,7 @@ pub mod unmount;
 use std::io::Write;
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::error::{Attempt, Error, Kind, Result};
 use crate::invocation::Invocation;
@@ -50,6 +50,11 @@ enum Command {
     Swap(swap::Args),
     /// Show it all on this machine: a throwaway overlay root, and nothing is left behind
     Demo(demo::Args),
+}
+
+/// The tables of all arguments: what man pages and completions are made of.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs a subcommand; returns the exit status.
@@ -126,7 +131,6 @@ pub(crate) fn fail(error: &Error) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     const README: &str = include_str!("../../README.md");
 

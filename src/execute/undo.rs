@@ -86,6 +86,7 @@ fn replaced(dir: &Dir, name: &str) -> Error {
 }
 
 /// Unmounts the mount that this descriptor is in, by descriptor: no path is walked.
+#[expect(clippy::disallowed_methods, reason = "the path is a descriptor's")]
 pub(super) fn unmount(mount: impl AsFd) -> Result<()> {
     umount2(sys::proc_path(&mount).as_str(), MntFlags::MNT_DETACH).attempt("unmount", ".rootfs-shim/upper")
 }

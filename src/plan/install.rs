@@ -74,6 +74,7 @@ pub fn plan(image: &Image, request: &Request) -> Result<Plan> {
     guests_root(image, request)?;
     let mut warnings = image.warnings.clone();
     let upper = upper(image, request, &mut warnings)?;
+    warnings.extend(strange_config(image, request));
     let mut decisions: Vec<(usize, Decision)> = Vec::new();
     for slot in &image.slots {
         if let Some(decision) = decide(image, request, slot, &mut warnings)? {
@@ -145,6 +146,17 @@ fn upper<'a>(image: &'a Image, request: &Request, warnings: &mut Vec<String>) ->
             Ok(None)
         }
     }
+}
+
+/// A configuration that no install wrote: somebody's own work, which is not lost, or the image's, which is not to
+/// be adopted in silence.
+fn strange_config(image: &Image, request: &Request) -> Option<String> {
+    let there = image.home.as_ref()?.config.as_ref()?;
+    let ours = manifest_of(image).is_some_and(|manifest| manifest.config.as_ref() == Some(there));
+    let path = config_path();
+    (!ours && request.config.is_none()).then(|| {
+        format!("{path} is not what an install wrote, and holds as it is; --config FILE replaces it")
+    })
 }
 
 fn pass_through(image: &Image, request: &Request, overlay: bool, tried: &[std::path::PathBuf]) -> String {

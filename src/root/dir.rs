@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, RenameFlags, openat, readlinkat, renameat2};
 use nix::sys::stat::{Mode, fchmod, fstat, fstatat, futimens, mkdirat};
-use nix::sys::statvfs::{FsFlags, fstatvfs};
+use nix::sys::statvfs::{FsFlags, Statvfs, fstatvfs};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, fsync, linkat, unlinkat};
 
@@ -325,6 +325,14 @@ impl Dir {
     /// Whether programs cannot be run from here.
     pub fn is_noexec(&self) -> bool {
         fstatvfs(&self.fd).is_ok_and(|vfs| vfs.flags().contains(FsFlags::ST_NOEXEC))
+    }
+
+    /// How full the filesystem is.
+    ///
+    /// # Errors
+    /// What fstatvfs(3) says.
+    pub fn space(&self) -> Result<Statvfs> {
+        fstatvfs(&self.fd).attempt("look at the space of", &self.shown)
     }
 
     /// Locks the directory against another of us, waiting at most `patience`; until it is dropped.
