@@ -30,6 +30,8 @@ mod images_more;
 mod images_table;
 #[path = "installer/ordinary.rs"]
 mod ordinary;
+#[path = "installer/owned.rs"]
+mod owned;
 #[path = "installer/packages.rs"]
 mod packages;
 #[path = "installer/races.rs"]
@@ -47,6 +49,7 @@ use libtest_mimic::{Arguments, Trial};
 fn main() -> ExitCode {
     let tests: Vec<Test> = [
         ordinary::TESTS,
+        owned::TESTS,
         packages::TESTS,
         switched::TESTS,
         hostile::TESTS,

@@ -15,7 +15,7 @@ use std::io::Write;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::error::{Error, Kind};
+use crate::error::{Attempt, Error, Kind, Result};
 use crate::invocation::Invocation;
 
 /// Makes swap, Docker and databases work on an overlay root.
@@ -103,16 +103,23 @@ fn mistake(error: &clap::Error) -> Error {
 }
 
 /// Prints to stdout; a reader who has gone away is no error.
-pub(crate) fn print(text: &str) {
+///
+/// # Errors
+/// What write(2) says: nobody has read what there was to say.
+pub(crate) fn print(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        done => done.attempt("write to", "the standard output"),
+    }
 }
 
 /// One value as indented JSON.
-pub(crate) fn print_json(value: &impl serde::Serialize) {
-    if let Ok(text) = serde_json::to_string_pretty(value) {
-        print(&(text + "\n"));
-    }
+///
+/// # Errors
+/// As [`print`].
+pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    serde_json::to_string_pretty(value).map_or(Ok(()), |text| print(&(text + "\n")))
 }
 
 /// One line on stderr, and the exit status.
