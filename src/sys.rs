@@ -4,6 +4,10 @@
 //! whose arguments cannot be misused: descriptors are borrowed, paths are C strings made here, buffers are
 //! owned here. Nothing in this file decides anything.
 #![allow(unsafe_code, reason = "this is the one file that may")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the calls themselves, and what the kernel says in /proc and /dev"
+)]
 
 pub mod block;
 mod mounts;

@@ -101,7 +101,7 @@ fn entry(
             _ => judge(operand),
         }
     };
-    Decided { origin: Origin::Fstab(arguments(&listed.entry.options)), given, decision }
+    Decided { origin: Origin::Fstab(arguments(&listed.entry.options, kind)), given, decision }
 }
 
 /// Whether the real tool sees by itself that this is active. It finds devices by their tags and no files, and of
@@ -144,9 +144,10 @@ fn is_active(operand: &Operand, world: &World) -> bool {
 }
 
 /// fstab's options are read more leniently than a command line's, so what is passed on is what they mean.
-fn arguments(options: &Options) -> Vec<OsString> {
+fn arguments(options: &Options, kind: Kind) -> Vec<OsString> {
     let mut arguments = Vec::new();
-    if let Some(priority) = options.priority {
+    // The others pass over a negative one, and their -p takes none.
+    if let Some(priority) = options.priority.filter(|number| *number >= 0 || kind == Kind::UtilLinux) {
         arguments.extend([OsString::from("-p"), priority.to_string().into()]);
     }
     if let Some(policy) = &options.discard {

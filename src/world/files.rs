@@ -8,11 +8,11 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat, openat2};
+use nix::fcntl::{FallocateFlags, OFlag, OpenHow, ResolveFlag, fallocate, open, openat, openat2};
 use nix::sys::stat::Mode;
 
 use crate::builtin::find::{Key, Tag};
@@ -334,6 +334,20 @@ fn read_header(fd: &OwnedFd) -> Header {
         },
         Some(_) => Header::Unread,
     }
+}
+
+/// Whether a file is an active swap area: the kernel refuses to allocate space in one with ETXTBSY, and says so
+/// before it looks at the range, which is one that no file can have. So nothing changes in either case.
+pub fn is_active(file: &impl AsFd) -> bool {
+    let is_file = file.as_fd().try_clone_to_owned().map(File::from).and_then(|file| file.metadata());
+    if !is_file.is_ok_and(|meta| meta.is_file()) {
+        return false;
+    }
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
+    let file = File::options().write(true).custom_flags(flags).open(sys::proc_path(file));
+    file.is_ok_and(|file| {
+        fallocate(&file, FallocateFlags::FALLOC_FL_KEEP_SIZE, i64::MAX, 1) == Err(Errno::ETXTBSY)
+    })
 }
 
 fn errno_of(error: &std::io::Error) -> Errno {

@@ -8,6 +8,7 @@ pub mod content;
 pub mod dpkg;
 pub mod files;
 pub mod fstab;
+pub mod home;
 pub mod image;
 pub mod layer;
 pub mod layers;
