@@ -60,7 +60,8 @@ struct OperandFacts {
     mount: Option<u64>,
     #[serde(default)]
     size: u64,
-    allocated: Option<u64>,
+    #[serde(default)]
+    holes: u64,
     signature: Option<bool>,
     twin: Option<String>,
     #[serde(default)]
@@ -137,7 +138,8 @@ fn operand(facts: OperandFacts) -> Operand {
             size: facts.size,
             links: 1,
             filesystem: None,
-            allocated: facts.allocated.unwrap_or(facts.size),
+            holes: facts.holes,
+            active: false,
             header: match facts.signature {
                 None => Header::Unread,
                 Some(false) => Header::Missing,
@@ -145,6 +147,7 @@ fn operand(facts: OperandFacts) -> Operand {
                     label: facts.label.clone().into_bytes(),
                     uuid: [0x11; 16],
                     bytes: facts.size,
+                    usable: true,
                 },
             },
             twin: facts.twin.as_deref().map(|twin| match twin {

@@ -154,7 +154,7 @@ pub fn may_be_stood_in_for(plan: &Plan, ran: &Ran) -> Option<usize> {
     let unfit = match plan.backing(at) {
         None => true,
         Some(twofold) => {
-            let refused = ran.run.private && is_refusal(ran) && !plan.active.contains(&twofold.overlay);
+            let refused = ran.run.private && is_refusal(ran) && !twofold.active;
             refused && plan.fstype == "btrfs"
         }
     };
@@ -167,14 +167,14 @@ fn is_refusal(ran: &Ran) -> bool {
     ran.last_words.ends_with(b"Invalid argument")
 }
 
-/// The operand of a failed run whose blocks may be written anew: on ext4 and xfs, whose refusal can lie in
-/// them, and not if the area is active already, which the kernel would not let us write to anyway.
+/// The operand of a failed run whose blocks may be written anew: the refusal can lie in them, and the area is
+/// not active already, when the kernel would not let us write to it anyway.
 pub fn may_be_mended(plan: &Plan, ran: &Ran) -> Option<usize> {
     let at = *ran.run.operands.first()?;
     let twofold = plan.backing(at)?;
-    let free = twofold.rewrite && !plan.active.contains(&twofold.overlay);
+    let free = twofold.rewrite && !twofold.active;
     let fitting = ran.run.private && free && is_refusal(ran);
-    (fitting && ran.status != 0 && !is_usage(plan, ran) && plan.fstype != "btrfs").then_some(at)
+    (fitting && ran.status != 0 && !is_usage(plan, ran)).then_some(at)
 }
 
 /// The status when every operand was refused and the real tool is not run at all.
@@ -233,9 +233,7 @@ fn done_words(done: Done) -> String {
             "came with the image; it was made new at the same size instead of being copied".to_owned()
         }
         Done::Unshared => "shared disk blocks with another file; it has its own now".to_owned(),
-        Done::Rewritten => {
-            "had disk blocks that the kernel refuses; they were written anew with zeros".to_owned()
-        }
+        Done::Rewritten => "had disk blocks that the kernel refuses; they were written anew".to_owned(),
     }
 }
 
@@ -330,8 +328,13 @@ fn known_reason(plan: &Plan, operand: &Decided, ran: &Ran) -> Option<String> {
     /// Ten pages of 4 KiB.
     const SMALLEST: u64 = 40 * 1024;
     let Decision::Backing(twofold) = &operand.decision else { return None };
-    if plan.active.contains(&twofold.overlay) || ran.last_words.ends_with(b"Device or resource busy") {
+    if twofold.active || ran.last_words.ends_with(b"Device or resource busy") {
         return Some("it is enabled already".to_owned());
+    }
+    if twofold.foreign {
+        return Some(
+            "its swap signature is for another page size or machine, so run mkswap on it again".to_owned(),
+        );
     }
     match twofold.unformatted {
         true if twofold.size < SMALLEST => {
