@@ -3,8 +3,10 @@
 mod active;
 mod demo;
 mod enable;
+mod harmless;
 mod install;
 mod itself;
+mod killed;
 mod notices;
 mod ready;
 mod rough;
@@ -21,7 +23,9 @@ pub fn all() -> Vec<Test> {
         enable::tests(),
         scenes::tests(),
         ready::tests(),
+        harmless::tests(),
         rough::tests(),
+        killed::tests(),
         same::tests(),
         demo::tests(),
         notices::tests(),

@@ -29,6 +29,7 @@ const SUBJECTS: &[(&str, &str)] = &[
     ("names", include_str!("../scripts/names.sh")),
     ("options", include_str!("../scripts/options.sh")),
     ("places", include_str!("../scripts/places.sh")),
+    ("ready", include_str!("../scripts/ready.sh")),
     ("swapoff", include_str!("../scripts/swapoff.sh")),
     ("tags", include_str!("../scripts/tags.sh")),
     ("usage", include_str!("../scripts/usage.sh")),
