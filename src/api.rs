@@ -19,6 +19,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::geteuid;
@@ -139,8 +140,9 @@ pub fn install_watched(options: &InstallOptions, progress: &mut dyn FnMut(&Step)
         None => installed_config(),
     };
     let (chroot, upper) = (options.chroot.as_path(), options.upper.as_deref());
-    let job = Job { chroot, upper, dry_run: options.dry_run, config };
-    job.run(request, material, crate::plan::install::plan, true, progress)
+    let (planner, makes_home) = (crate::plan::install::plan, true);
+    let job = Job { chroot, upper, dry_run: options.dry_run, config, planner, makes_home };
+    job.run(request, material, progress).map_err(advise)
 }
 
 /// Takes the shim out of a guest's root: the tools' own inodes go back to their names.
@@ -160,7 +162,7 @@ pub fn uninstall_watched(
     progress: &mut dyn FnMut(&Step),
 ) -> Result<InstallReport> {
     root_only(options.dry_run)?;
-    crate::plan::uninstall::may_go(&Machine::look(&options.chroot)?)?;
+    crate::plan::uninstall::may_go(&Machine::look(&options.chroot).map_err(advise)?)?;
     let request = Request {
         token: token()?,
         binary: String::new(),
@@ -173,8 +175,10 @@ pub fn uninstall_watched(
     };
     let material = Material { token: request.token.clone(), ..Material::default() };
     let config = installed_config();
-    let job = Job { chroot: &options.chroot, upper: None, dry_run: options.dry_run, config };
-    job.run(request, material, crate::plan::uninstall::plan, false, progress)
+    let (planner, makes_home) = (crate::plan::uninstall::plan, false);
+    let job =
+        Job { chroot: &options.chroot, upper: None, dry_run: options.dry_run, config, planner, makes_home };
+    job.run(request, material, progress).map_err(advise)
 }
 
 /// What is where, and what is off. Changes nothing.
@@ -183,7 +187,7 @@ pub fn uninstall_watched(
 /// If `chroot` is no directory, or needs root to be looked at; [`Kind::Attack`] if our own directory in it is
 /// not what it may be.
 pub fn status(chroot: &Path) -> Result<Status> {
-    Machine::look(chroot).map(|machine| health::judge(&machine))
+    Machine::look(chroot).map(|machine| health::judge(&machine)).map_err(advise)
 }
 
 /// Where a job is done, and whether it is done.
@@ -192,6 +196,9 @@ struct Job<'a> {
     upper: Option<&'a Path>,
     dry_run: bool,
     config: Config,
+    planner: Planner,
+    /// Whether `/.rootfs-shim` is made if it is not there.
+    makes_home: bool,
 }
 
 type Planner = fn(&Image, &Request) -> Result<Plan>;
@@ -200,18 +207,28 @@ impl Job<'_> {
     fn run(
         &self,
         mut request: Request,
-        mut material: Material,
-        planner: Planner,
-        makes_home: bool,
+        material: Material,
         progress: &mut dyn FnMut(&Step),
     ) -> Result<InstallReport> {
         let (tree, image) = self.look(&mut request)?;
-        let plan = planner(&image, &request)?;
+        let plan = (self.planner)(&image, &request)?;
         if self.dry_run || plan.steps.is_empty() {
             return Ok(report(plan, false));
         }
+        sys::undisturbed(|| self.change(tree, plan, request, material, progress))
+    }
+
+    /// Plans anew, under the lock, and does it.
+    fn change(
+        &self,
+        tree: Tree,
+        plan: Plan,
+        mut request: Request,
+        mut material: Material,
+        progress: &mut dyn FnMut(&Step),
+    ) -> Result<InstallReport> {
         let before = tree.root.top().stat()?;
-        let Some((lock, made)) = lock(&tree.root, makes_home)? else {
+        let Some((lock, made)) = lock(&tree.root, self.makes_home)? else {
             // Somebody else has just taken everything away.
             return Ok(report(Plan { steps: Vec::new(), ..plan }, false));
         };
@@ -219,15 +236,15 @@ impl Job<'_> {
         drop(tree);
         let planned = self
             .look(&mut request)
-            .and_then(|(tree, image)| planner(&image, &request).map(|plan| (tree, image, plan)));
+            .and_then(|(tree, image)| (self.planner)(&image, &request).map(|plan| (tree, image, plan)));
         if let Ok((_, image, _)) = &planned
-            && !makes_home
+            && !self.makes_home
             && let Some(manifest) = image.home.as_ref().and_then(|home| home.manifest.as_ref())
         {
             // uninstall writes no manifest: its temporary names have to be those that this one tells.
             material.token.clone_from(&manifest.token);
         }
-        let (tree, image, plan) = match planned {
+        let (tree, image, mut plan) = match planned {
             Ok(planned) => planned,
             Err(error) => {
                 self.forget(made);
@@ -243,7 +260,10 @@ impl Job<'_> {
             let _ = root.top().restore_times(&before);
         }
         drop(lock);
-        done.map(|()| report(plan, true))
+        done.map(|warnings| {
+            plan.warnings.extend(warnings);
+            report(plan, true)
+        })
     }
 
     fn look(&self, request: &mut Request) -> Result<(Tree, Image)> {
@@ -314,6 +334,14 @@ fn lock(root: &Root, make: bool) -> Result<Option<(Dir, bool)>> {
     Err(Error::new(Kind::State, "lock", "it is removed again and again").at(root.top().shown(paths::HOME)))
 }
 
+/// What one who may not look can do.
+fn advise(error: Error) -> Error {
+    match error.errno() {
+        Some(Errno::EACCES | Errno::EPERM) if !geteuid().is_root() => error.or_remedy("run it with sudo"),
+        _ => error,
+    }
+}
+
 fn root_only(dry_run: bool) -> Result<()> {
     if geteuid().is_root() || dry_run {
         return Ok(());
@@ -328,8 +356,9 @@ fn token() -> Result<String> {
 
 /// A configuration, validated: what is wrong with it shall show now, and not at boot.
 fn read_config(path: &Path) -> Result<Vec<u8>> {
-    let bytes = read_file(path, config::SIZE_CAP)?;
-    Config::parse(&bytes).map_err(|error| error.at(path))?;
+    let bytes = read_file(path, config::SIZE_CAP)
+        .map_err(|error| error.or_remedy("--config takes a regular file of at most 64 KiB"))?;
+    Config::parse(&bytes).map_err(|error| error.at(path).or_remedy("correct it; nothing was changed"))?;
     Ok(bytes)
 }
 

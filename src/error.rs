@@ -82,6 +82,13 @@ impl Error {
         self
     }
 
+    /// The same with a remedy, if it has none yet.
+    #[must_use]
+    pub fn or_remedy(mut self, remedy: &str) -> Self {
+        self.remedy.get_or_insert_with(|| remedy.to_owned());
+        self
+    }
+
     /// Why it failed.
     pub fn kind(&self) -> Kind {
         self.kind

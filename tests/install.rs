@@ -14,8 +14,12 @@
 
 #[path = "installer/bench.rs"]
 mod bench;
+#[path = "installer/contained.rs"]
+mod contained;
 #[path = "installer/crash.rs"]
 mod crash;
+#[path = "installer/disturbed.rs"]
+mod disturbed;
 #[path = "installer/hostile.rs"]
 mod hostile;
 #[path = "installer/images.rs"]
@@ -28,6 +32,8 @@ mod ordinary;
 mod packages;
 #[path = "installer/races.rs"]
 mod races;
+#[path = "installer/refused.rs"]
+mod refused;
 #[path = "installer/switched.rs"]
 mod switched;
 
@@ -44,6 +50,9 @@ fn main() -> ExitCode {
         hostile::TESTS,
         images::TESTS,
         races::TESTS,
+        contained::TESTS,
+        disturbed::TESTS,
+        refused::TESTS,
         crash::TESTS,
     ]
     .concat();

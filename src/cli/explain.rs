@@ -38,7 +38,7 @@ pub fn run(args: &Args, call: &Invocation) -> Result<i32> {
         return Err(Error::new(Kind::State, "explain", "there are no rules for this command"));
     };
     let (config, notices) = shim::load_config();
-    let world = shim::gather(tool, &request, &asked, &config, None);
+    let world = shim::gather(tool, flavour, &request, &asked, &config, None);
     let plan = crate::plan::swap::plan(tool, flavour, &asked.argv, &request, &world, &config);
     if args.json {
         print_json(&plan.json());

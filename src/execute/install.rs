@@ -50,9 +50,11 @@ struct Run<'a> {
     undo: Vec<Undo>,
     saved: Vec<(Rc<Dir>, String)>,
     emptied: Vec<String>,
+    dpkg: divert::Dpkg,
+    warnings: Vec<String>,
 }
 
-/// Does every step of `plan`, telling `progress` before each.
+/// Does every step of `plan`, telling `progress` before each; what could not be done and need not be.
 ///
 /// # Errors
 /// What stopped it, and whether all was put back.
@@ -62,7 +64,7 @@ pub fn run(
     plan: &Plan,
     material: &Material,
     progress: &mut dyn FnMut(&Step),
-) -> Result<()> {
+) -> Result<Vec<String>> {
     let mut run = Run::new(tree, image, plan, material)?;
     for step in &plan.steps {
         progress(step);
@@ -70,7 +72,8 @@ pub fn run(
             return Err(run.put_back(step, &error));
         }
     }
-    run.finish()
+    let warnings = std::mem::take(&mut run.warnings);
+    run.finish().map(|()| warnings)
 }
 
 impl<'a> Run<'a> {
@@ -107,6 +110,8 @@ impl<'a> Run<'a> {
             undo: undo.into_iter().collect(),
             saved: Vec::new(),
             emptied: Vec::new(),
+            dpkg: divert::Dpkg::of(image),
+            warnings: Vec::new(),
         })
     }
 

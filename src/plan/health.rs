@@ -1,6 +1,10 @@
 //! What a machine's facts mean: what stands at each command's name, and what is off.
 
+mod root;
+
 use serde::Serialize;
+
+pub use root::{BackingStatus, KeptStatus, SwapDeviceStatus};
 
 use super::divert;
 use crate::escape;
@@ -26,12 +30,18 @@ pub struct Status {
     pub source: Option<String>,
     /// The version of rootfs-shim that installed itself here.
     pub installed: Option<String>,
+    /// The overlay's lower layers as its mount names them, the topmost first.
+    pub lower: Vec<String>,
     /// The backing filesystem, if it is visible.
     pub backing: Option<BackingStatus>,
     /// Directories kept on the backing filesystem.
     pub passthrough: Vec<String>,
+    /// The same and those that should be, in detail.
+    pub kept: Vec<KeptStatus>,
     /// The platform's own swap device, if one is configured.
     pub swap_device: Option<String>,
+    /// The same, in detail.
+    pub swap_device_state: Option<SwapDeviceStatus>,
     /// Each name of a command.
     pub commands: Vec<CommandStatus>,
     /// Active swap areas of the machine.
@@ -42,21 +52,6 @@ pub struct Status {
     pub problems: Vec<String>,
     /// What one should know.
     pub notes: Vec<String>,
-}
-
-/// The backing filesystem.
-#[derive(Debug, Clone, Serialize)]
-pub struct BackingStatus {
-    /// Where upper is visible.
-    pub upper: String,
-    /// `ext4`, `xfs` or `btrfs`.
-    pub fstype: String,
-    /// The device.
-    pub source: String,
-    /// In bytes.
-    pub size: u64,
-    /// In bytes.
-    pub used: u64,
 }
 
 /// A name of a command.
@@ -125,7 +120,9 @@ pub fn judge(machine: &Machine) -> Status {
     let commands: Vec<CommandStatus> =
         image.slots.iter().filter_map(|slot| command(image, slot, manifest)).collect();
     let mut problems = problems(machine, manifest, &commands);
+    problems.extend(root::problems(machine));
     problems.extend(image.warnings.iter().cloned());
+    let (kept, device) = (root::kept(machine), machine.swap_device.as_ref().map(root::swap_device));
     Status {
         version: 1,
         healthy: problems.is_empty(),
@@ -133,14 +130,12 @@ pub fn judge(machine: &Machine) -> Status {
         overlay: image.layer.is_overlay(),
         source: machine.root.as_ref().map(|mount| escape::path(&mount.source)),
         installed: manifest.map(|manifest| escape::escape(manifest.program.as_bytes())),
-        backing: backing(machine),
-        passthrough: machine.passthrough.iter().map(escape::path).collect(),
-        swap_device: machine
-            .config
-            .as_ref()
-            .ok()
-            .and_then(|config| config.swap_device.device.as_ref())
-            .map(escape::path),
+        lower: machine.lower.iter().map(escape::path).collect(),
+        backing: root::backing(machine),
+        passthrough: kept.iter().filter(|kept| kept.bound).map(|kept| kept.path.clone()).collect(),
+        kept,
+        swap_device: device.as_ref().map(|device| device.path.clone()),
+        swap_device_state: device,
         commands,
         swaps: machine
             .swaps
@@ -166,17 +161,6 @@ pub fn judge(machine: &Machine) -> Status {
         notes: notes(machine, manifest),
         problems,
     }
-}
-
-fn backing(machine: &Machine) -> Option<BackingStatus> {
-    let mount = machine.backing.as_ref()?;
-    Some(BackingStatus {
-        upper: escape::path(&mount.point),
-        fstype: escape::escape(mount.fstype.as_bytes()),
-        source: escape::path(&mount.source),
-        size: machine.capacity.map_or(0, |capacity| capacity.size),
-        used: machine.capacity.map_or(0, |capacity| capacity.used),
-    })
 }
 
 /// `None` for a name where nothing stands and nothing of ours ever did.

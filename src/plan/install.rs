@@ -21,6 +21,27 @@ use crate::world::layer::Upper;
 const OLDER: usize = 8;
 /// FS_IMMUTABLE_FL and FS_APPEND_FL.
 const UNCHANGEABLE: u32 = 0x10 | 0x20;
+/// Filesystems that the kernel makes up.
+const KERNELS_OWN: [&str; 18] = [
+    "autofs",
+    "binfmt_misc",
+    "bpf",
+    "cgroup",
+    "cgroup2",
+    "configfs",
+    "debugfs",
+    "devpts",
+    "devtmpfs",
+    "efivarfs",
+    "fusectl",
+    "mqueue",
+    "nsfs",
+    "proc",
+    "pstore",
+    "securityfs",
+    "sysfs",
+    "tracefs",
+];
 /// Where a shim is provided when the image has no such tool: the first of these that is there.
 const PROVIDE: [&str; 4] = ["usr/sbin", "sbin", "usr/bin", "bin"];
 
@@ -46,8 +67,9 @@ pub struct Request {
 }
 
 /// # Errors
-/// Usage for an `--upper` that is not this overlay's; State for a root that cannot be changed.
+/// Usage for an `--upper` that is not this overlay's; State for a root that cannot be changed, or is none.
 pub fn plan(image: &Image, request: &Request) -> Result<Plan> {
+    guests_root(image, request)?;
     let mut warnings = image.warnings.clone();
     let upper = upper(image, request, &mut warnings)?;
     let mut decisions: Vec<(usize, Decision)> = Vec::new();
@@ -73,6 +95,29 @@ pub fn plan(image: &Image, request: &Request) -> Result<Plan> {
     Ok(Plan { steps, warnings, manifest: Some(manifest) })
 }
 
+/// That this may be a guest's root at all. An install that was begun or done there is carried on in any case.
+fn guests_root(image: &Image, request: &Request) -> Result<()> {
+    const NAME_IT: &str = "name the directory where the guest's root is mounted with --chroot";
+    let layer = &image.layer;
+    let (reason, remedy) = if manifest_of(image).is_some() || request.upper_given {
+        return Ok(());
+    } else if KERNELS_OWN.contains(&layer.fstype.as_str()) {
+        (format!("it is the kernel's own {}, and no guest's root", layer.fstype), NAME_IT)
+    } else if layer.is_overlay() && layer.whole {
+        return Ok(());
+    } else if request.running && !layer.fstype.is_empty() && !layer.is_overlay() {
+        (format!("it is not an overlay but {}, where the tools work as they are", layer.fstype), NAME_IT)
+    } else if image.is_usr {
+        ("it looks like a usr directory, and not like a root".to_owned(), "name the directory above it")
+    } else if !request.provide_missing && image.slots.iter().all(|slot| slot.name.is_none()) {
+        let reason = "it is not an overlay, and has no swapon, swapoff or mkswap".to_owned();
+        (reason, "name the directory where the guest's root is, or stand in for them with --provide-missing")
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(Kind::State, "install into", reason).at(&image.root).remedy(remedy))
+}
+
 /// The upper directory that is to be mounted, if one is.
 fn upper<'a>(image: &'a Image, request: &Request, warnings: &mut Vec<String>) -> Result<Option<&'a Path>> {
     let error =
@@ -80,7 +125,9 @@ fn upper<'a>(image: &'a Image, request: &Request, warnings: &mut Vec<String>) ->
     let overlay = image.layer.is_overlay() && image.layer.whole;
     match &image.layer.upper {
         _ if !overlay && request.upper_given => {
-            error(Kind::Usage, "it is not where an overlay is mounted, so --upper makes no sense")
+            error(Kind::Usage, "it is not where an overlay is mounted, so --upper makes no sense").map_err(
+                |error| error.remedy("leave --upper out, or name the overlay's mount point with --chroot"),
+            )
         }
         Upper::Bound => Ok(None),
         Upper::Occupied => error(Kind::State, "something else is mounted at .rootfs-shim/upper")

@@ -7,7 +7,7 @@ use super::install::{Request, changeable};
 use super::step::{Over, Step};
 use crate::error::Result;
 use crate::manifest::{Manifest, Real, Tool};
-use crate::root::FileKind;
+use crate::root::{ELSEWHERE, FileKind};
 use crate::world::image::{Image, Leads, Machine, Place, Slot, Standing};
 
 /// What happens at one name.
@@ -138,6 +138,9 @@ fn usable(image: &Image, request: &Request, slot: &Slot, name: &Standing) -> std
                 return Err(String::new());
             }
         }
+        (FileKind::Symlink, Some(Leads::Text)) => {
+            return Err("it is a symbolic link to a file that is not executable".to_owned());
+        }
         (FileKind::Symlink, Some(Leads::Astray(kind))) => {
             return Err(format!("it is a symbolic link to {}", kind.words()));
         }
@@ -149,13 +152,14 @@ fn usable(image: &Image, request: &Request, slot: &Slot, name: &Standing) -> std
     {
         return Err(format!("it is for another architecture (ELF machine {}, ours is {})", theirs.0, ours.0));
     }
-    reachable(image.places.get(slot.place))
+    reachable(image.places.get(slot.place))?;
+    if name.elsewhere { Err(ELSEWHERE.to_owned()) } else { Ok(()) }
 }
 
 /// Whether anything can be linked into a place and run from it; else why not.
 pub(super) fn reachable(place: Option<&Place>) -> std::result::Result<(), String> {
     match place {
-        Some(place) if place.elsewhere => Err(format!("{} is another mount than the root", place.path)),
+        Some(place) if place.elsewhere => Err(format!("{} is in another mount than the root", place.path)),
         Some(place) if place.noexec => Err(format!("{} is mounted noexec", place.path)),
         _ => Ok(()),
     }

@@ -15,6 +15,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat, openat2};
 use nix::sys::stat::Mode;
 
+use crate::builtin::find::{Key, Tag};
 use crate::builtin::header;
 use crate::paths::OverlayPath;
 use crate::sys::{self, MountId};
@@ -66,6 +67,8 @@ pub struct Thing {
 pub struct FileFacts {
     /// Where it is.
     pub location: Location,
+    /// Which file it is, by whatever name: the numbers of its filesystem and its inode.
+    pub inode: (u64, u64),
     /// In bytes.
     pub size: u64,
     /// The filesystem's own UUID, where the kernel tells it (6.9).
@@ -103,13 +106,13 @@ pub enum Header {
 }
 
 impl Header {
-    /// Whether `name=value` (`LABEL=swap`) is what it says; a UUID in any case.
-    pub fn has_tag(&self, name: &[u8], value: &[u8]) -> bool {
+    /// Whether the tag is what it says; a UUID in any case.
+    pub fn has_tag(&self, tag: &Tag) -> bool {
         let Self::Swap { label, uuid, .. } = self else { return false };
-        match name {
-            b"LABEL" => !label.is_empty() && label == value,
-            b"UUID" => header::uuid_text(uuid).as_bytes().eq_ignore_ascii_case(value),
-            _ => false,
+        match tag.key {
+            Key::Label => !label.is_empty() && *label == tag.value,
+            Key::Uuid => header::uuid_text(uuid).as_bytes().eq_ignore_ascii_case(&tag.value),
+            Key::PartLabel | Key::PartUuid | Key::Id => false,
         }
     }
 
@@ -180,14 +183,6 @@ impl Operand {
     }
 }
 
-/// The words that util-linux takes for the beginning of a tag, before it looks at the file system.
-const TAGS: &[&[u8]] = &[b"LABEL=", b"UUID=", b"PARTLABEL=", b"PARTUUID=", b"ID="];
-
-/// Whether this names a swap area by what is written in it, not by a path.
-pub fn is_tag(given: &OsStr) -> bool {
-    TAGS.iter().any(|tag| given.as_bytes().starts_with(tag))
-}
-
 /// Looks at one operand.
 pub fn probe(given: &OsStr, header: bool) -> Operand {
     Operand { given: given.to_owned(), what: look(given, header) }
@@ -252,14 +247,14 @@ pub fn open_beneath(dir: &OwnedFd, path: &OverlayPath, flags: OFlag) -> nix::Res
 /// openat2(2) by hand, for a kernel before 5.6 or a seccomp filter: name by name, no symlink followed, no mount
 /// entered.
 fn walk_beneath(dir: &OwnedFd, path: &OverlayPath, flags: OFlag) -> nix::Result<OwnedFd> {
-    let home = mount_of(dir)?;
+    let home = sys::mount_id(dir.as_fd())?;
     let mut at = dir.try_clone().map_err(|error| errno_of(&error))?;
     let mut names = path.relative().components().peekable();
     while let Some(name) = names.next() {
         let place = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let flags = if names.peek().is_none() { flags } else { place | OFlag::O_DIRECTORY };
         at = openat(&at, name.as_os_str(), flags, Mode::empty())?;
-        if mount_of(&at)? != home {
+        if sys::mount_id(at.as_fd())? != home {
             return Err(Errno::EXDEV);
         }
     }
@@ -285,7 +280,7 @@ pub fn open_path(path: &Path) -> nix::Result<OwnedFd> {
 }
 
 fn look(given: &OsStr, header: bool) -> What {
-    if is_tag(given) {
+    if Tag::parse(given).is_some() {
         return What::Tag;
     }
     let fd = match open_path(Path::new(given)) {
@@ -307,6 +302,7 @@ fn look(given: &OsStr, header: bool) -> What {
             header,
             location,
             filesystem: filesystem_uuid(&fd),
+            inode: (meta.dev(), meta.ino()),
             size: meta.size(),
             links: meta.nlink(),
             holes,
@@ -344,21 +340,9 @@ pub fn filesystem_uuid(fd: &OwnedFd) -> Option<[u8; 16]> {
     sys::filesystem_uuid(file.as_fd()).ok()
 }
 
-/// statx(2) tells the mount where the kernel knows how (5.8), /proc/self/fdinfo (3.15) elsewhere.
 fn location_of(fd: &OwnedFd) -> nix::Result<Location> {
     let path = fs::read_link(sys::proc_path(fd)).map_err(|error| errno_of(&error))?;
-    Ok(Location { mount: mount_of(fd)?, path })
-}
-
-fn mount_of(fd: &OwnedFd) -> nix::Result<MountId> {
-    sys::mount_id(fd.as_fd()).or_else(|_| mount_id_from_proc(fd))
-}
-
-fn mount_id_from_proc(fd: &OwnedFd) -> nix::Result<MountId> {
-    let info = fs::read_to_string(sys::proc_path(fd).replace("/fd/", "/fdinfo/"))
-        .map_err(|error| errno_of(&error))?;
-    let line = info.lines().find_map(|line| line.strip_prefix("mnt_id:"));
-    line.and_then(|id| id.trim().parse().ok()).map(MountId).ok_or(Errno::ENOSYS)
+    Ok(Location { mount: sys::mount_id(fd.as_fd())?, path })
 }
 
 /// A regular file's header and holes; a file that cannot be read has none that anybody knows of.

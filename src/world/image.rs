@@ -4,20 +4,22 @@
 //! words that a plan can be made of without a system. Two paths to one directory (usr-merge, sbin-merge) are
 //! one place, known by device and inode.
 
-use std::ffi::OsStr;
-use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
+
 use crate::error::{Error, Kind, Result};
 use crate::manifest::{self, Manifest};
-use crate::root::{Dir, Entry, FileId, FileKind, Found, Root};
+use crate::root::{Dir, ELSEWHERE, Entry, FileId, FileKind, Root};
 use crate::shim::tables::TOOLS;
 pub use crate::world::content::Machine;
-use crate::world::content::{self, Contents, machine};
+use crate::world::content::{self, Contents};
 use crate::world::dpkg::{self, Dpkg};
 use crate::world::layer::{self, Hint, Layer};
+pub use crate::world::leads::Leads;
+use crate::world::leads::follow;
 use crate::{paths, sys};
 
 /// What a renamed tool's name ends in.
@@ -32,8 +34,6 @@ pub const BIN: &str = "bin";
 pub const BINARY: &str = "rootfs-shim";
 /// The endings of temporary names: a staged shim, a new real tool, what a failed run puts back.
 pub const TEMPORARY: [&str; 3] = ["new", "tool", "old"];
-/// Symlinks that are followed one after the other: as the kernel.
-const LINKS: usize = 40;
 
 /// A tree's directories, each opened once.
 #[derive(Debug)]
@@ -69,6 +69,8 @@ pub struct Image {
     pub dpkg: Option<Dpkg>,
     /// The root directory's chattr(1) flags.
     pub flags: u32,
+    /// Whether it has what `/usr` has, and nothing of what stands beside that.
+    pub is_usr: bool,
     /// What could not be looked at, and why.
     pub warnings: Vec<String>,
 }
@@ -135,19 +137,8 @@ pub struct Standing {
     pub machine: Option<Machine>,
     /// Where a link leads.
     pub leads: Option<Leads>,
-}
-
-/// Where a symlink leads, inside the root.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Leads {
-    /// To nothing, or round in circles.
-    Nowhere,
-    /// To something that is no regular file.
-    Astray(FileKind),
-    /// To a file.
-    File,
-    /// To another name of ours: the path.
-    Name(String),
+    /// Whether it is in another mount than the root; then it is not read, whatever it is.
+    pub elsewhere: bool,
 }
 
 impl Standing {
@@ -161,13 +152,18 @@ impl Tree {
     /// Opens the places and our directory, if it is there.
     ///
     /// # Errors
-    /// Attack if our directory is something else; State for an old kernel.
+    /// Attack if our directory is something else; State for an old kernel, or if a mount hides our directory.
     pub fn open(root: Root) -> Result<(Self, Vec<Place>, Vec<String>)> {
         let home = root.top().subdirectory(paths::HOME)?;
+        if let Some(home) = &home
+            && home.is_elsewhere()?
+        {
+            let error = Error::new(Kind::State, "use", ELSEWHERE).at(home.shown(""));
+            return Err(error.remedy("unmount what is mounted there"));
+        }
         let mut tree = Self { home, root, places: Vec::new(), upper: None, detached: false, dpkg: None };
         let (mut places, mut warnings, mut seen): (Vec<Place>, _, Vec<FileId>) =
             (Vec::new(), Vec::new(), Vec::new());
-        let mount = sys::mount_id(tree.root.top().as_fd());
         for path in TOOLS.iter().flat_map(|tool| tool.directories) {
             if places.iter().any(|place| place.spellings.iter().any(|spelling| spelling == path)) {
                 continue;
@@ -175,7 +171,9 @@ impl Tree {
             let dir = match tree.root.directory(Path::new(path)) {
                 Ok(Some(dir)) => dir,
                 Ok(None) => continue,
-                Err(error) if matches!(error.errno(), Some(nix::errno::Errno::ENOSYS)) => return Err(error),
+                Err(error) if matches!(error.errno(), Some(Errno::ENOSYS | Errno::EPERM)) => {
+                    return Err(error);
+                }
                 Err(error) => {
                     warnings.push(error.to_string());
                     continue;
@@ -187,12 +185,13 @@ impl Tree {
                 place.spellings.push((*path).to_owned());
                 continue;
             }
-            let elsewhere = sys::mount_id(dir.as_fd()) != mount;
+            let elsewhere = dir.is_elsewhere()?;
             let (flags, noexec, path) = (dir.flags(), dir.is_noexec(), (*path).to_owned());
             places.push(Place { spellings: vec![path.clone()], path, flags, noexec, elsewhere });
             tree.places.push(dir);
             seen.push(id);
         }
+        warnings.sort();
         warnings.dedup();
         Ok((tree, places, warnings))
     }
@@ -227,7 +226,10 @@ pub fn look(root: Root, hint: Hint<'_>) -> Result<(Tree, Image)> {
         }
     }
     let (flags, root) = (tree.root.top().flags(), tree.root.top().shown(""));
-    let image = Image { root, home, layer, places, slots, dpkg, flags, warnings };
+    let has_any =
+        |names: [&str; 4]| names.iter().any(|name| matches!(tree.root.top().entry(name), Ok(Some(_))));
+    let is_usr = has_any(["share", "include", "libexec", "local"]) && !has_any(["usr", "etc", "dev", "proc"]);
+    let image = Image { root, home, layer, places, slots, dpkg, flags, is_usr, warnings };
     Ok((tree, image))
 }
 
@@ -330,8 +332,11 @@ fn look_name(
     name: &str,
 ) -> Result<Option<Standing>> {
     let Some(found) = dir.find(name)? else { return Ok(None) };
-    let mut standing = Standing { entry: found.entry, sha256: None, flags: 0, machine: None, leads: None };
+    let elsewhere = found.is_elsewhere()?;
+    let mut standing =
+        Standing { entry: found.entry, sha256: None, flags: 0, machine: None, leads: None, elsewhere };
     match found.entry.kind {
+        FileKind::Regular if elsewhere => {}
         FileKind::Regular => {
             let file = found.open()?;
             standing.flags = sys::inode_flags(file.as_fd()).unwrap_or(0);
@@ -346,43 +351,4 @@ fn look_name(
         _ => {}
     }
     Ok(Some(standing))
-}
-
-/// Follows a link name by name, so that one that leads to a name of ours can be told from one that leads to
-/// the same inode by another name (BusyBox's hard links).
-fn follow(tree: &Tree, from: &Path, target: &Path) -> (Option<Leads>, Option<Machine>) {
-    let mut path = from.join(target);
-    for _ in 0..LINKS {
-        let (Some(parent), Some(last)) = (path.parent(), path.file_name().and_then(OsStr::to_str)) else {
-            break;
-        };
-        let Ok(Some(dir)) = tree.root.directory(parent) else { return (Some(Leads::Nowhere), None) };
-        let id = dir.stat().ok().map(|entry| entry.id);
-        let place =
-            tree.places.iter().position(|place| id.is_some() && place.stat().ok().map(|e| e.id) == id);
-        if let (Some(place), Some(tool)) = (place, TOOLS.iter().find(|tool| tool.name == last)) {
-            let known = tree.places.get(place).map(|place| place.shown(tool.name));
-            let root = tree.root.top().shown("");
-            let name = known.as_deref().and_then(|path| path.strip_prefix(root).ok()).and_then(Path::to_str);
-            return (name.map(|name| Leads::Name(name.to_owned())), None);
-        }
-        match dir.entry(last) {
-            Ok(Some(entry)) if entry.kind == FileKind::Symlink => match dir.link_target(last) {
-                Ok(next) => path = parent.join(next),
-                Err(_) => break,
-            },
-            _ => break,
-        }
-    }
-    let Ok(Some(found)) = tree.root.find(&path) else { return (Some(Leads::Nowhere), None) };
-    match found.entry.kind {
-        FileKind::Regular => (Some(Leads::File), head(&found).as_deref().and_then(machine)),
-        kind => (Some(Leads::Astray(kind)), None),
-    }
-}
-
-fn head(found: &Found) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    found.open().ok()?.take(64).read_to_end(&mut bytes).ok()?;
-    Some(bytes)
 }

@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::paths::{self, BackingPath, OverlayPath};
 use crate::root::{Dir, Root};
 use crate::sys;
-use crate::world::image::{self, Image};
+use crate::world::image::{self, Image, Tree};
 use crate::world::layer::{Hint, Upper};
 use crate::world::mountinfo::{Mount, Mounts};
 use crate::world::swaps::Swap;
@@ -38,8 +38,12 @@ pub struct Machine {
     pub swaps: Vec<Area>,
     /// Other filesystems on disks, visible below this root.
     pub volumes: Vec<Mount>,
-    /// Directories kept on the backing filesystem.
-    pub passthrough: Vec<PathBuf>,
+    /// The overlay's lower layers as its mount names them, the topmost first: a rumour, for people only.
+    pub lower: Vec<PathBuf>,
+    /// Directories kept on the backing filesystem: those that are, and those that the configuration wants to be.
+    pub kept: Vec<Kept>,
+    /// The platform's own swap device, if one is configured.
+    pub swap_device: Option<SwapDevice>,
     /// What the configuration says, or why it says nothing.
     pub config: std::result::Result<Config, String>,
 }
@@ -56,13 +60,41 @@ pub struct Area {
     pub of_this_root: bool,
 }
 
-/// In bytes.
-#[derive(Debug, Clone, Copy)]
+/// Of a filesystem; in bytes, but for the inodes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Capacity {
     /// Of the whole filesystem.
     pub size: u64,
     /// That are in use.
     pub used: u64,
+    /// That everybody may still write.
+    pub free: u64,
+    /// How many files it can hold; 0 where that has no bounds of its own.
+    pub inodes: u64,
+    /// How many more.
+    pub inodes_free: u64,
+}
+
+/// A directory kept on the backing filesystem, or one that should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Where it is, the root's own path included.
+    pub path: PathBuf,
+    /// Whether the configuration names it.
+    pub configured: bool,
+    /// Whether the backing filesystem is mounted there.
+    pub bound: bool,
+    /// Whether that is its place in the writable layer, where it is only once its copy from the image is whole.
+    pub seeded: bool,
+}
+
+/// The platform's own swap device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SwapDevice {
+    /// As it is configured.
+    pub path: PathBuf,
+    /// As the kernel lists it, if it is active.
+    pub active: Option<Swap>,
 }
 
 impl Machine {
@@ -76,14 +108,14 @@ impl Machine {
         // mountinfo has absolute paths without symlinks, and so has this.
         let place = fs::read_link(sys::proc_path(root.top())).unwrap_or_else(|_| chroot.to_owned());
         let (tree, image) = image::look(root, Hint::Nothing)?;
-        let upper = place.join(paths::UPPER.trim_start_matches('/'));
+        let upper = join(&place, Path::new(paths::UPPER));
         let mounts = world::all_mounts();
         let backing = mounts.at(&upper).cloned();
-        let space = statvfs(&upper).ok().filter(|_| backing.is_some());
-        let capacity = space.map(|space| {
-            let size = space.blocks() * space.fragment_size();
-            Capacity { size, used: size - space.blocks_free() * space.fragment_size() }
-        });
+        let capacity = backing.as_ref().and_then(|_| capacity(&upper));
+        let config = load(tree.home.as_ref());
+        let wanted = config.as_ref().map_or(&[][..], |config| &config.layers.passthrough);
+        let kept = kept(&Guest { tree: &tree, place: &place, mounts: &mounts }, backing.as_ref(), wanted);
+        let device = config.as_ref().ok().and_then(|config| config.swap_device.device.clone());
         let seen = match &image.layer.upper {
             Upper::Bound => Some(upper.as_path()),
             Upper::Found(path) => Some(path.as_path()),
@@ -93,8 +125,10 @@ impl Machine {
         let root = image.layer.point.as_ref().and_then(|point| mounts.at(point)).cloned();
         Ok(Self {
             volumes: volumes(&mounts, &place, root.as_ref(), backing.as_ref()),
-            passthrough: passthrough(&mounts, &place, backing.as_ref(), &upper),
-            config: load(tree.home.as_ref()),
+            lower: root.as_ref().map(Mount::lower_layers).unwrap_or_default(),
+            swap_device: device.map(|path| swap_device(path, &swaps)),
+            kept,
+            config,
             swaps,
             running,
             capacity,
@@ -193,8 +227,73 @@ fn volumes(mounts: &Mounts, chroot: &Path, root: Option<&Mount>, backing: Option
     below.filter(on_disk).filter(|mount| !known(mount)).cloned().collect()
 }
 
-fn passthrough(mounts: &Mounts, chroot: &Path, backing: Option<&Mount>, upper: &Path) -> Vec<PathBuf> {
-    let Some(backing) = backing else { return Vec::new() };
-    let same = mounts.iter().filter(|mount| mount.device == backing.device && mount.point != upper);
-    same.filter(|mount| mount.point.starts_with(chroot)).map(|mount| mount.point.clone()).collect()
+fn capacity(dir: &Path) -> Option<Capacity> {
+    let space = statvfs(dir).ok()?;
+    let bytes = |blocks| blocks * space.fragment_size();
+    Some(Capacity {
+        size: bytes(space.blocks()),
+        used: bytes(space.blocks() - space.blocks_free()),
+        free: bytes(space.blocks_available()),
+        inodes: space.files(),
+        inodes_free: space.files_available(),
+    })
+}
+
+/// A root that is looked at: its directories, its path, and the mounts that are visible.
+struct Guest<'a> {
+    tree: &'a Tree,
+    place: &'a Path,
+    mounts: &'a Mounts,
+}
+
+impl Guest<'_> {
+    /// The mount that stands at a path of the guest's, which is resolved inside of its root: a configured path may
+    /// lead through the image's own symlinks.
+    fn mount_at(&self, path: &Path) -> Option<&Mount> {
+        let dir = self.tree.root.directory(path.strip_prefix("/").unwrap_or(path)).ok()??;
+        let mount = self.mounts.get(dir.mount().ok()?)?;
+        (mount.point == dir.path().ok()?).then_some(mount)
+    }
+}
+
+fn kept(guest: &Guest<'_>, backing: Option<&Mount>, wanted: &[PathBuf]) -> Vec<Kept> {
+    let store = backing.and_then(|backing| Some(backing.root.parent()?.join("passthrough")));
+    let is_seeded = |mount: &Mount| store.as_ref().is_some_and(|store| mount.root.starts_with(store));
+    let is_native = |mount: &&Mount| backing.is_some_and(|backing| backing.device == mount.device);
+    let found = |mount: &Mount, configured| Kept {
+        path: mount.point.clone(),
+        configured,
+        bound: true,
+        seeded: is_seeded(mount),
+    };
+    let mut kept: Vec<Kept> = Vec::new();
+    for path in wanted {
+        kept.push(guest.mount_at(path).filter(is_native).map_or_else(
+            || Kept { path: join(guest.place, path), configured: true, bound: false, seeded: false },
+            |mount| found(mount, true),
+        ));
+    }
+    let others = guest.mounts.iter().filter(is_native).filter(|mount| {
+        backing.is_some_and(|backing| backing.point != mount.point) && mount.point.starts_with(guest.place)
+    });
+    for mount in others {
+        if !kept.iter().any(|known| known.path == mount.point) {
+            kept.push(found(mount, false));
+        }
+    }
+    kept
+}
+
+fn join(place: &Path, path: &Path) -> PathBuf {
+    place.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+/// The kernel may list a device by another of its names.
+fn swap_device(path: PathBuf, swaps: &[Area]) -> SwapDevice {
+    let number = |path: &Path| fs::metadata(path).ok().map(|meta| meta.rdev()).filter(|number| *number != 0);
+    let own = number(&path);
+    let is_own =
+        |swap: &&Swap| !swap.is_file && (swap.path == path || (own.is_some() && number(&swap.path) == own));
+    let active = swaps.iter().map(|area| &area.swap).find(is_own).cloned();
+    SwapDevice { path, active }
 }

@@ -20,12 +20,15 @@ pub struct Real {
     pub kind: Kind,
     /// There is none, and our builtin does its work.
     pub is_builtin: bool,
+    /// It is a script, and so a shell is what runs.
+    pub is_script: bool,
 }
 
 impl Real {
     /// Our builtin, which is no file and reads its arguments as util-linux does.
     pub fn builtin() -> Self {
-        Self { path: PathBuf::from("the builtin"), kind: Kind::UtilLinux, is_builtin: true }
+        let path = PathBuf::from("the builtin");
+        Self { path, kind: Kind::UtilLinux, is_builtin: true, is_script: false }
     }
 }
 
@@ -58,7 +61,8 @@ pub fn find(tool: &Tool, executable: Option<&Path>) -> Result<Real, NoReal> {
             shim = Some(path);
             continue;
         }
-        return Ok(Real { kind: kind_of(&path, meta.size()), path, is_builtin: false });
+        let (kind, is_script) = (kind_of(&path, meta.size()), is_script(&path));
+        return Ok(Real { path, kind, is_builtin: false, is_script });
     }
     Err(shim.map_or(NoReal::Missing, NoReal::IsShim))
 }
@@ -81,6 +85,12 @@ fn kind_of(path: &Path, size: u64) -> Kind {
     } else {
         kind_by_content(path)
     }
+}
+
+fn is_script(path: &Path) -> bool {
+    let mut start = [0; 2];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
+    read.is_ok() && start == *b"#!"
 }
 
 /// A hard link or a copy of a multi-call binary has no telling name.

@@ -18,8 +18,11 @@ installkernel() {
 # shellcheck disable=SC2154
 install() {
     inst_multiple rootfs-shim mkfs.ext4
-    inst_multiple -o blkid
+    # A reset keeps the filesystem that the writable layer has.
+    inst_multiple -o blkid mkfs.xfs mkfs.btrfs
     inst_simple /etc/rootfs-shim.toml
     inst_hook cmdline 90 "$moddir/parse-rootfs-shim.sh"
+    inst_hook initqueue/finished 90 "$moddir/ready-rootfs-shim.sh"
+    dracut_need_initqueue
     inst_hook mount 90 "$moddir/mount-rootfs-shim.sh"
 }

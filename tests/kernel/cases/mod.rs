@@ -7,6 +7,7 @@ mod harmless;
 mod install;
 mod itself;
 mod killed;
+mod names;
 mod notices;
 mod ready;
 mod rough;
@@ -30,6 +31,7 @@ pub fn all() -> Vec<Test> {
         demo::tests(),
         notices::tests(),
         active::tests(),
+        names::tests(),
     ]
     .into_iter()
     .flatten()
