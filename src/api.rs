@@ -34,10 +34,11 @@ use crate::paths;
 use crate::plan::health::{self, Status};
 use crate::plan::install::Request;
 use crate::plan::step::{Plan, Step};
-use crate::root::{Dir, Root};
+use crate::root::{Dir, Entry, Root};
 use crate::sys;
 use crate::world;
 use crate::world::content;
+use crate::world::home::MARK;
 use crate::world::image::{self, Image, Tree};
 use crate::world::layer::{Hint, Upper};
 use crate::world::machine::Machine;
@@ -228,7 +229,8 @@ impl Job<'_> {
         progress: &mut dyn FnMut(&Step),
     ) -> Result<InstallReport> {
         let before = tree.root.top().stat()?;
-        let Some((lock, made)) = lock(&tree.root, self.makes_home)? else {
+        let locked = lock(&tree.root, self.makes_home).inspect_err(|_| self.restore_times(&before))?;
+        let Some((lock, made)) = locked else {
             // Somebody else has just taken everything away.
             return Ok(report(Plan { steps: Vec::new(), ..plan }, false));
         };
@@ -237,17 +239,11 @@ impl Job<'_> {
         let planned = self
             .look(&mut request)
             .and_then(|(tree, image)| (self.planner)(&image, &request).map(|plan| (tree, image, plan)));
-        if let Ok((_, image, _)) = &planned
-            && !self.makes_home
-            && let Some(manifest) = image.home.as_ref().and_then(|home| home.manifest.as_ref())
-        {
-            // uninstall writes no manifest: its temporary names have to be those that this one tells.
-            material.token.clone_from(&manifest.token);
-        }
         let (tree, image, mut plan) = match planned {
             Ok(planned) => planned,
             Err(error) => {
                 self.forget(made);
+                self.restore_times(&before);
                 return Err(error);
             }
         };
@@ -255,10 +251,10 @@ impl Job<'_> {
             return Ok(report(plan, false));
         }
         let done = execute::install::run(tree, &image, &plan, &material, progress);
-        if let Ok(root) = Root::open(self.chroot) {
-            // Best effort: our own directory is no change of the image's root.
-            let _ = root.top().restore_times(&before);
+        if done.is_err() {
+            self.forget(made);
         }
+        self.restore_times(&before);
         drop(lock);
         done.map(|warnings| {
             plan.warnings.extend(warnings);
@@ -291,6 +287,13 @@ impl Job<'_> {
         }
     }
 
+    /// Best effort: that our own directory came or went is no change of the image's root.
+    fn restore_times(&self, before: &Entry) {
+        if let Ok(root) = Root::open(self.chroot) {
+            let _ = root.top().restore_times(before);
+        }
+    }
+
     /// Removes the directory that was made only to be locked.
     fn forget(&self, made: bool) {
         if let (true, Ok(root)) = (made, Root::open(self.chroot)) {
@@ -313,22 +316,28 @@ fn report(plan: Plan, changed: bool) -> InstallReport {
 fn lock(root: &Root, make: bool) -> Result<Option<(Dir, bool)>> {
     for _ in 0..LOCK_ATTEMPTS {
         let (home, made) = if make {
-            root.top().make_directory(paths::HOME, 0o700)?
+            root.top().make_directory(paths::HOME, 0o700 | MARK)?
         } else {
             match root.top().subdirectory(paths::HOME)? {
                 Some(home) => (home, false),
                 None => return Ok(None),
             }
         };
-        home.lock(PATIENCE).inspect_err(|_| {
-            if made {
-                let _ = root.top().remove_directory(paths::HOME);
-            }
-        })?;
         // An uninstall that ended while we waited has removed the directory that we hold.
-        let there = root.top().entry(paths::HOME)?;
-        if there.map(|entry| entry.id) == Some(home.stat()?.id) {
-            return Ok(Some((home, made)));
+        let is_there = || {
+            home.lock(PATIENCE)?;
+            let there = root.top().entry(paths::HOME)?;
+            Ok(there.map(|entry| entry.id) == Some(home.stat()?.id))
+        };
+        match is_there() {
+            Ok(true) => return Ok(Some((home, made))),
+            Ok(false) => {}
+            Err(error) => {
+                if made {
+                    let _ = root.top().remove_directory(paths::HOME);
+                }
+                return Err(error);
+            }
         }
     }
     Err(Error::new(Kind::State, "lock", "it is removed again and again").at(root.top().shown(paths::HOME)))

@@ -122,6 +122,14 @@ impl Entry {
         let inode = |entry: &Self| Self { id: self.id, ..*entry };
         self.id == other.id || (self.links > 1 && inode(self) == inode(other))
     }
+
+    /// Whether this is what `other` was seen as, other names of it having come and gone: that changes an inode's
+    /// count of links and its change time, and on overlayfs its number.
+    pub fn resembles(&self, other: &Self) -> bool {
+        let lasting =
+            |entry: &Self| (entry.kind, entry.mode, entry.uid, entry.gid, entry.size, entry.modified);
+        lasting(self) == lasting(other)
+    }
 }
 
 /// The root directory of an image, and the one place from which paths are walked.
@@ -277,6 +285,12 @@ impl Found {
     /// If nobody tells.
     pub fn is_elsewhere(&self) -> Result<bool> {
         Ok(mount_of(&self.fd, &self.shown)? != self.home)
+    }
+
+    /// The number of the device that it is, if it is one.
+    pub fn device(&self) -> Option<u64> {
+        let stat = fstat(&self.fd).ok().filter(|_| self.entry.kind == FileKind::Device)?;
+        Some(stat.st_rdev)
     }
 
     /// Opens it for reading, if it is a regular file on the root's own mount.

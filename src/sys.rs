@@ -4,6 +4,10 @@
 //! whose arguments cannot be misused: descriptors are borrowed, paths are C strings made here, buffers are
 //! owned here. Nothing in this file decides anything.
 #![allow(unsafe_code, reason = "this is the one file that may")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the calls themselves, and what the kernel says in /proc and /dev"
+)]
 
 pub mod block;
 mod mounts;
@@ -208,22 +212,6 @@ pub fn terminal_device(fd: BorrowedFd<'_>) -> Result<u32> {
 pub fn swapon(path: &CStr, flags: i32) -> Result<()> {
     // SAFETY: a C string and an integer.
     Errno::result(unsafe { libc::swapon(path.as_ptr(), flags) }).map(drop)
-}
-
-/// Whether an open regular file, open for reading and writing, is an active swap area by any name: copying none
-/// of its bytes fails with ETXTBSY then, and does nothing otherwise.
-///
-/// # Errors
-/// ENOSYS before Linux 4.5; an older kernel than 5.3 knows of no swapfile.
-pub fn is_active(file: BorrowedFd<'_>) -> Result<bool> {
-    let fd = file.as_raw_fd();
-    let (mut from, mut to) = (0, 0);
-    // SAFETY: descriptors, two offsets that are ours, and integers.
-    let done = unsafe { libc::copy_file_range(fd, &raw mut from, fd, &raw mut to, 0, 0) };
-    match Errno::result(done) {
-        Err(Errno::ETXTBSY) => Ok(true),
-        other => other.map(|_| false),
-    }
 }
 
 /// Whether anybody has the file open for writing, which `reader` has not: whoever has it open may get no read

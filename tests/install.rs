@@ -24,10 +24,14 @@ mod disturbed;
 mod hostile;
 #[path = "installer/images.rs"]
 mod images;
+#[path = "installer/images_more.rs"]
+mod images_more;
 #[path = "installer/images_table.rs"]
 mod images_table;
 #[path = "installer/ordinary.rs"]
 mod ordinary;
+#[path = "installer/owned.rs"]
+mod owned;
 #[path = "installer/packages.rs"]
 mod packages;
 #[path = "installer/races.rs"]
@@ -45,6 +49,7 @@ use libtest_mimic::{Arguments, Trial};
 fn main() -> ExitCode {
     let tests: Vec<Test> = [
         ordinary::TESTS,
+        owned::TESTS,
         packages::TESTS,
         switched::TESTS,
         hostile::TESTS,

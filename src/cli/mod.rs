@@ -13,9 +13,9 @@ pub mod unmount;
 use std::io::Write;
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::error::{Error, Kind};
+use crate::error::{Attempt, Error, Kind, Result};
 use crate::invocation::Invocation;
 
 /// Makes swap, Docker and databases work on an overlay root.
@@ -50,6 +50,11 @@ enum Command {
     Swap(swap::Args),
     /// Show it all on this machine: a throwaway overlay root, and nothing is left behind
     Demo(demo::Args),
+}
+
+/// The tables of all arguments: what man pages and completions are made of.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs a subcommand; returns the exit status.
@@ -98,16 +103,23 @@ fn mistake(error: &clap::Error) -> Error {
 }
 
 /// Prints to stdout; a reader who has gone away is no error.
-pub(crate) fn print(text: &str) {
+///
+/// # Errors
+/// What write(2) says: nobody has read what there was to say.
+pub(crate) fn print(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        done => done.attempt("write to", "the standard output"),
+    }
 }
 
 /// One value as indented JSON.
-pub(crate) fn print_json(value: &impl serde::Serialize) {
-    if let Ok(text) = serde_json::to_string_pretty(value) {
-        print(&(text + "\n"));
-    }
+///
+/// # Errors
+/// As [`print`].
+pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    serde_json::to_string_pretty(value).map_or(Ok(()), |text| print(&(text + "\n")))
 }
 
 /// One line on stderr, and the exit status.
@@ -119,7 +131,6 @@ pub(crate) fn fail(error: &Error) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     const README: &str = include_str!("../../README.md");
 

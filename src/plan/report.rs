@@ -346,8 +346,7 @@ fn reason(plan: &Plan, operand: &Decided, seen: &Path, ran: &Ran) -> String {
 }
 
 fn known_reason(plan: &Plan, operand: &Decided, ran: &Ran) -> Option<String> {
-    /// Ten pages of 4 KiB.
-    const SMALLEST: u64 = 40 * 1024;
+    const SMALLEST: u64 = 10 * 4096;
     let Decision::Backing(twofold) = &operand.decision else { return None };
     let busy = twofold.active || ran.last_words.ends_with(b"Device or resource busy");
     Some(match twofold.unformatted {

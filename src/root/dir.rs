@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, RenameFlags, openat, readlinkat, renameat2};
 use nix::sys::stat::{Mode, fchmod, fstat, fstatat, futimens, mkdirat};
-use nix::sys::statvfs::{FsFlags, fstatvfs};
+use nix::sys::statvfs::{FsFlags, Statvfs, fstatvfs};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, fsync, linkat, unlinkat};
 
@@ -214,6 +214,47 @@ impl Dir {
             .attempt(&format!("rename {from} to"), self.shown(to))
     }
 
+    /// Renames within the directory, but takes the place of nothing.
+    ///
+    /// # Errors
+    /// EEXIST if anything stands at `to`; what renameat2(2) says.
+    pub fn rename_new(&self, from: &str, to: &str) -> Result<()> {
+        match renameat2(&self.fd, self.plain(from)?, &self.fd, self.plain(to)?, RenameFlags::RENAME_NOREPLACE)
+        {
+            Err(Errno::EINVAL | Errno::ENOSYS) => self.link(from, self, to).and_then(|()| self.unlink(from)),
+            done => done.attempt(&format!("rename {from} to"), self.shown(to)),
+        }
+    }
+
+    /// Exchanges two names of files, atomically. Where the filesystem cannot, in three steps with the help of a
+    /// `spare` name, and `one` takes the place of `other` atomically all the same.
+    ///
+    /// # Errors
+    /// What renameat2(2) says.
+    pub fn exchange(&self, one: &str, other: &str, spare: &str) -> Result<()> {
+        let (from, to) = (self.plain(one)?, self.plain(other)?);
+        match renameat2(&self.fd, from, &self.fd, to, RenameFlags::RENAME_EXCHANGE) {
+            Err(Errno::EINVAL | Errno::ENOSYS) => {
+                self.link(other, self, spare)?;
+                self.rename(one, other).inspect_err(|_| {
+                    let _ = self.unlink(spare);
+                })?;
+                self.rename(spare, one).inspect_err(|_| {
+                    let _ = self.link(other, self, one).and_then(|()| self.rename(spare, other));
+                })
+            }
+            done => done.attempt(&format!("exchange {one} with"), self.shown(other)),
+        }
+    }
+
+    /// Sets the permission bits of this directory itself.
+    ///
+    /// # Errors
+    /// What fchmod(2) says.
+    pub fn set_mode(&self, mode: u32) -> Result<()> {
+        fchmod(&self.fd, Mode::from_bits_truncate(mode)).attempt("set the mode of", &self.shown)
+    }
+
     /// Removes the name of a file; nothing to do if there is none.
     ///
     /// # Errors
@@ -284,6 +325,14 @@ impl Dir {
     /// Whether programs cannot be run from here.
     pub fn is_noexec(&self) -> bool {
         fstatvfs(&self.fd).is_ok_and(|vfs| vfs.flags().contains(FsFlags::ST_NOEXEC))
+    }
+
+    /// How full the filesystem is.
+    ///
+    /// # Errors
+    /// What fstatvfs(3) says.
+    pub fn space(&self) -> Result<Statvfs> {
+        fstatvfs(&self.fd).attempt("look at the space of", &self.shown)
     }
 
     /// Locks the directory against another of us, waiting at most `patience`; until it is dropped.

@@ -21,7 +21,6 @@ pub fn mount_id(fd: BorrowedFd<'_>) -> Result<MountId> {
     mount_id_by_statx(fd).or_else(|_| mount_id_by_proc(fd))
 }
 
-#[expect(clippy::disallowed_methods, reason = "the kernel's own word on a descriptor")]
 fn mount_id_by_proc(fd: BorrowedFd<'_>) -> Result<MountId> {
     let info = std::fs::read_to_string(super::proc_path(fd).replace("/fd/", "/fdinfo/"))
         .map_err(|error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))?;

@@ -358,7 +358,6 @@ pub fn is_interrupted() -> bool {
 }
 
 /// Whether this process was started by that one, or by one that it started: /proc says so.
-#[expect(clippy::disallowed_methods, reason = "the kernel's own word on a process")]
 pub fn is_ancestor(other: i32) -> bool {
     const GENERATIONS: usize = 64;
     let mut process = nix::unistd::getppid().as_raw();

@@ -8,11 +8,11 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat, openat2};
+use nix::fcntl::{FallocateFlags, OFlag, OpenHow, ResolveFlag, fallocate, open, openat, openat2};
 use nix::sys::stat::Mode;
 
 use crate::builtin::find::{Key, Tag};
@@ -265,10 +265,9 @@ fn walk_beneath(dir: &OwnedFd, path: &OverlayPath, flags: OFlag) -> nix::Result<
 
 /// Whether the file at `path` on the backing filesystem is an active swap area. The kernel is asked, not
 /// `/proc/swaps`, where a hard link has another name, and another filesystem's file may have the same.
-pub fn is_active(upper: &Path, path: &OverlayPath) -> bool {
-    let flags = OFlag::O_RDWR | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-    let file = open_path(upper).and_then(|upper| open_beneath(&upper, path, flags));
-    file.and_then(|file| sys::is_active(file.as_fd())).unwrap_or(false)
+pub(super) fn is_active_at(upper: &Path, path: &OverlayPath) -> bool {
+    let file = open_path(upper).and_then(|upper| open_beneath(&upper, path, OFlag::O_PATH));
+    file.is_ok_and(|file| is_active(&file))
 }
 
 /// Opens a path as a place only.
@@ -370,6 +369,20 @@ pub fn header_of(file: &File) -> Header {
 fn page_size() -> usize {
     let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten();
     size.and_then(|size| usize::try_from(size).ok()).unwrap_or(4096)
+}
+
+/// Whether a file is an active swap area: the kernel refuses to allocate space in one with ETXTBSY, and says so
+/// before it looks at the range, which is one that no file can have. So nothing changes in either case.
+pub fn is_active(file: &impl AsFd) -> bool {
+    let is_file = file.as_fd().try_clone_to_owned().map(File::from).and_then(|file| file.metadata());
+    if !is_file.is_ok_and(|meta| meta.is_file()) {
+        return false;
+    }
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
+    let file = File::options().write(true).custom_flags(flags).open(sys::proc_path(file));
+    file.is_ok_and(|file| {
+        fallocate(&file, FallocateFlags::FALLOC_FL_KEEP_SIZE, i64::MAX, 1) == Err(Errno::ETXTBSY)
+    })
 }
 
 fn errno_of(error: &std::io::Error) -> Errno {

@@ -8,15 +8,15 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
-
 use crate::error::{Error, Kind, Result};
-use crate::manifest::{self, Manifest};
+use crate::manifest;
 use crate::root::{Dir, ELSEWHERE, Entry, FileId, FileKind, Root};
 use crate::shim::tables::TOOLS;
+use crate::world::content::Contents;
 pub use crate::world::content::Machine;
-use crate::world::content::{self, Contents};
 use crate::world::dpkg::{self, Dpkg};
+pub use crate::world::home::Home;
+use crate::world::home::{look_home, tokens};
 use crate::world::layer::{self, Hint, Layer};
 pub use crate::world::leads::Leads;
 use crate::world::leads::follow;
@@ -32,6 +32,8 @@ pub const CONFIG: &str = "config.toml";
 pub const BIN: &str = "bin";
 /// The binary, in its directory.
 pub const BINARY: &str = "rootfs-shim";
+/// The file by which the upper directory is proved, under a temporary name.
+pub const MARKER: &str = "marker";
 /// The endings of temporary names: a staged shim, a new real tool, what a failed run puts back.
 pub const TEMPORARY: [&str; 3] = ["new", "tool", "old"];
 
@@ -73,23 +75,6 @@ pub struct Image {
     pub is_usr: bool,
     /// What could not be looked at, and why.
     pub warnings: Vec<String>,
-}
-
-/// What is in `/.rootfs-shim`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Home {
-    /// Which directories in it are there.
-    pub directories: Vec<String>,
-    /// The manifest; `None` if there is none or it makes no sense, which is among the warnings then.
-    pub manifest: Option<Manifest>,
-    /// SHA-256 of the binary.
-    pub binary: Option<String>,
-    /// SHA-256 of the configuration.
-    pub config: Option<String>,
-    /// Temporary names of a run that did not end.
-    pub leftovers: Vec<String>,
-    /// Names that are not ours.
-    pub foreign: Vec<String>,
 }
 
 /// A directory where tools may stand.
@@ -171,11 +156,8 @@ impl Tree {
             let dir = match tree.root.directory(Path::new(path)) {
                 Ok(Some(dir)) => dir,
                 Ok(None) => continue,
-                Err(error) if matches!(error.errno(), Some(Errno::ENOSYS | Errno::EPERM)) => {
-                    return Err(error);
-                }
                 Err(error) => {
-                    warnings.push(error.to_string());
+                    warnings.push(of_the_image(error)?);
                     continue;
                 }
             };
@@ -197,6 +179,16 @@ impl Tree {
     }
 }
 
+/// What is said of a part of an image that cannot be looked at because of what the image is. If the system fails,
+/// nobody knows what is there, and a plan that takes it for missing would forget it.
+fn of_the_image(error: Error) -> Result<String> {
+    use nix::errno::Errno::{EACCES, ELOOP, ENAMETOOLONG, EXDEV};
+    match error.errno() {
+        None | Some(EACCES | ELOOP | ENAMETOOLONG | EXDEV) => Ok(error.to_string()),
+        Some(_) => Err(error),
+    }
+}
+
 /// Looks at the whole tree; `hint` is where the caller says that the overlay's upper directory is.
 ///
 /// # Errors
@@ -209,10 +201,13 @@ pub fn look(root: Root, hint: Hint<'_>) -> Result<(Tree, Image)> {
     let (layer, found) = layer::look(&tree.root, tree.home.as_ref(), hint)?;
     tree.upper = found;
     let tokens = home.as_ref().map(tokens).unwrap_or_default();
-    let dpkg = dpkg::look(&tree.root, &tokens).unwrap_or_else(|error| {
-        warnings.push(format!("{error}; so dpkg is not told of the shims"));
-        None
-    });
+    let dpkg = match dpkg::look(&tree.root, &tokens) {
+        Ok(dpkg) => dpkg,
+        Err(error) => {
+            warnings.push(format!("{}; so dpkg is not told of the shims", of_the_image(error)?));
+            None
+        }
+    };
     let (dir, dpkg) = dpkg.unzip();
     tree.dpkg = dir;
     let mut slots = Vec::new();
@@ -221,7 +216,7 @@ pub fn look(root: Root, hint: Hint<'_>) -> Result<(Tree, Image)> {
         for tool in TOOLS.iter().filter(|tool| tool.directories.iter().any(&serves)) {
             match look_slot(&tree, &mut contents, (index, &place.path), tool.name, &tokens) {
                 Ok(slot) => slots.push(slot),
-                Err(error) => warnings.push(error.to_string()),
+                Err(error) => warnings.push(of_the_image(error)?),
             }
         }
     }
@@ -231,72 +226,6 @@ pub fn look(root: Root, hint: Hint<'_>) -> Result<(Tree, Image)> {
     let is_usr = has_any(["share", "include", "libexec", "local"]) && !has_any(["usr", "etc", "dev", "proc"]);
     let image = Image { root, home, layer, places, slots, dpkg, flags, is_usr, warnings };
     Ok((tree, image))
-}
-
-fn look_home(home: &Dir, contents: &mut Contents, warnings: &mut Vec<String>) -> Result<Home> {
-    let entry = home.stat()?;
-    if entry.uid != 0 || entry.mode & 0o077 != 0 {
-        let reason =
-            format!("it belongs to uid {} with mode {:04o}, not to root with 0700", entry.uid, entry.mode);
-        let error = Error::new(Kind::Attack, "use", reason).at(home.shown(""));
-        return Err(error.remedy("remove it from the image, or chown and chmod it if it is yours"));
-    }
-    let mut facts = Home::default();
-    for name in [BIN, "upper"] {
-        if home.subdirectory(name)?.is_some() {
-            facts.directories.push(name.to_owned());
-        }
-    }
-    if let Some(bytes) = home.read(MANIFEST, manifest::CAP)? {
-        match Manifest::parse(&bytes) {
-            Ok(manifest) => facts.manifest = Some(manifest),
-            Err(error) => warnings.push(error.at(home.shown(MANIFEST)).to_string()),
-        }
-    }
-    facts.config = home.read(CONFIG, content::CAP)?.map(|bytes| manifest::sha256(&bytes));
-    if let Some(bin) = home.subdirectory(BIN)? {
-        let entry = bin.entry(BINARY)?;
-        let bytes = bin.read(BINARY, content::CAP)?;
-        // What was exchanged meanwhile is not noted for the names that are links of it.
-        let still = bin.entry(BINARY)? == entry;
-        facts.binary = match entry.zip(bytes.as_deref()) {
-            Some((entry, bytes)) if still => contents.learn(entry, bytes).sha256,
-            _ => bytes.map(|bytes| manifest::sha256(&bytes)),
-        };
-        look_names(&bin, &format!("{BIN}/"), &[BINARY], &mut facts)?;
-    }
-    look_names(home, "", &[BIN, "upper", MANIFEST, CONFIG], &mut facts)?;
-    Ok(facts)
-}
-
-/// What runs that did not end had in their temporary names: the manifest knows, and when an uninstall had put
-/// that aside already, its own temporary name does.
-fn tokens(home: &Home) -> Vec<String> {
-    let of = |name: &String| name.rsplit('.').nth(1).map(str::to_owned);
-    let mut tokens: Vec<String> = home.leftovers.iter().filter_map(of).collect();
-    tokens.extend(home.manifest.as_ref().map(|manifest| manifest.token.clone()));
-    tokens.retain(|token| manifest::is_token(token));
-    tokens.sort();
-    tokens.dedup();
-    tokens
-}
-
-/// Sorts the other names of a directory of ours: temporary ones are regular files with a dot in front.
-fn look_names(dir: &Dir, prefix: &str, known: &[&str], facts: &mut Home) -> Result<()> {
-    for name in dir.names()? {
-        let Some(name) = name.to_str() else {
-            facts.foreign.push(crate::escape::path(&name));
-            continue;
-        };
-        let temporary =
-            name.starts_with('.') && TEMPORARY.iter().any(|end| name.ends_with(&format!(".{end}")));
-        if temporary && dir.entry(name)?.is_some_and(|entry| entry.kind == FileKind::Regular) {
-            facts.leftovers.push(format!("{prefix}{name}"));
-        } else if !known.contains(&name) {
-            facts.foreign.push(format!("{prefix}{}", crate::escape::path(name)));
-        }
-    }
-    Ok(())
 }
 
 fn look_slot(

@@ -9,6 +9,7 @@ pub mod content;
 pub mod dpkg;
 pub mod files;
 pub mod fstab;
+pub mod home;
 pub mod image;
 pub mod layer;
 pub mod layers;
@@ -240,7 +241,7 @@ impl World {
         let twin_of = |operand: &Operand| {
             let path = self.overlay_path(&operand.file()?.location)?;
             let twin = files::twin(&upper, &path);
-            Some((twin, asked && twin == files::Twin::File && files::is_active(&upper, &path)))
+            Some((twin, asked && twin == files::Twin::File && files::is_active_at(&upper, &path)))
         };
         let twins: Vec<Option<(files::Twin, bool)>> = self.all_operands().map(twin_of).collect();
         let listed = self.fstab.iter_mut().map(|listed| &mut listed.operand).chain(&mut self.remembered);

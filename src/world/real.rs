@@ -52,20 +52,43 @@ pub fn find(tool: &Tool, executable: Option<&Path>) -> Result<Real, NoReal> {
     let own =
         fs::metadata("/proc/self/exe").or_else(|error| executable.map_or(Err(error), fs::metadata)).ok();
     let mut shim = None;
-    for path in beside.into_iter().chain(usual) {
+    for mut path in beside.into_iter().chain(usual) {
         let Ok(meta) = fs::metadata(&path) else { continue };
+        let mut size = meta.size();
         if !meta.is_file() {
             continue;
         }
         if own.as_ref().is_some_and(|own| (own.dev(), own.ino()) == (meta.dev(), meta.ino())) {
-            shim = Some(path);
-            continue;
+            let Some(there) = behind(&path, own.as_ref()) else {
+                shim = Some(path);
+                continue;
+            };
+            (path, size) = there;
         }
-        let (kind, is_script) = (kind_of(&path, meta.size()), is_script(&path));
+        let (kind, is_script) = (kind_of(&path, size), is_script(&path));
         return Ok(Real { path, kind, is_builtin: false, is_script });
     }
     Err(shim.map_or(NoReal::Missing, NoReal::IsShim))
 }
+
+/// Of links that lead from tool to tool (`swapon -> mkswap -> busybox`) each has a shim at its end by now: what one
+/// led to is what that shim has behind it.
+fn behind(path: &Path, own: Option<&fs::Metadata>) -> Option<(PathBuf, u64)> {
+    let mut path = path.to_owned();
+    for _ in 0..LINKS {
+        let mut name = path.parent()?.join(fs::read_link(&path).ok()?).into_os_string();
+        name.push(".real");
+        path = PathBuf::from(name);
+        let meta = fs::metadata(&path).ok()?;
+        if own.is_none_or(|own| (own.dev(), own.ino()) != (meta.dev(), meta.ino())) {
+            return meta.is_file().then(|| (path, meta.size()));
+        }
+    }
+    None
+}
+
+/// So many links the kernel follows, one after the other.
+const LINKS: usize = 40;
 
 /// A multi-call binary is at least this large; util-linux's tools are smaller by far, static ones too.
 const MULTI_CALL_AT_LEAST: u64 = 150 * 1024;

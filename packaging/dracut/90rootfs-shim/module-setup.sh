@@ -1,6 +1,7 @@
 #!/bin/bash
 # dracut module: puts rootfs-shim, its configuration and what it runs into the initramfs, and mounts the root
-# with it. Install the directory as /usr/lib/dracut/modules.d/90rootfs-shim; boot with root=rootfs-shim.
+# with it. Install the directory as /usr/lib/dracut/modules.d/90rootfs-shim; boot with rootfs_shim and without any
+# root=, of which systemd would make a mount of its own. rootfs_shim.reset makes the writable layer new first.
 
 check() {
     [ -f /etc/rootfs-shim.toml ] && require_binaries rootfs-shim mkfs.ext4
