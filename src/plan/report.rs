@@ -348,9 +348,10 @@ fn reason(plan: &Plan, operand: &Decided, seen: &Path, ran: &Ran) -> String {
 fn known_reason(plan: &Plan, operand: &Decided, ran: &Ran) -> Option<String> {
     const SMALLEST: u64 = 10 * 4096;
     let Decision::Backing(twofold) = &operand.decision else { return None };
-    let busy = twofold.active || ran.last_words.ends_with(b"Device or resource busy");
     Some(match twofold.unformatted {
-        _ if busy => "it is enabled already".to_owned(),
+        _ if twofold.active || ran.last_words.ends_with(b"Device or resource busy") => {
+            "it is enabled already".to_owned()
+        }
         _ if twofold.foreign => {
             "its swap signature is for another page size, so run mkswap on it again".to_owned()
         }

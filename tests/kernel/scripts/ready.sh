@@ -45,7 +45,7 @@ t swapon s
 echo behind the end >>s
 t swapon s
 
-#: open_for_writing
+#: open_for_writing quiet
 mk s
 exec 3<>s
 t swapon s
