@@ -90,18 +90,27 @@ fn entry(
     let mut given = operand.given.clone();
     let decision = if listed.entry.options.noauto {
         given.clone_from(&listed.entry.spec);
-        Decision::Leave("noauto option -- ignored")
+        Decision::Leave("noauto option -- ignored", true)
     } else if again || is_active(operand, world) {
         given = said_of(operand);
-        Decision::Leave("already active -- ignored")
+        Decision::Leave("already active -- ignored", is_seen(listed, operand, world))
     } else {
         match operand.what {
-            What::Missing { .. } if optional => Decision::Leave("inaccessible -- ignored"),
+            What::Missing { .. } if optional => Decision::Leave("inaccessible -- ignored", true),
             What::Tag if optional && kind == Kind::UtilLinux => Decision::IfFound,
             _ => judge(operand),
         }
     };
     Decided { origin: Origin::Fstab(arguments(&listed.entry.options, kind)), given, decision }
+}
+
+/// Whether the real tool sees by itself that this is active. It finds devices by their tags and no files, and of
+/// a file it compares the path without symlinks, which through a bind mount is not the one that is listed.
+fn is_seen(listed: &Listed, operand: &Operand, world: &World) -> bool {
+    let by_tag = Tag::parse(&listed.entry.spec).is_some();
+    operand
+        .file()
+        .is_none_or(|file| !by_tag && world.swaps.iter().any(|swap| swap.path == file.location.path))
 }
 
 /// The name by which the real tool speaks of an active area: its path without symlinks.
