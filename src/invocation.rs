@@ -71,8 +71,9 @@ impl Invocation {
         }
         let executed = || {
             executed().into_iter().find_map(|path| {
-                let name = file_name(&path).as_bytes();
-                Tool::named(OsStr::from_bytes(name.strip_suffix(b".real").unwrap_or(name)))
+                // `swapon.distrib` is what became of the shim when a package put its own file in its place.
+                let name = file_name(&path).as_bytes().split(|byte| *byte == b'.').next()?;
+                Tool::named(OsStr::from_bytes(name))
             })
         };
         Tool::named(name).or_else(executed).map_or(Identity::Manager, Identity::Shim)
@@ -139,6 +140,8 @@ mod tests {
         }
         assert_eq!(identity(&[], &["./swapon"]), Some("swapon"));
         assert_eq!(identity(&[b"-x"], &["/sbin/.x (deleted)", "/sbin/swapon.real"]), Some("swapon"));
+        assert_eq!(identity(&[b"swapoff.distrib"], &["/sbin/swapoff.distrib"]), Some("swapoff"));
+        assert_eq!(identity(&[b"x"], &["/sbin/swapon-x", "/sbin/xswapon", "/swapon/y", ".swapon"]), None);
         assert_eq!(identity(&[], &[]), None);
     }
 }

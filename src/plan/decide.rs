@@ -35,7 +35,7 @@ pub fn decide(purpose: Purpose, act: &Act, operand: &Operand, world: &World, con
     if let Some(area) = operand.file().and_then(|file| standin::of_file(&file.location.path, world)) {
         let path = operand.location().map_or_else(PathBuf::new, |location| location.path.clone());
         return match purpose {
-            Purpose::Enable => Decision::Leave("already active -- ignored"),
+            Purpose::Enable => Decision::Leave("already active -- ignored", false),
             Purpose::Disable => Decision::StoodIn { path, area },
             Purpose::Format => as_it_is("is a file whose area is elsewhere"),
         };

@@ -90,18 +90,27 @@ fn entry(
     let mut given = operand.given.clone();
     let decision = if listed.entry.options.noauto {
         given.clone_from(&listed.entry.spec);
-        Decision::Leave("noauto option -- ignored")
+        Decision::Leave("noauto option -- ignored", true)
     } else if again || is_active(operand, world) {
         given = said_of(operand);
-        Decision::Leave("already active -- ignored")
+        Decision::Leave("already active -- ignored", is_seen(listed, operand, world))
     } else {
         match operand.what {
-            What::Missing { .. } if optional => Decision::Leave("inaccessible -- ignored"),
+            What::Missing { .. } if optional => Decision::Leave("inaccessible -- ignored", true),
             What::Tag if optional && kind == Kind::UtilLinux => Decision::IfFound,
             _ => judge(operand),
         }
     };
-    Decided { origin: Origin::Fstab(arguments(&listed.entry.options)), given, decision }
+    Decided { origin: Origin::Fstab(arguments(&listed.entry.options, kind)), given, decision }
+}
+
+/// Whether the real tool sees by itself that this is active. It finds devices by their tags and no files, and of
+/// a file it compares the path without symlinks, which through a bind mount is not the one that is listed.
+fn is_seen(listed: &Listed, operand: &Operand, world: &World) -> bool {
+    let by_tag = Tag::parse(&listed.entry.spec).is_some();
+    operand
+        .file()
+        .is_none_or(|file| !by_tag && world.swaps.iter().any(|swap| swap.path == file.location.path))
 }
 
 /// The name by which the real tool speaks of an active area: its path without symlinks.
@@ -135,9 +144,10 @@ fn is_active(operand: &Operand, world: &World) -> bool {
 }
 
 /// fstab's options are read more leniently than a command line's, so what is passed on is what they mean.
-fn arguments(options: &Options) -> Vec<OsString> {
+fn arguments(options: &Options, kind: Kind) -> Vec<OsString> {
     let mut arguments = Vec::new();
-    if let Some(priority) = options.priority {
+    // The others pass over a negative one, and their -p takes none.
+    if let Some(priority) = options.priority.filter(|number| *number >= 0 || kind == Kind::UtilLinux) {
         arguments.extend([OsString::from("-p"), priority.to_string().into()]);
     }
     if let Some(policy) = &options.discard {

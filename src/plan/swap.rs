@@ -116,8 +116,9 @@ pub enum Decision {
     /// A tag that no known file carries, in a line whose device may be missing: the real tool looks for it, and
     /// where it finds none, nothing is said.
     IfFound,
-    /// Nothing is to be done, and natively nothing would be; the real tool says these words with `-v`.
-    Leave(&'static str),
+    /// Nothing is to be done, and natively nothing would be; the real tool says these words with `-v`. The second
+    /// field: called as the user did, util-linux sees that by itself.
+    Leave(&'static str, bool),
 }
 
 /// One file with two names, and what it needs before swapon takes it.
@@ -284,7 +285,9 @@ impl Decided {
         match self.decision {
             Decision::AsItIs(_, worth_a_notice) => !worth_a_notice,
             Decision::IfFound => true,
-            Decision::Leave(_) => flavour.kind == Kind::UtilLinux && !matches!(self.origin, Origin::Argv(_)),
+            Decision::Leave(_, by_itself) => {
+                by_itself && flavour.kind == Kind::UtilLinux && !matches!(self.origin, Origin::Argv(_))
+            }
             _ => false,
         }
     }

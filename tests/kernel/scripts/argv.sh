@@ -22,6 +22,13 @@ ln -s /sbin/swapon on; ln -s on again; ln -s /sbin/swapoff off
 (cd /sbin; ./swapon /w/s); echo $?
 PATH=/w:$PATH off s; echo $?
 
+#: argv0_of_a_copy util-linux real
+mk s
+cp /sbin/swapon swapon.distrib; cp /sbin/swapoff swapoff.usr-is-merged
+./swapon.distrib s; echo $?
+./swapoff.usr-is-merged s; echo $?
+rm swapon.distrib swapoff.usr-is-merged
+
 #: no_argv_at_all util-linux real
 mk s
 swapon s
@@ -74,5 +81,5 @@ for n in '-S -n 4' '-S -n 5' '-S -n 6' '-S -n 7' '-n 8'; do
     (ulimit $n; exec /sbin/swapoff s); echo "off $n $?"
     (ulimit $n; exec /sbin/mkswap s) >/dev/null; echo "mkswap $n $?"
 done
-(ulimit -n 9; ulimit -S -n 7; exec /sbin/swapon s nope) 2>/dev/null; echo $?
+(ulimit -n 9; ulimit -S -n 7; exec /sbin/swapon s); echo $?
 swapoff s

@@ -63,7 +63,7 @@ space /w/s; mkswap -U 01234567-89ab-cdef-0123-456789abcdef /w/s >/dev/null
 space /w/t; mkswap -L cached /w/t >/dev/null
 blkid -s LABEL -o value /w/t
 echo "UUID=$(blkid -s UUID -o value /w/s) none swap sw,pri=4 0 0" >/etc/fstab
-echo "LABEL=cached none swap sw,nofail 0 0" >>/etc/fstab
+echo 'LABEL="cached" none swap sw,nofail 0 0' >>/etc/fstab
 t swapon -a
 swapon --show=NAME,PRIO
 t swapon -av
