@@ -20,6 +20,7 @@ use crate::harness::{Test, supervise};
 const SUBJECTS: &[(&str, &str)] = &[
     ("active", include_str!("../scripts/active.sh")),
     ("all", include_str!("../scripts/all.sh")),
+    ("apart", include_str!("../scripts/apart.sh")),
     ("argv", include_str!("../scripts/argv.sh")),
     ("classic", include_str!("../scripts/classic.sh")),
     ("clients", include_str!("../scripts/clients.sh")),
