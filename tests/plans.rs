@@ -150,7 +150,7 @@ fn operand(facts: OperandFacts) -> Operand {
                     .as_os_str()
                     .as_bytes()
                     .iter()
-                    .fold(7, |sum, byte| sum * 31 + u64::from(*byte) % 1_000_003),
+                    .fold(7, |sum, byte| (sum * 31 + u64::from(*byte)) % 1_000_003),
             ),
             location,
             size: facts.size,
