@@ -2,13 +2,14 @@
 # tools/, and a place in RAM inside of a mount namespace, which is gone afterwards with its loop devices and swap.
 #
 # A bench prints rows of one table (`row`); `benches/run` prints them all. Times are medians in microseconds, and
-# what is compared runs in turns. Nothing is asserted: this is a machine's word, not a law.
+# what is compared runs in turns. Nothing is asserted: this is a machine's word, not a law. With BINARY in the
+# environment that one is measured, and none is built.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 if [ -z "${BENCH_SCRATCH:-}" ]; then
     [ "$(id -u)" -eq 0 ] || { echo "$0: swap, mounts and loop devices need root; run: sudo $0" >&2; exit 1; }
-    (cd "$here/.." && cargo build --quiet --release --locked)
+    [ -n "${BINARY:-}" ] || (cd "$here/.." && cargo build --quiet --release --locked)
     scratch=$(mktemp -d)
     trap 'rmdir "$scratch"' EXIT
     BENCH_SCRATCH=$scratch unshare -m --propagation private "$0" "$@"
@@ -18,7 +19,7 @@ fi
 mount -t tmpfs -o size=80% bench "$BENCH_SCRATCH"
 cd "$BENCH_SCRATCH"
 mkdir tools
-cp "$here"/../target/*/release/rootfs-shim tools/
+cp "${BINARY:-$(echo "$here"/../target/*/release/rootfs-shim)}" tools/rootfs-shim
 for source in "$here"/tools/*.c; do
     gcc -O2 -o "tools/$(basename "$source" .c)" "$source"
 done
