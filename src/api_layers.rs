@@ -134,7 +134,7 @@ pub fn mount_watched(options: &MountOptions, progress: &mut Progress<'_>) -> Res
     let overlay = mounts.at(&target).filter(|mount| mount.fstype == "overlay" && target != Path::new("/"));
     let place = Place {
         occupied: overlay.map(|mount| format!("an overlay of {}", escape::path(&mount.source))),
-        mkfs: layers::program("mkfs.ext4"),
+        mkfs: mkfs(&writable),
     };
     let wish = Wish {
         target,
@@ -200,7 +200,7 @@ pub fn reset(options: &ResetOptions) -> Result<LayersReport> {
     root_only("reset")?;
     let (mounts, swaps) = (world::all_mounts(), world::active_swaps());
     let layer = Layer::look(&options.writable, &mounts, &swaps)?;
-    let plan = plan::reset::plan(&layer, layers::program("mkfs.ext4"), options.force, options.discard)?;
+    let plan = plan::reset::plan(&layer, mkfs(&layer), options.force, options.discard)?;
     let mut report = LayersReport { version: 1, steps: plan.steps(), ..LayersReport::default() };
     if options.dry_run {
         return Ok(report);
@@ -238,6 +238,10 @@ fn settle(mut report: LayersReport, pending: Vec<Pending>, discard: Discard) -> 
         }
     }
     Ok(report)
+}
+
+fn mkfs(layer: &Layer) -> Option<PathBuf> {
+    layers::program(&format!("mkfs.{}", plan::reset::filesystem(layer)))
 }
 
 fn root_only(attempt: &str) -> Result<()> {

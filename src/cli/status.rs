@@ -28,9 +28,9 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<i32> {
     let status = api::status(&args.chroot)?;
     if args.json {
-        print_json(&status);
+        print_json(&status)?;
     } else {
-        print(&text(&status));
+        print(&text(&status))?;
     }
     Ok(i32::from(!status.healthy))
 }
@@ -113,6 +113,7 @@ fn words(command: &CommandStatus) -> String {
     match command.state {
         Standing::Shim => format!("the shim; the real tool is {real}"),
         Standing::OlderShim => format!("an older shim; the real tool is {real}"),
+        Standing::ChangedShim => format!("a changed shim; the real tool is {real}"),
         Standing::Replaced => "replaced by something else".to_owned(),
         Standing::Tool => "a tool without a shim".to_owned(),
         Standing::Link => "a link to where the shim is".to_owned(),

@@ -171,8 +171,8 @@ fn options(kind: &str, read_only: bool) -> Option<&'static str> {
     match (kind, read_only) {
         ("ext4", true) => Some("noload"),
         ("xfs", true) => Some("norecovery,nouuid"),
-        ("ext4", false) => Some(apart::WRITABLE_EXT4),
-        _ => None,
+        (_, true) => None,
+        (_, false) => apart::writable_options(kind),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::builtin;
 use crate::error::{Attempt, Result};
 use crate::invocation::Invocation;
 use crate::plan::report::{Prepared, Ran};
-use crate::plan::runs::Run;
+use crate::plan::runs::{Detached, Run};
 use crate::plan::swap::{Decided, Decision, Plan};
 use crate::sys::{self, Program, Where};
 use crate::world::real::Real;
@@ -131,6 +131,8 @@ pub fn run(real: &Real, plan: &Plan, run: Run, call: &Invocation, stage: Option<
     let mut translations = plan.translations();
     let instead = run.instead.clone();
     translations.extend(instead.as_ref().map(|(device, seen)| (device.as_path(), seen.as_path())));
+    let detached = plan.detached(&run, real).and_then(|detached| Some((detach(plan, &detached)?, detached)));
+    translations.extend(detached.as_ref().map(|(_, detached)| (detached.name.as_path(), detached.user)));
     let pipe = |wanted: bool| if wanted { pipe2(OFlag::O_CLOEXEC).map(Some) } else { Ok(None) };
     let [_, out_closed, err_closed] = call.closed;
     let out =
@@ -139,12 +141,13 @@ pub fn run(real: &Real, plan: &Plan, run: Run, call: &Invocation, stage: Option<
     let (out_read, out_write) = out.unzip();
     let (err_read, err_write) = err.unzip();
     sys::expect_children();
-    let place = match (stage, run.private) {
-        (None, false) | (Some(_), true) => Where::Here,
-        (None, true) => Where::Private,
-        (Some(stage), false) => Where::Home(&stage.home),
+    let (argv, place) = match (&detached, stage, run.private) {
+        (Some((mount, detached)), ..) => (&detached.argv, Where::At(mount)),
+        (None, None, false) | (None, Some(_), true) => (&run.argv, Where::Here),
+        (None, None, true) => (&run.argv, Where::Private),
+        (None, Some(stage), false) => (&run.argv, Where::Home(&stage.home)),
     };
-    let child = start(real, plan, &run.argv, call, [out_write.as_ref(), err_write.as_ref()], place)?;
+    let child = start(real, plan, argv, call, [out_write.as_ref(), err_write.as_ref()], place)?;
     drop((out_write, err_write));
     let heard = output::pump([out_read, err_read], child.ended.as_ref(), &translations, hold);
     let status = sys::wait(child.pid).attempt("wait for", &real.path)?;
@@ -158,6 +161,15 @@ pub fn run(real: &Real, plan: &Plan, run: Run, call: &Invocation, stage: Option<
         way: None,
         in_the_open: child.in_the_open,
     })
+}
+
+/// A mount of the upper directory that is attached nowhere. The file is opened in it once, because a policy
+/// (AppArmor's) can forbid what has no path.
+fn detach(plan: &Plan, detached: &Detached<'_>) -> Option<OwnedFd> {
+    let upper = files::open_path(&plan.upper).ok()?;
+    let mount = sys::clone_mount(upper.as_fd()).ok()?;
+    files::open_beneath(&mount, &detached.file.overlay, OFlag::O_RDONLY).ok()?;
+    Some(mount)
 }
 
 /// A real tool that cannot be executed (another architecture, no interpreter, noexec) is none: the builtin

@@ -9,7 +9,7 @@ use crate::config::{Config, Fallback, OnFailure};
 use crate::paths::{BackingPath, OverlayPath};
 use crate::shim::args::{self, Act, Request, Why};
 use crate::shim::tables::{Effect, Flavour, Kind, Purpose, Tool};
-use crate::world::files::Operand;
+use crate::world::files::{Operand, What};
 use crate::world::{Backing, World};
 
 use super::decide::decide;
@@ -113,6 +113,9 @@ pub enum Decision {
         /// What stands in for it.
         area: standin::Active,
     },
+    /// A tag that no known file carries, in a line whose device may be missing: the real tool looks for it, and
+    /// where it finds none, nothing is said.
+    IfFound,
     /// Nothing is to be done, and natively nothing would be; the real tool says these words with `-v`.
     Leave(&'static str),
 }
@@ -229,7 +232,7 @@ pub fn plan(
         return Plan { road: Road::Untouched(Reason::NoOverlay), ..plan };
     }
     plan.lenient = tool.purpose == Purpose::Enable && config.swap.on_failure == OnFailure::Continue;
-    plan.operands = decide_all(tool.purpose, act, world, config);
+    plan.operands = decide_all(tool.purpose, flavour.kind, act, world, config);
     plan.apart =
         plan.operands.iter().any(|operand| matches!(operand.origin, Origin::Fstab(_) | Origin::Tag(_)))
             && !plan.operands.iter().all(|operand| operand.is_quiet(flavour));
@@ -242,7 +245,7 @@ pub fn plan(
     plan
 }
 
-fn decide_all(purpose: Purpose, act: &Act, world: &World, config: &Config) -> Vec<Decided> {
+fn decide_all(purpose: Purpose, kind: Kind, act: &Act, world: &World, config: &Config) -> Vec<Decided> {
     let judge = |operand: &Operand| decide(purpose, act, operand, world, config);
     let one = |origin, operand: &Operand| Decided {
         origin,
@@ -251,11 +254,11 @@ fn decide_all(purpose: Purpose, act: &Act, world: &World, config: &Config) -> Ve
     };
     let mut decided = Vec::new();
     if purpose == Purpose::Enable {
-        decided = listed::decide(act, world, judge);
+        decided = listed::decide(act, kind, world, judge);
     }
     for (place, operand) in act.operands.iter().zip(&world.operands) {
         let mut chosen = one(Origin::Argv(*place), operand);
-        if let (Purpose::Enable, Some(file)) = (purpose, listed::file_of_tag(&operand.given, world)) {
+        if let (Purpose::Enable, Some(file)) = (purpose, listed::file_of(&operand.given, world)) {
             chosen.decision = judge(file);
         }
         decided.push(chosen);
@@ -280,6 +283,7 @@ impl Decided {
     pub fn is_quiet(&self, flavour: &Flavour) -> bool {
         match self.decision {
             Decision::AsItIs(_, worth_a_notice) => !worth_a_notice,
+            Decision::IfFound => true,
             Decision::Leave(_) => flavour.kind == Kind::UtilLinux && !matches!(self.origin, Origin::Argv(_)),
             _ => false,
         }
@@ -294,6 +298,16 @@ fn road(purpose: Purpose, flavour: &Flavour, operands: &[Decided], lenient: bool
         Purpose::Disable | Purpose::Format if quiet => Road::Untouched(Reason::NothingToDo),
         Purpose::Disable | Purpose::Format => Road::Masked,
     }
+}
+
+/// Whether a /proc has to be had before anything can be decided, where there is none. What only works on the
+/// namespace that we were called in gets none: a device that is enabled would be listed under the wrong name, and
+/// `-a` natively finds nothing without it.
+pub fn needs_proc(purpose: Purpose, request: &Request, world: &World) -> bool {
+    let (true, Request::Act(act)) = (world.root_unseen, request) else { return false };
+    let named =
+        world.operands.iter().all(|operand| matches!(operand.what, What::File(_) | What::Missing { .. }));
+    !act.all && act.tags.is_empty() && (named || purpose != Purpose::Enable)
 }
 
 /// Whether the backing filesystem has to be looked for before anything can be decided: a file is on the root

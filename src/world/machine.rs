@@ -1,20 +1,16 @@
 //! A machine or an image as `status` sees it: the tree, the layers below it, active swap, volumes.
-#![expect(clippy::disallowed_methods, reason = "the running system's own files, and never an image's")]
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
-use nix::fcntl::{FallocateFlags, OFlag, fallocate};
-use nix::sys::statvfs::statvfs;
+use nix::fcntl::OFlag;
 
 use crate::config::{self, Config};
 use crate::error::Result;
 use crate::paths::{self, BackingPath, OverlayPath};
 use crate::root::{Dir, Root};
-use crate::sys;
 use crate::world::image::{self, Image, Tree};
 use crate::world::layer::{Hint, Upper};
 use crate::world::mountinfo::{Mount, Mounts};
@@ -106,19 +102,20 @@ impl Machine {
         let root = Root::open(chroot)?;
         let running = root.top().stat()?.id == Root::open(Path::new("/"))?.top().stat()?.id;
         // mountinfo has absolute paths without symlinks, and so has this.
-        let place = fs::read_link(sys::proc_path(root.top())).unwrap_or_else(|_| chroot.to_owned());
+        let place = root.top().path().unwrap_or_else(|_| chroot.to_owned());
         let (tree, image) = image::look(root, Hint::Nothing)?;
         let upper = join(&place, Path::new(paths::UPPER));
         let mounts = world::all_mounts();
         let backing = mounts.at(&upper).cloned();
-        let capacity = backing.as_ref().and_then(|_| capacity(&upper));
+        let bound = tree.home.as_ref().and_then(|home| home.subdirectory("upper").ok()?);
+        let capacity = backing.as_ref().and_then(|_| capacity(bound.as_ref()?));
         let config = load(tree.home.as_ref());
         let wanted = config.as_ref().map_or(&[][..], |config| &config.layers.passthrough);
         let kept = kept(&Guest { tree: &tree, place: &place, mounts: &mounts }, backing.as_ref(), wanted);
         let device = config.as_ref().ok().and_then(|config| config.swap_device.device.clone());
         let seen = match &image.layer.upper {
-            Upper::Bound => Some(upper.as_path()),
-            Upper::Found(path) => Some(path.as_path()),
+            Upper::Bound => bound.as_ref().map(|dir| (upper.as_path(), dir)),
+            Upper::Found(path) => tree.upper.as_ref().map(|root| (path.as_path(), root.top())),
             Upper::Occupied | Upper::Unproved(_) => None,
         };
         let swaps = swaps(running, seen, &mounts);
@@ -126,7 +123,7 @@ impl Machine {
         Ok(Self {
             volumes: volumes(&mounts, &place, root.as_ref(), backing.as_ref()),
             lower: root.as_ref().map(Mount::lower_layers).unwrap_or_default(),
-            swap_device: device.map(|path| swap_device(path, &swaps)),
+            swap_device: device.map(|path| swap_device(&tree.root, path, &swaps)),
             kept,
             config,
             swaps,
@@ -149,9 +146,9 @@ fn load(home: Option<&Dir>) -> std::result::Result<Config, String> {
         .map_err(|error| error.to_string())
 }
 
-fn swaps(running: bool, upper: Option<&Path>, mounts: &Mounts) -> Vec<Area> {
+fn swaps(running: bool, upper: Option<(&Path, &Dir)>, mounts: &Mounts) -> Vec<Area> {
     let all = world::active_swaps();
-    let upper = upper.and_then(|path| Some((path, files::open_path(path).ok()?)));
+    let upper = upper.and_then(|(path, dir)| Some((path, dir.as_fd().try_clone_to_owned().ok()?)));
     let mut known = Vec::new();
     let backing = |swap: &Swap| {
         let (point, dir) = upper.as_ref().filter(|_| swap.is_file)?;
@@ -161,7 +158,8 @@ fn swaps(running: bool, upper: Option<&Path>, mounts: &Mounts) -> Vec<Area> {
     };
     let backing: Vec<_> = all.iter().map(backing).collect();
     let area = |(swap, backing): (Swap, Option<BackingPath>)| {
-        let shown = || !swap.is_file || files::open_path(&swap.path).is_ok_and(|file| is_active(&file));
+        let shown =
+            || !swap.is_file || files::open_path(&swap.path).is_ok_and(|file| files::is_active(&file));
         Area { of_this_root: backing.is_some() || (running && shown()), swap, backing }
     };
     all.iter().cloned().zip(backing).map(area).collect()
@@ -189,7 +187,7 @@ fn is_area(
     known: &mut Vec<(u64, u64)>,
 ) -> bool {
     let Ok(fd) = files::open_beneath(dir, path, OFlag::O_PATH) else { return false };
-    let active = is_active(&fd);
+    let active = files::is_active(&fd);
     let Ok(meta) = File::from(fd).metadata() else { return false };
     let id = (meta.dev(), meta.ino());
     let gap = |one: &Swap| meta.len().checked_sub(one.size.saturating_mul(1024));
@@ -204,20 +202,6 @@ fn is_area(
     ours
 }
 
-/// Whether a file is an active swap area: the kernel refuses to allocate space in one with ETXTBSY, and says so
-/// before it looks at the range, which is one that no file can have. So nothing changes in either case.
-fn is_active(file: &impl AsFd) -> bool {
-    let is_file = file.as_fd().try_clone_to_owned().map(File::from).and_then(|file| file.metadata());
-    if !is_file.is_ok_and(|meta| meta.is_file()) {
-        return false;
-    }
-    let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
-    let file = File::options().write(true).custom_flags(flags).open(sys::proc_path(file));
-    file.is_ok_and(|file| {
-        fallocate(&file, FallocateFlags::FALLOC_FL_KEEP_SIZE, i64::MAX, 1) == Err(Errno::ETXTBSY)
-    })
-}
-
 fn volumes(mounts: &Mounts, chroot: &Path, root: Option<&Mount>, backing: Option<&Mount>) -> Vec<Mount> {
     let known = |mount: &Mount| {
         [root, backing].into_iter().flatten().any(|one| one.device == mount.device) || mount.point == chroot
@@ -227,8 +211,8 @@ fn volumes(mounts: &Mounts, chroot: &Path, root: Option<&Mount>, backing: Option
     below.filter(on_disk).filter(|mount| !known(mount)).cloned().collect()
 }
 
-fn capacity(dir: &Path) -> Option<Capacity> {
-    let space = statvfs(dir).ok()?;
+fn capacity(dir: &Dir) -> Option<Capacity> {
+    let space = dir.space().ok()?;
     let bytes = |blocks| blocks * space.fragment_size();
     Some(Capacity {
         size: bytes(space.blocks()),
@@ -251,8 +235,8 @@ impl Guest<'_> {
     /// lead through the image's own symlinks.
     fn mount_at(&self, path: &Path) -> Option<&Mount> {
         let dir = self.tree.root.directory(path.strip_prefix("/").unwrap_or(path)).ok()??;
-        let mount = self.mounts.get(sys::mount_id(dir.as_fd()).ok()?)?;
-        sys::is_mount_root(dir.as_fd()).ok()?.then_some(mount)
+        let mount = self.mounts.get(dir.mount().ok()?)?;
+        (mount.point == dir.path().ok()?).then_some(mount)
     }
 }
 
@@ -288,9 +272,10 @@ fn join(place: &Path, path: &Path) -> PathBuf {
     place.join(path.strip_prefix("/").unwrap_or(path))
 }
 
-/// The kernel may list a device by another of its names.
-fn swap_device(path: PathBuf, swaps: &[Area]) -> SwapDevice {
-    let number = |path: &Path| fs::metadata(path).ok().map(|meta| meta.rdev()).filter(|number| *number != 0);
+/// The kernel may list a device by another of its names; both are looked up inside the root, whose configuration
+/// may be a stranger's.
+fn swap_device(root: &Root, path: PathBuf, swaps: &[Area]) -> SwapDevice {
+    let number = |path: &Path| root.find(path).ok()??.device();
     let own = number(&path);
     let is_own =
         |swap: &&Swap| !swap.is_file && (swap.path == path || (own.is_some() && number(&swap.path) == own));

@@ -139,11 +139,13 @@ pub fn missing() -> Vec<String> {
     let tools = [
         ("mkfs.ext4", "e2fsprogs"),
         ("mkfs.xfs", "xfsprogs"),
+        ("mkfs.btrfs", "btrfs-progs"),
         ("losetup", "mount"),
         ("setfattr", "attr"),
         ("setfacl", "acl"),
         ("setcap", "libcap2-bin"),
         ("mksquashfs", "squashfs-tools"),
+        ("mkfs.erofs", "erofs-utils"),
         ("strace", "strace"),
         ("busybox", "busybox-static"),
     ];

@@ -5,6 +5,7 @@ mod demo;
 mod enable;
 mod install;
 mod itself;
+mod names;
 mod notices;
 mod ready;
 mod rough;
@@ -26,6 +27,7 @@ pub fn all() -> Vec<Test> {
         demo::tests(),
         notices::tests(),
         active::tests(),
+        names::tests(),
     ]
     .into_iter()
     .flatten()
