@@ -82,7 +82,6 @@ fn stay_where_linked() -> Result<(), Box<dyn Error>> {
     if env::var("PROFILE")? == "release" {
         println!("cargo::rustc-link-arg-bins=-static");
         println!("cargo::rustc-link-arg-bins=-no-pie");
-        println!("cargo::rustc-link-arg-bins=-Wl,--icf=all");
     }
     Ok(())
 }
