@@ -122,12 +122,19 @@ pub fn plan(layer: &Layer, mkfs: Option<PathBuf>, force: bool, discard: Discard)
 }
 
 /// The filesystem that a new layer gets here: the one that somebody chose for the old one, also if its reset was
-/// cut short, for swapfiles and quotas that need it; else ext4.
+/// cut short; else ext4. A layer that today's mkfs finds too small for it becomes ext4 too: it must boot.
 pub fn filesystem(layer: &Layer) -> &'static str {
-    match layer.medium().map(|medium| &medium.content) {
-        Some(Content::Filesystem { kind, .. } | Content::Unfinished(kind)) if WRITABLE.contains(kind) => kind,
+    let Some(medium) = layer.medium() else { return "ext4" };
+    let kind = match medium.content {
+        Content::Filesystem { kind, .. } | Content::Unfinished(kind) => kind,
         _ => "ext4",
-    }
+    };
+    let least = match kind {
+        "xfs" => 300 << 20,
+        "btrfs" => 112 << 20,
+        _ => 0,
+    };
+    if WRITABLE.contains(&kind) && medium.size >= least { kind } else { "ext4" }
 }
 
 /// The first format of an empty device, or the end of one that was cut short. `mkfs` makes what [`filesystem`]
@@ -209,6 +216,9 @@ mod tests {
         );
         let cut = device(Content::Unfinished("btrfs"), None);
         assert!(outcome(&cut, false).unwrap()[0].starts_with("format /dev/vdb as btrfs"));
+        let mut small = xfs.clone();
+        small.kind = LayerKind::Device(Medium { size: 299 << 20, content: Content::Unfinished("xfs") });
+        assert!(outcome(&small, false).unwrap()[0].starts_with("format /dev/vdb as ext4"));
         let image = device(Content::Filesystem { kind: "squashfs", ours: false }, None);
         assert!(outcome(&image, true).unwrap()[0].starts_with("format /dev/vdb as ext4"));
     }
