@@ -56,8 +56,8 @@ pub fn decide(act: &Act, kind: Kind, world: &World, judge: impl Fn(&Operand) -> 
 
 /// Whether two lines mean one file, of which the second finds it active already.
 fn is_same_file(one: &Listed, other: &Listed) -> bool {
-    let place = |listed: &Listed| listed.operand.file().map(|file| file.location.clone());
-    !one.entry.options.noauto && place(one).is_some() && place(one) == place(other)
+    let inode = |listed: &Listed| listed.operand.file().map(|file| file.inode);
+    !one.entry.options.noauto && inode(one).is_some() && inode(one) == inode(other)
 }
 
 /// What libmount says of the lines of fstab that make no sense.
@@ -91,7 +91,7 @@ fn entry(
     let decision = if listed.entry.options.noauto {
         given.clone_from(&listed.entry.spec);
         Decision::Leave("noauto option -- ignored", true)
-    } else if again || is_active(operand, world) {
+    } else if again || is_active(operand, kind, world) {
         given = said_of(operand);
         Decision::Leave("already active -- ignored", is_seen(listed, operand, world))
     } else {
@@ -123,10 +123,12 @@ fn said_of(operand: &Operand) -> OsString {
     path.map_or_else(|| operand.given.clone(), |path| path.clone().into_os_string())
 }
 
-/// `/proc/swaps` shows the user's own path of a file of the root overlay, and that is what is compared; a tag
-/// is compared with what the active areas' own headers say.
-fn is_active(operand: &Operand, world: &World) -> bool {
+/// `/proc/swaps` shows the user's own path of a file of the root overlay, and that is what util-linux compares;
+/// the others pass over what the kernel says is active, by whatever name. A tag is compared with what the active
+/// areas' own headers say.
+fn is_active(operand: &Operand, kind: Kind, world: &World) -> bool {
     let path = match &operand.what {
+        What::File(file) if kind != Kind::UtilLinux && file.active => return true,
         What::File(file) => {
             let inside = world.overlay_path(&file.location);
             inside.map_or_else(|| file.location.path.clone(), |path| path.as_path().to_owned())

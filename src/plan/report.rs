@@ -154,7 +154,7 @@ pub fn may_be_stood_in_for(plan: &Plan, ran: &Ran) -> Option<usize> {
     let unfit = match plan.backing(at) {
         None => true,
         Some(twofold) => {
-            let refused = ran.run.private && is_refusal(ran) && !plan.active.contains(&twofold.overlay);
+            let refused = ran.run.private && is_refusal(ran) && !twofold.active;
             refused && plan.fstype == "btrfs"
         }
     };
@@ -167,14 +167,14 @@ fn is_refusal(ran: &Ran) -> bool {
     ran.last_words.ends_with(b"Invalid argument")
 }
 
-/// The operand of a failed run whose blocks may be written anew: on ext4 and xfs, whose refusal can lie in
-/// them, and not if the area is active already, which the kernel would not let us write to anyway.
+/// The operand of a failed run whose blocks may be written anew: the refusal can lie in them, and the area is
+/// not active already, when the kernel would not let us write to it anyway.
 pub fn may_be_mended(plan: &Plan, ran: &Ran) -> Option<usize> {
     let at = *ran.run.operands.first()?;
     let twofold = plan.backing(at)?;
-    let free = twofold.rewrite && !plan.active.contains(&twofold.overlay);
+    let free = twofold.rewrite && !twofold.active;
     let fitting = ran.run.private && free && is_refusal(ran);
-    (fitting && ran.status != 0 && !is_usage(plan, ran) && plan.fstype != "btrfs").then_some(at)
+    (fitting && ran.status != 0 && !is_usage(plan, ran)).then_some(at)
 }
 
 /// Whether a failed run was about a tag that nobody has and nobody need have. Where something has it, the real
@@ -242,9 +242,7 @@ fn done_words(done: Done) -> String {
             "came with the image; it was made new at the same size instead of being copied".to_owned()
         }
         Done::Unshared => "shared disk blocks with another file; it has its own now".to_owned(),
-        Done::Rewritten => {
-            "had disk blocks that the kernel refuses; they were written anew with zeros".to_owned()
-        }
+        Done::Rewritten => "had disk blocks that the kernel refuses; they were written anew".to_owned(),
     }
 }
 
@@ -348,19 +346,22 @@ fn reason(plan: &Plan, operand: &Decided, seen: &Path, ran: &Ran) -> String {
 }
 
 fn known_reason(plan: &Plan, operand: &Decided, ran: &Ran) -> Option<String> {
-    /// Ten pages of 4 KiB.
-    const SMALLEST: u64 = 40 * 1024;
+    const SMALLEST: u64 = 10 * 4096;
     let Decision::Backing(twofold) = &operand.decision else { return None };
-    if plan.active.contains(&twofold.overlay) || ran.last_words.ends_with(b"Device or resource busy") {
-        return Some("it is enabled already".to_owned());
-    }
-    match twofold.unformatted {
-        true if twofold.size < SMALLEST => {
-            Some(format!("it is smaller than {}, the least that mkswap takes", size_words(SMALLEST)))
+    Some(match twofold.unformatted {
+        _ if twofold.active || ran.last_words.ends_with(b"Device or resource busy") => {
+            "it is enabled already".to_owned()
         }
-        true => Some("it has no swap signature, so run mkswap on it first".to_owned()),
-        false => (plan.fstype == "btrfs").then(|| btrfs_recipe(twofold)),
-    }
+        _ if twofold.foreign => {
+            "its swap signature is for another page size, so run mkswap on it again".to_owned()
+        }
+        true if twofold.size < SMALLEST => {
+            format!("it is smaller than {}, the least that mkswap takes", size_words(SMALLEST))
+        }
+        true => "it has no swap signature, so run mkswap on it first".to_owned(),
+        false if plan.fstype == "btrfs" => btrfs_recipe(twofold),
+        false => return None,
+    })
 }
 
 /// btrfs takes a swapfile only if it was made without copy-on-write while it was empty.

@@ -32,8 +32,6 @@ pub struct Plan {
     pub upper: PathBuf,
     /// The backing filesystem's type; empty if it is not visible.
     pub fstype: String,
-    /// Files of the root overlay that are active already.
-    pub active: Vec<OverlayPath>,
     /// The options that every run of the real tool gets when the call is taken apart.
     pub common: Vec<OsString>,
     /// Whether the call has to be taken apart because fstab or a tag names a file that concerns us.
@@ -149,6 +147,10 @@ pub struct Twofold {
     pub size: u64,
     /// It was looked at and carries no swap signature.
     pub unformatted: bool,
+    /// It carries a swap signature, but of an area for another machine.
+    pub foreign: bool,
+    /// It is active already, by this name or another.
+    pub active: bool,
 }
 
 /// How the real tool is run.
@@ -204,7 +206,6 @@ pub fn plan(
         road: Road::Untouched(Reason::NothingToDo),
         upper: world.backing.mount().map_or_else(PathBuf::new, |mount| mount.point.clone()),
         fstype: world.backing.mount().map_or_else(String::new, |mount| mount.fstype.clone()),
-        active: world.swaps.iter().filter_map(|swap| OverlayPath::parse(&swap.path)).collect(),
         common: Vec::new(),
         apart: false,
         foreword: Vec::new(),

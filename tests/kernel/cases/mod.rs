@@ -3,8 +3,10 @@
 mod active;
 mod demo;
 mod enable;
+mod harmless;
 mod install;
 mod itself;
+mod killed;
 mod names;
 mod notices;
 mod ready;
@@ -22,7 +24,9 @@ pub fn all() -> Vec<Test> {
         enable::tests(),
         scenes::tests(),
         ready::tests(),
+        harmless::tests(),
         rough::tests(),
+        killed::tests(),
         same::tests(),
         demo::tests(),
         notices::tests(),

@@ -32,6 +32,7 @@ const SUBJECTS: &[(&str, &str)] = &[
     ("oddities", include_str!("../scripts/oddities.sh")),
     ("options", include_str!("../scripts/options.sh")),
     ("places", include_str!("../scripts/places.sh")),
+    ("ready", include_str!("../scripts/ready.sh")),
     ("swapoff", include_str!("../scripts/swapoff.sh")),
     ("tags", include_str!("../scripts/tags.sh")),
     ("usage", include_str!("../scripts/usage.sh")),
