@@ -302,7 +302,9 @@ fn failing(what: &'static str, own: &[&str]) {
     for call in CHANGING.iter().chain(own).chain(&LOOKING) {
         assert!(calls.contains_key(*call), "{what} makes no {call}: {calls:?}");
     }
-    let tried: Vec<_> = stage.tried().into_iter().filter(|(call, _)| may_fail(call)).collect();
+    let may_fail = [&CHANGING[..], &MORE, &LOOKING].concat();
+    let tried: Vec<_> =
+        stage.tried().into_iter().filter(|(call, _)| may_fail.contains(&call.as_str())).collect();
     let mut met = BTreeSet::new();
     for (number, (call, nth)) in tried.iter().enumerate() {
         let errors: &[_] = if is_whole() { &ERRORS } else { &ERRORS[number % ERRORS.len()..][..1] };
@@ -360,10 +362,6 @@ fn killed_while_put_back(what: &'static str) {
         scene.end();
     }
     assert!(cases.len() > 3, "only {cases:?}");
-}
-
-fn may_fail(call: &str) -> bool {
-    [&CHANGING[..], &MORE, &LOOKING].concat().contains(&call)
 }
 
 fn fail(stage: &Stage, call: &str, nth: usize, error: &str) {
