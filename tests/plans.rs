@@ -24,6 +24,7 @@ use rootfs_shim::plan::swap;
 use rootfs_shim::shim::tables::{Kind, Tool};
 use rootfs_shim::sys::MountId;
 use rootfs_shim::world::files::{FileFacts, Header, Location, Operand, Thing, Twin, What};
+use rootfs_shim::world::standins::FileId;
 use rootfs_shim::world::{Backing, Listed, Sighted, World, fstab, swaps};
 use serde::Deserialize;
 
@@ -131,11 +132,12 @@ fn operand(facts: OperandFacts) -> Operand {
     });
     let what = match (facts.what.as_str(), location) {
         ("tag", _) => What::Tag,
-        ("missing", parent) => What::Missing { errno: Errno::ENOENT, parent },
+        ("missing", parent) => What::Missing { errno: Errno::ENOENT, parent, path: None },
         ("file", Some(location)) => What::File(FileFacts {
             location,
             size: facts.size,
             links: 1,
+            id: FileId::default(),
             filesystem: None,
             allocated: facts.allocated.unwrap_or(facts.size),
             header: match facts.signature {
@@ -157,7 +159,6 @@ fn operand(facts: OperandFacts) -> Operand {
             kind: "block device",
             path: Some(facts.given.clone().into()),
             header: Header::Unread,
-            loop_file: None,
         }),
         (other, _) => panic!("{other}"),
     };

@@ -1,8 +1,9 @@
 //! Running the real tool: by becoming it, or as a child whose output is read on its way.
 #![expect(clippy::disallowed_methods, reason = "the running system's own namespace")]
 
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -17,11 +18,12 @@ use crate::invocation::Invocation;
 use crate::plan::report::{Prepared, Ran};
 use crate::plan::runs::Run;
 use crate::plan::swap::{Decided, Decision, Plan};
+use crate::shim::tables::Purpose;
 use crate::sys::{self, Program, Where};
 use crate::world::real::Real;
 use crate::world::{self, files};
 
-use super::output;
+use super::{output, standin};
 use super::stage::Stage;
 
 /// Becomes the real tool. Returns only if that failed.
@@ -39,11 +41,11 @@ pub fn become_it(real: &Path, argv: &[OsString]) -> Errno {
 /// If there can be no namespace; nothing was changed then.
 pub fn mask(plan: &Plan, prepared: &[(Prepared, Option<OwnedFd>)]) -> Result<()> {
     let stands = |operand: &Decided| match &operand.decision {
-        Decision::StoodIn { path, area } if *path != area.device => Some((path.clone(), area.device.clone())),
+        Decision::StoodIn { path, area, gone: false } => Some((path.clone(), area.device.clone())),
         _ => None,
     };
-    let devices: Vec<(PathBuf, PathBuf)> = plan.operands.iter().filter_map(stands).collect();
-    if devices.is_empty() && !prepared.iter().any(|(_, backing)| backing.is_some()) {
+    let stood_in: Vec<(PathBuf, PathBuf)> = plan.operands.iter().filter_map(stands).collect();
+    if stood_in.is_empty() && !prepared.iter().any(|(_, backing)| backing.is_some()) {
         return Ok(());
     }
     let swaps = world::swaps_text();
@@ -60,11 +62,17 @@ pub fn mask(plan: &Plan, prepared: &[(Prepared, Option<OwnedFd>)]) -> Result<()>
             let upper = files::open_path(&plan.upper).attempt("open", &plan.upper)?;
             let source =
                 files::open_beneath(&upper, &twofold.overlay, OFlag::O_PATH).attempt("open", path)?;
-            cover(&source, path)?;
+            cover(&source, path, false)?;
         }
     }
-    for (path, device) in devices {
-        cover(&files::open_path(&device).attempt("open", &device)?, &path)?;
+    for (path, device) in stood_in {
+        // swapoff gets the device. mkswap gets a program that is running, this one, which the kernel lets nobody
+        // write to, as it does a file that is swap; read-only besides, for when this process is killed.
+        let (source, writes) = match plan.tool.purpose {
+            Purpose::Format => (std::fs::read_link("/proc/self/exe").attempt("find", "/proc/self/exe")?, true),
+            Purpose::Disable | Purpose::Enable => (device, false),
+        };
+        cover(&files::open_path(&source).attempt("open", &source)?, &path, writes)?;
     }
     Ok(())
 }
@@ -79,15 +87,18 @@ fn keep_names(swaps: &[u8]) -> Result<()> {
     let list = place.join("swaps");
     let covered = std::fs::write(&list, swaps)
         .attempt("write", &list)
-        .and_then(|()| cover(&files::open_path(&list).attempt("open", &list)?, Path::new("/proc/swaps")));
+        .and_then(|()| cover(&files::open_path(&list).attempt("open", &list)?, Path::new("/proc/swaps"), false));
     let _ = nix::mount::umount2(place, nix::mount::MntFlags::MNT_DETACH);
     covered
 }
 
 /// Mounts one file over another.
-fn cover(source: &OwnedFd, path: &Path) -> Result<()> {
+fn cover(source: &OwnedFd, path: &Path, read_only: bool) -> Result<()> {
     let onto = files::open_path(path).attempt("open", path)?;
     let clone = sys::clone_mount(source.as_fd()).attempt("open_tree", path)?;
+    if read_only {
+        sys::make_read_only(clone.as_fd()).attempt("make read-only what covers", path)?;
+    }
     sys::attach_mount(clone.as_fd(), onto.as_fd()).attempt("mount the backing file over", path)
 }
 
@@ -130,7 +141,14 @@ pub fn run(real: &Real, plan: &Plan, run: Run, call: &Invocation, stage: Option<
     let hold = plan.may_be_repeated(&run);
     let mut translations = plan.translations();
     let instead = run.instead.clone();
-    translations.extend(instead.as_ref().map(|(device, seen)| (device.as_path(), seen.as_path())));
+    translations.extend(instead.iter().map(|it| (it.shown.0.as_path(), it.shown.1.as_path())));
+    let behind = match &instead {
+        None => None,
+        Some(instead) => {
+            let place = CString::new(instead.place.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL);
+            Some((standin::behind(instead)?, place.attempt("mount over", &instead.place)?))
+        }
+    };
     let pipe = |wanted: bool| if wanted { pipe2(OFlag::O_CLOEXEC).map(Some) } else { Ok(None) };
     let [_, out_closed, err_closed] = call.closed;
     let out =
@@ -139,10 +157,11 @@ pub fn run(real: &Real, plan: &Plan, run: Run, call: &Invocation, stage: Option<
     let (out_read, out_write) = out.unzip();
     let (err_read, err_write) = err.unzip();
     sys::expect_children();
-    let place = match (stage, run.private) {
-        (None, false) | (Some(_), true) => Where::Here,
-        (None, true) => Where::Private,
-        (Some(stage), false) => Where::Home(&stage.home),
+    let place = match (&behind, stage, run.private) {
+        (Some((mount, place)), ..) => Where::Behind(mount, place),
+        (_, None, false) | (_, Some(_), true) => Where::Here,
+        (_, None, true) => Where::Private,
+        (_, Some(stage), false) => Where::Home(&stage.home),
     };
     let child = start(real, plan, &run.argv, call, [out_write.as_ref(), err_write.as_ref()], place)?;
     drop((out_write, err_write));

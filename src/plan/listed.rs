@@ -13,6 +13,7 @@ use crate::world::files::{Operand, What};
 use crate::world::fstab::Options;
 use crate::world::{Listed, World};
 
+use super::standin;
 use super::swap::{Decided, Decision, Origin};
 
 /// The options that hold for every single area: priority, discard, verbosity. `--fstab` is among them for the
@@ -112,7 +113,8 @@ fn is_active(operand: &Operand, world: &World) -> bool {
         }
         What::Missing { .. } => return false,
     };
-    world.swaps.iter().any(|swap| swap.is_file && swap.path == path)
+    let listed = world.swaps.iter().any(|swap| swap.is_file && swap.path == path);
+    listed || standin::of_file(operand, world).is_some()
 }
 
 fn split_tag(tag: &OsStr) -> Option<(&[u8], &[u8])> {

@@ -70,7 +70,8 @@ impl Ran {
     /// For an operand that the real tool is not given as it is: as if it had failed.
     pub fn not_run(plan: &Plan, at: usize) -> Self {
         let last_words = b"its filesystem cannot hold swap, and nothing could stand in for it".to_vec();
-        Self { last_words, ..Self::failed(plan, plan.run_instead(at, Path::new(""))) }
+        let run = Run { operands: vec![at], ..Run::default() };
+        Self { last_words, ..Self::failed(plan, run) }
     }
 
     /// For a run that could not be begun.
@@ -159,6 +160,18 @@ pub fn may_be_stood_in_for(plan: &Plan, ran: &Ran) -> Option<usize> {
         }
     };
     (unfit && ran.status != 0 && !is_usage(plan, ran) && plan.ways(at).is_some()).then_some(at)
+}
+
+/// A run that a device's took the place of: what was said of the file itself stays said, but for the last line,
+/// which was why it failed.
+pub fn stood_in_for(first: Ran, mut ran: Ran, way: Fallback) -> Ran {
+    let mut said = first.held.unwrap_or_default();
+    said.retain(|(target, line)| *target == 2 && line.trim_ascii() != first.last_words);
+    if let Some(held) = &mut ran.held {
+        said.retain(|line| !held.contains(line));
+        held.splice(..0, said);
+    }
+    Ran { way: Some(way), ..ran }
 }
 
 /// EINVAL, which is what the kernel says of a file that cannot be swap. In another language than C's the words
@@ -329,9 +342,14 @@ fn reason(plan: &Plan, operand: &Decided, seen: &Path, ran: &Ran) -> String {
 fn known_reason(plan: &Plan, operand: &Decided, ran: &Ran) -> Option<String> {
     /// Ten pages of 4 KiB.
     const SMALLEST: u64 = 40 * 1024;
-    let Decision::Backing(twofold) = &operand.decision else { return None };
+    let enabled = || Some("it is enabled already".to_owned());
+    let twofold = match &operand.decision {
+        Decision::Backing(twofold) => twofold,
+        Decision::StoodIn { .. } => return enabled(),
+        _ => return None,
+    };
     if plan.active.contains(&twofold.overlay) || ran.last_words.ends_with(b"Device or resource busy") {
-        return Some("it is enabled already".to_owned());
+        return enabled();
     }
     match twofold.unformatted {
         true if twofold.size < SMALLEST => {

@@ -10,10 +10,11 @@ use crate::paths::{BackingPath, OverlayPath};
 use crate::shim::args::{self, Act, Request, Why};
 use crate::shim::tables::{Effect, Flavour, Kind, Purpose, Tool};
 use crate::world::files::Operand;
+use crate::world::standins::StandIn;
 use crate::world::{Backing, World};
 
 use super::decide::decide;
-use super::{listed, standin};
+use super::listed;
 
 /// What shall be done.
 #[derive(Debug, Clone)]
@@ -34,6 +35,8 @@ pub struct Plan {
     pub fstype: String,
     /// Files of the root overlay that are active already.
     pub active: Vec<OverlayPath>,
+    /// Devices that a call of ours left when it was killed; they go first.
+    pub leftovers: Vec<PathBuf>,
     /// The options that every run of the real tool gets when the call is taken apart.
     pub common: Vec<OsString>,
     /// Whether the call has to be taken apart because fstab or a tag names a file that concerns us.
@@ -106,12 +109,14 @@ pub enum Decision {
         /// What to try, in this order.
         ways: Vec<Fallback>,
     },
-    /// A device stands in for the file, and that is what is disabled.
+    /// A device stands in for the file already, and that is what the real tool gets in its place.
     StoodIn {
         /// The file.
         path: PathBuf,
         /// What stands in for it.
-        area: standin::Active,
+        area: StandIn,
+        /// The file is not there any more, or another one is.
+        gone: bool,
     },
     /// Nothing is to be done, and natively nothing would be; the real tool says these words with `-v`.
     Leave(&'static str),
@@ -201,6 +206,7 @@ pub fn plan(
         upper: world.backing.mount().map_or_else(PathBuf::new, |mount| mount.point.clone()),
         fstype: world.backing.mount().map_or_else(String::new, |mount| mount.fstype.clone()),
         active: world.swaps.iter().filter_map(|swap| OverlayPath::parse(&swap.path)).collect(),
+        leftovers: world.leftovers.clone(),
         common: Vec::new(),
         apart: false,
         foreword: Vec::new(),
@@ -261,16 +267,26 @@ fn decide_all(purpose: Purpose, act: &Act, world: &World, config: &Config) -> Ve
         decided.push(chosen);
     }
     if purpose == Purpose::Disable {
-        decided.extend(world.active.iter().map(|area| match standin::of_area(area) {
-            Some(found) if act.all => Decided {
-                origin: Origin::Active,
-                given: area.given.clone(),
-                decision: Decision::StoodIn { path: found.device.clone(), area: found },
-            },
-            _ => one(Origin::Active, area),
-        }));
+        let active = world.active.iter().map(|area| one(Origin::Active, area));
+        // Without -a these are only there so that a tag finds them.
+        let is_meant = |area: &Decided| act.all || !matches!(area.decision, Decision::StoodIn { gone: true, .. });
+        decided.extend(active.filter(is_meant));
+    }
+    if purpose == Purpose::Disable && act.all {
+        let is_meant = |area: &StandIn| {
+            let stands = |decided: &Decided| matches!(&decided.decision, Decision::StoodIn { area: other, .. } if other == area);
+            decided.iter().any(stands)
+        };
+        let forgotten: Vec<&StandIn> = world.stand_ins.iter().filter(|area| !is_meant(area)).collect();
+        decided.extend(forgotten.into_iter().map(orphan));
     }
     decided
+}
+
+/// A stand-in whose name leads to something else by now.
+fn orphan(area: &StandIn) -> Decided {
+    let decision = Decision::StoodIn { path: area.name.clone(), area: area.clone(), gone: true };
+    Decided { origin: Origin::Active, given: area.name.clone().into(), decision }
 }
 
 impl Decided {

@@ -100,12 +100,12 @@ pub fn gather(
     let Request::Act(act) = request else { return World::default() };
     let operands: Vec<_> = act.operands.iter().filter_map(|place| call.argv.get(*place).cloned()).collect();
     let enables = tool.purpose == Purpose::Enable;
-    let has_fallback = !config.swap.fallback.is_empty();
     let tagged = act.tags || operands.iter().any(|operand| files::is_tag(operand));
     let scope = Scope {
         upper: upper.map(Path::to_owned),
         headers: enables,
-        active: act.all || tagged || (has_fallback && tool.purpose != Purpose::Format),
+        active: act.all || tagged,
+        leftovers: config.swap.fallback.contains(&Fallback::Zram) && tool.purpose != Purpose::Format,
         fstab: (enables && (act.all || tagged)).then(|| fstab_of(act, call)),
     };
     World::gather(&operands, &scope)
@@ -126,6 +126,7 @@ fn carry_out(
     call: &Invocation,
     stage: Option<&Stage>,
 ) -> i32 {
+    standin::sweep(&plan.leftovers);
     match plan.road {
         Road::Untouched(_) => {
             notice::emit(notices, config);
@@ -136,6 +137,10 @@ fn carry_out(
             become_real(plan.tool, real, &call.argv, call, config)
         }
         Road::Masked => {
+            for orphan in plan.orphans() {
+                let failed = standin::disable(orphan).err();
+                notices.extend(failed.map(|error| Notice::warn(format!("{}: {error}.", plan.tool.name))));
+            }
             let prepared = prepare::prepare_all(plan);
             let masked = tool::mask(plan, &prepared);
             let findings: Vec<Prepared> = prepared.into_iter().map(|(prepared, _)| prepared).collect();
@@ -146,15 +151,12 @@ fn carry_out(
                 return report::refused_status(plan, config);
             }
             let argv = plan.masked_argv();
-            let unmade = plan.to_unmake();
-            if unmade.is_empty() {
+            if plan.stood_in().next().is_none() {
                 return become_real(plan.tool, real, &argv, call, config);
             }
             let status = tool::run_plainly(real, plan, &argv, call).unwrap_or(plan.flavour.failure_status);
-            let active = world::active_swaps();
-            for device in unmade.into_iter().filter(|device| active.iter().all(|swap| swap.path != **device))
-            {
-                standin::unmake(Fallback::Zram, device);
+            if plan.tool.purpose == Purpose::Disable {
+                plan.stood_in().for_each(|(_, area, _)| standin::retire(area));
             }
             status
         }

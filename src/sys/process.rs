@@ -47,6 +47,8 @@ pub enum Where<'a> {
     Private,
     /// In the one that we came from.
     Home(&'a Home),
+    /// In a new one, with a mount over a directory; not at all if that cannot be.
+    Behind(&'a OwnedFd, &'a CStr),
 }
 
 /// The path that execve(2) was given, from the auxiliary vector: what is left when there is no /proc.
@@ -232,7 +234,28 @@ fn become_child(
                     libc::_exit(127);
                 }
             }
+            Where::Behind(mount, place) => {
+                if hide_behind(mount, place).is_err() {
+                    libc::_exit(127);
+                }
+            }
         }
+    }
+}
+
+/// A namespace of this process's own, from which nothing spreads, and a mount in it. Async-signal-safe.
+fn hide_behind(mount: &OwnedFd, place: &CStr) -> Result<()> {
+    const MOVE_MOUNT_F_EMPTY_PATH: u32 = 4;
+    let private = libc::MS_REC | libc::MS_PRIVATE;
+    let none = std::ptr::null();
+    // SAFETY: C strings, null where mount(2) takes it, an open descriptor, and integers.
+    unsafe {
+        Errno::result(libc::unshare(libc::CLONE_NEWNS))?;
+        Errno::result(libc::mount(none, c"/".as_ptr(), none, private, none.cast()))?;
+        let (from, to) = (c"".as_ptr(), place.as_ptr());
+        let flags = MOVE_MOUNT_F_EMPTY_PATH;
+        let moved = libc::syscall(libc::SYS_move_mount, mount.as_raw_fd(), from, libc::AT_FDCWD, to, flags);
+        Errno::result(moved).map(drop)
     }
 }
 

@@ -18,6 +18,7 @@ use nix::sys::stat::Mode;
 use crate::builtin::header;
 use crate::paths::OverlayPath;
 use crate::sys::{self, MountId};
+use crate::world::standins::FileId;
 
 /// An operand of a command line, or a path of `/proc/swaps`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +40,8 @@ pub enum What {
         errno: Errno,
         /// Where its directory is.
         parent: Option<Location>,
+        /// Where it would be, in as many directories of its path as there are.
+        path: Option<PathBuf>,
     },
     /// A device, directory, socket or FIFO.
     NotAFile(Thing),
@@ -55,8 +58,6 @@ pub struct Thing {
     pub path: Option<PathBuf>,
     /// The swap header of a block device that is an active swap area; nothing else is read.
     pub header: Header,
-    /// The file behind an active loop device.
-    pub loop_file: Option<PathBuf>,
 }
 
 /// A regular file.
@@ -66,6 +67,8 @@ pub struct FileFacts {
     pub location: Location,
     /// In bytes.
     pub size: u64,
+    /// Which file it is, whatever its name.
+    pub id: FileId,
     /// The filesystem's own UUID, where the kernel tells it (6.9).
     pub filesystem: Option<[u8; 16]>,
     /// How many names it has.
@@ -190,16 +193,8 @@ pub fn probe_active(path: &Path) -> Operand {
         && let Ok(fd) = open_path(path)
     {
         thing.header = read_header(&fd);
-        thing.loop_file = path.file_name().and_then(loop_file);
     }
     operand
-}
-
-/// sysfs ends the path with a newline.
-fn loop_file(device: &OsStr) -> Option<PathBuf> {
-    let file = Path::new("/sys/block").join(device).join("loop/backing_file");
-    let bytes = fs::read(file).ok()?;
-    Some(OsStr::from_bytes(bytes.strip_suffix(b"\n").unwrap_or(&bytes)).into())
 }
 
 /// Looks at what stands at `path` on the backing filesystem; nothing there is followed.
@@ -271,28 +266,39 @@ fn look(given: &OsStr, header: bool) -> What {
     }
     let fd = match open_path(Path::new(given)) {
         Ok(fd) => fd,
-        Err(errno) => return What::Missing { errno, parent: locate(parent_of(Path::new(given))).ok() },
+        Err(errno) => {
+            let path = Path::new(given);
+            return What::Missing { errno, parent: locate(parent_of(path)).ok(), path: would_be(path) };
+        }
     };
     let file = File::from(fd);
-    let Ok(meta) = file.metadata() else { return What::Missing { errno: Errno::EIO, parent: None } };
+    let Ok(meta) = file.metadata() else { return What::Missing { errno: Errno::EIO, parent: None, path: None } };
     let kind = meta.file_type();
     if !kind.is_file() {
         let path = fs::read_link(sys::proc_path(&file)).ok();
-        return What::NotAFile(Thing { kind: name_of(kind), path, header: Header::Unread, loop_file: None });
+        return What::NotAFile(Thing { kind: name_of(kind), path, header: Header::Unread });
     }
     let fd = OwnedFd::from(file);
     match location_of(&fd) {
-        Err(errno) => What::Missing { errno, parent: None },
+        Err(errno) => What::Missing { errno, parent: None, path: None },
         Ok(location) => What::File(FileFacts {
             header: if header { read_header(&fd) } else { Header::Unread },
             location,
             filesystem: filesystem_uuid(&fd),
             size: meta.size(),
+            id: FileId::of(&meta),
             links: meta.nlink(),
             allocated: meta.blocks().saturating_mul(512),
             twin: None,
         }),
     }
+}
+
+/// The nearest directory above it that is there, as the kernel calls it, and the rest of the path.
+fn would_be(path: &Path) -> Option<PathBuf> {
+    let mut above = path.ancestors().skip(1).map(|dir| if dir.as_os_str().is_empty() { Path::new(".") } else { dir });
+    let (dir, found) = above.find_map(|dir| Some((dir, locate(dir).ok()?)))?;
+    Some(found.path.join(path.strip_prefix(dir).unwrap_or(path)))
 }
 
 fn parent_of(path: &Path) -> &Path {
