@@ -164,13 +164,15 @@ pub fn filesystem_uuid(fd: BorrowedFd<'_>) -> Result<[u8; 16]> {
     }
 }
 
+/// FS_NOCOW_FL: chattr +C.
+pub const NO_COW: u32 = 0x0080_0000;
+
 /// chattr +C: a file without copy-on-write, on btrfs. Works only while the file is empty.
 ///
 /// # Errors
 /// ENOTTY or EOPNOTSUPP where there is no such flag.
 pub fn set_no_cow(fd: BorrowedFd<'_>) -> Result<()> {
-    const FS_NOCOW_FL: u32 = 0x0080_0000;
-    let flags: libc::c_int = (inode_flags(fd)? | FS_NOCOW_FL).cast_signed();
+    let flags: libc::c_int = (inode_flags(fd)? | NO_COW).cast_signed();
     // SAFETY: the kernel reads an int.
     Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), libc::FS_IOC_SETFLAGS, &raw const flags) }).map(drop)
 }

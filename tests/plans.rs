@@ -138,6 +138,7 @@ fn operand(facts: OperandFacts) -> Operand {
             size: facts.size,
             links: 1,
             id: FileId::default(),
+            no_cow: true,
             filesystem: None,
             allocated: facts.allocated.unwrap_or(facts.size),
             header: match facts.signature {

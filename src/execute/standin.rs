@@ -21,8 +21,8 @@ use crate::config::Fallback;
 use crate::error::{Attempt, Error, Kind, Result};
 use crate::plan::runs::Instead;
 use crate::sys::{self, Program, Where, block};
-use crate::world::standins::{self, FileId, StandIn};
 use crate::world;
+use crate::world::standins::{self, FileId, StandIn};
 
 const ZRAM_ADD: &str = "/sys/class/zram-control/hot_add";
 const ZRAM_REMOVE: &str = "/sys/class/zram-control/hot_remove";
@@ -136,7 +136,10 @@ pub fn sweep(leftovers: &[PathBuf]) {
         return;
     }
     let Ok(_turn) = zram_turn() else { return };
-    standins::leftovers().iter().filter(|device| leftovers.contains(device)).for_each(|device| remove_zram(device));
+    standins::leftovers()
+        .iter()
+        .filter(|device| leftovers.contains(device))
+        .for_each(|device| remove_zram(device));
 }
 
 /// The device under its name, in a filesystem of its own: what the real tool opens, and what `/proc/swaps` shows

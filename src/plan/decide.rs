@@ -120,6 +120,7 @@ fn on_the_overlay(
         remake: only_swap && lower_only && file.links == 1,
         rewrite: only_swap,
         ways: if ready { config.swap.fallback.clone() } else { Vec::new() },
+        cow: !file.no_cow,
         fill: ready,
         holes: file.holes(),
         size: file.size,

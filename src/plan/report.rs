@@ -155,8 +155,9 @@ pub fn may_be_stood_in_for(plan: &Plan, ran: &Ran) -> Option<usize> {
     let unfit = match plan.backing(at) {
         None => true,
         Some(twofold) => {
-            let refused = ran.run.private && is_refusal(ran) && !plan.active.contains(&twofold.overlay);
-            refused && plan.fstype == "btrfs"
+            let refused = is_refusal(ran) || twofold.cow;
+            let free = ran.run.private && !plan.active.contains(&twofold.overlay);
+            plan.fstype == "btrfs" && refused && free
         }
     };
     (unfit && ran.status != 0 && !is_usage(plan, ran) && plan.ways(at).is_some()).then_some(at)
@@ -166,7 +167,7 @@ pub fn may_be_stood_in_for(plan: &Plan, ran: &Ran) -> Option<usize> {
 /// which was why it failed.
 pub fn stood_in_for(first: Ran, mut ran: Ran, way: Fallback) -> Ran {
     let mut said = first.held.unwrap_or_default();
-    said.retain(|(target, line)| *target == 2 && line.trim_ascii() != first.last_words);
+    said.retain(|(target, line)| *target != 2 || line.trim_ascii() != first.last_words);
     if let Some(held) = &mut ran.held {
         said.retain(|line| !held.contains(line));
         held.splice(..0, said);
@@ -174,8 +175,7 @@ pub fn stood_in_for(first: Ran, mut ran: Ran, way: Fallback) -> Ran {
     Ran { way: Some(way), ..ran }
 }
 
-/// EINVAL, which is what the kernel says of a file that cannot be swap. In another language than C's the words
-/// are others, and nothing is tried then.
+/// EINVAL, which is what the kernel says of a file that cannot be swap; in the words of the C locale.
 fn is_refusal(ran: &Ran) -> bool {
     ran.last_words.ends_with(b"Invalid argument")
 }

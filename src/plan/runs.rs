@@ -95,7 +95,9 @@ impl Plan {
 
     /// The devices that the real tool cannot disable with `-a`, because the name that it knows leads elsewhere.
     pub fn orphans(&self) -> impl Iterator<Item = &StandIn> {
-        self.stood_in().filter(|(operand, _, gone)| *gone && operand.origin == Origin::Active).map(|(_, area, _)| area)
+        self.stood_in()
+            .filter(|(operand, _, gone)| *gone && operand.origin == Origin::Active)
+            .map(|(_, area, _)| area)
     }
 
     /// argv for the road where the backing file stands at the user's path: as it came, without what was
@@ -225,7 +227,10 @@ impl Plan {
     }
 
     fn is_run(&self, at: usize) -> bool {
-        matches!(self.decision(at), Some(Decision::AsItIs(..) | Decision::Backing(_) | Decision::StoodIn { .. }))
+        matches!(
+            self.decision(at),
+            Some(Decision::AsItIs(..) | Decision::Backing(_) | Decision::StoodIn { .. })
+        )
     }
 
     fn decision(&self, at: usize) -> Option<&Decision> {

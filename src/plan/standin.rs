@@ -51,8 +51,7 @@ fn path_of(operand: &Operand, world: &World) -> Option<PathBuf> {
         What::Missing { .. } => return None,
         _ => location?.path.clone(),
     };
-    let inside = location.and_then(|location| {
-        world.overlay_path(&Location { mount: location.mount, path: path.clone() })
-    });
+    let inside = location
+        .and_then(|location| world.overlay_path(&Location { mount: location.mount, path: path.clone() }));
     Some(inside.map_or(path, |path| path.as_path().to_owned()))
 }

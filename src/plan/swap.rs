@@ -9,7 +9,7 @@ use crate::config::{Config, Fallback, OnFailure};
 use crate::paths::{BackingPath, OverlayPath};
 use crate::shim::args::{self, Act, Request, Why};
 use crate::shim::tables::{Effect, Flavour, Kind, Purpose, Tool};
-use crate::world::files::Operand;
+use crate::world::files::{Operand, What};
 use crate::world::standins::StandIn;
 use crate::world::{Backing, World};
 
@@ -45,6 +45,8 @@ pub struct Plan {
     pub foreword: Vec<OsString>,
     /// `-v` was given.
     pub verbose: bool,
+    /// The real tool has to find an area by its tag.
+    pub by_tag: bool,
     /// Whether a caller is told 0 when swap could not be enabled.
     pub lenient: bool,
 }
@@ -140,6 +142,8 @@ pub struct Twofold {
     pub remake: bool,
     /// What may stand in for it if the filesystem refuses it, in this order.
     pub ways: Vec<Fallback>,
+    /// It has copy-on-write, which btrfs refuses, whatever the words in which the real tool says so.
+    pub cow: bool,
     /// Nothing but the area can be in it, so blocks that the kernel refuses may be written anew.
     pub rewrite: bool,
     /// Holes are filled in place, those too that copying up leaves.
@@ -211,6 +215,7 @@ pub fn plan(
         apart: false,
         foreword: Vec::new(),
         verbose: false,
+        by_tag: false,
         lenient: false,
     };
     let act = match request {
@@ -240,6 +245,8 @@ pub fn plan(
         plan.operands.iter().any(|operand| matches!(operand.origin, Origin::Fstab(_) | Origin::Tag(_)))
             && !plan.operands.iter().all(|operand| operand.is_quiet(flavour));
     plan.common = listed::common_options(act);
+    let by_tag = act.tags || world.operands.iter().any(|operand| operand.what == What::Tag);
+    plan.by_tag = by_tag && !act.all;
     if plan.apart && act.all && flavour.kind == Kind::UtilLinux {
         plan.foreword = listed::foreword(tool, world);
     }
@@ -269,7 +276,8 @@ fn decide_all(purpose: Purpose, act: &Act, world: &World, config: &Config) -> Ve
     if purpose == Purpose::Disable {
         let active = world.active.iter().map(|area| one(Origin::Active, area));
         // Without -a these are only there so that a tag finds them.
-        let is_meant = |area: &Decided| act.all || !matches!(area.decision, Decision::StoodIn { gone: true, .. });
+        let is_meant =
+            |area: &Decided| act.all || !matches!(area.decision, Decision::StoodIn { gone: true, .. });
         decided.extend(active.filter(is_meant));
     }
     if purpose == Purpose::Disable && act.all {

@@ -145,7 +145,8 @@ fn carry_out(
             let masked = tool::mask(plan, &prepared);
             let findings: Vec<Prepared> = prepared.into_iter().map(|(prepared, _)| prepared).collect();
             notices.extend(report::before(plan, &findings));
-            notices.extend(masked.err().map(|error| Notice::warn(format!("{}: {error}.", plan.tool.name))));
+            let failed = masked.as_ref().err();
+            notices.extend(failed.map(|error| Notice::warn(format!("{}: {error}.", plan.tool.name))));
             notice::emit(notices, config);
             if !plan.has_runs() {
                 return report::refused_status(plan, config);
@@ -155,6 +156,7 @@ fn carry_out(
                 return become_real(plan.tool, real, &argv, call, config);
             }
             let status = tool::run_plainly(real, plan, &argv, call).unwrap_or(plan.flavour.failure_status);
+            drop(masked);
             if plan.tool.purpose == Purpose::Disable {
                 plan.stood_in().for_each(|(_, area, _)| standin::retire(area));
             }

@@ -71,6 +71,8 @@ pub struct FileFacts {
     pub id: FileId,
     /// The filesystem's own UUID, where the kernel tells it (6.9).
     pub filesystem: Option<[u8; 16]>,
+    /// Whether it is made without copy-on-write (chattr +C), which is what btrfs wants.
+    pub no_cow: bool,
     /// How many names it has.
     pub links: u64,
     /// In bytes; less than `size` means that the file has holes.
@@ -272,7 +274,9 @@ fn look(given: &OsStr, header: bool) -> What {
         }
     };
     let file = File::from(fd);
-    let Ok(meta) = file.metadata() else { return What::Missing { errno: Errno::EIO, parent: None, path: None } };
+    let Ok(meta) = file.metadata() else {
+        return What::Missing { errno: Errno::EIO, parent: None, path: None };
+    };
     let kind = meta.file_type();
     if !kind.is_file() {
         let path = fs::read_link(sys::proc_path(&file)).ok();
@@ -285,6 +289,7 @@ fn look(given: &OsStr, header: bool) -> What {
             header: if header { read_header(&fd) } else { Header::Unread },
             location,
             filesystem: filesystem_uuid(&fd),
+            no_cow: is_no_cow(&fd),
             size: meta.size(),
             id: FileId::of(&meta),
             links: meta.nlink(),
@@ -296,7 +301,8 @@ fn look(given: &OsStr, header: bool) -> What {
 
 /// The nearest directory above it that is there, as the kernel calls it, and the rest of the path.
 fn would_be(path: &Path) -> Option<PathBuf> {
-    let mut above = path.ancestors().skip(1).map(|dir| if dir.as_os_str().is_empty() { Path::new(".") } else { dir });
+    let mut above =
+        path.ancestors().skip(1).map(|dir| if dir.as_os_str().is_empty() { Path::new(".") } else { dir });
     let (dir, found) = above.find_map(|dir| Some((dir, locate(dir).ok()?)))?;
     Some(found.path.join(path.strip_prefix(dir).unwrap_or(path)))
 }
@@ -327,6 +333,12 @@ fn name_of(kind: fs::FileType) -> &'static str {
 pub fn filesystem_uuid(fd: &OwnedFd) -> Option<[u8; 16]> {
     let file = File::open(sys::proc_path(fd)).ok()?;
     sys::filesystem_uuid(file.as_fd()).ok()
+}
+
+/// Where a filesystem knows no such flag, nobody needs it.
+fn is_no_cow(fd: &OwnedFd) -> bool {
+    let flags = File::open(sys::proc_path(fd)).ok().and_then(|file| sys::inode_flags(file.as_fd()).ok());
+    flags.is_none_or(|flags| flags & sys::NO_COW != 0)
 }
 
 /// statx(2) tells the mount where the kernel knows how (5.8), /proc/self/fdinfo (3.15) elsewhere.

@@ -84,7 +84,8 @@ fn digest(name: &Path) -> [u8; 16] {
 /// its path, a device.
 pub fn look(swaps: &[Swap]) -> Vec<StandIn> {
     let is_device = |path: &Path| fs::metadata(path).is_ok_and(|meta| meta.file_type().is_block_device());
-    let named: Vec<&Path> = swaps.iter().filter(|swap| !swap.is_file).map(|swap| swap.path.as_path()).collect();
+    let named: Vec<&Path> =
+        swaps.iter().filter(|swap| !swap.is_file).map(|swap| swap.path.as_path()).collect();
     let strange: Vec<&Path> = named.iter().copied().filter(|path| !is_device(path)).collect();
     if strange.is_empty() {
         return Vec::new();
@@ -123,7 +124,11 @@ fn devices() -> Vec<(PathBuf, Fallback)> {
 pub fn leftovers() -> Vec<PathBuf> {
     let names = fs::read_dir("/sys/block").into_iter().flatten().flatten().map(|entry| entry.file_name());
     let zrams = names.filter(|name| name.as_bytes().starts_with(b"zram"));
-    zrams.filter(|name| is_ours(name)).map(|name| Path::new("/dev").join(name)).filter(|device| !is_held(device)).collect()
+    zrams
+        .filter(|name| is_ours(name))
+        .map(|name| Path::new("/dev").join(name))
+        .filter(|device| !is_held(device))
+        .collect()
 }
 
 /// `mm_stat`: the fourth number is the limit.

@@ -10,6 +10,7 @@ mod ready;
 mod rough;
 mod same;
 mod scenes;
+mod standin;
 
 use crate::harness::Test;
 
@@ -21,6 +22,7 @@ pub fn all() -> Vec<Test> {
         enable::tests(),
         scenes::tests(),
         ready::tests(),
+        standin::tests(),
         rough::tests(),
         same::tests(),
         demo::tests(),

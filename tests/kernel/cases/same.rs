@@ -16,7 +16,7 @@ use crate::harness::{Test, supervise};
 
 /// A subject and its scripts; `#: name tags…` begins each. The tags: `util-linux` needs its tools, `real`
 /// needs tools that are not ours, `quiet` does not compare stderr, `strict` does not fit the lenient
-/// comparison, `inode` is about what the kernel forbids with a file that is swap itself.
+/// comparison, `inode` is about what only a file that is swap itself can do.
 const SUBJECTS: &[(&str, &str)] = &[
     ("active", include_str!("../scripts/active.sh")),
     ("all", include_str!("../scripts/all.sh")),
@@ -241,7 +241,9 @@ fn unused(line: &str) -> String {
 fn whatever_device(text: &str) -> String {
     let text = text.replace("partition", "file").replace("\\t", " ");
     let lines = text.split("\\n").map(|line| match line.split_once(" directory ") {
-        Some((name, rest)) => format!("{name} directory {}", rest.rsplit_once(' ').map_or(rest, |(rest, _)| rest)),
+        Some((name, rest)) => {
+            format!("{name} directory {}", rest.rsplit_once(' ').map_or(rest, |(rest, _)| rest))
+        }
         None => line.split_whitespace().collect::<Vec<_>>().join(" "),
     });
     lines.collect::<Vec<_>>().join("\\n")
