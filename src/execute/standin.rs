@@ -184,6 +184,7 @@ fn over_loop(size: u64, page: &[u8], upper: &Path) -> Result<Made> {
 fn in_memory(size: u64, page: &[u8]) -> Result<Made> {
     if !Path::new(ZRAM_ADD).exists() {
         load_module("zram");
+        fs::metadata(ZRAM_ADD).attempt("add a zram device with", ZRAM_ADD)?;
     }
     let turn = zram_turn()?;
     let number = fs::read_to_string(ZRAM_ADD).attempt("add a zram device with", ZRAM_ADD)?;

@@ -201,6 +201,7 @@ pub fn plan(
     world: &World,
     config: &Config,
 ) -> Plan {
+    let files = world.swaps.iter().filter(|swap| swap.is_file);
     let mut plan = Plan {
         tool,
         flavour,
@@ -209,7 +210,7 @@ pub fn plan(
         road: Road::Untouched(Reason::NothingToDo),
         upper: world.backing.mount().map_or_else(PathBuf::new, |mount| mount.point.clone()),
         fstype: world.backing.mount().map_or_else(String::new, |mount| mount.fstype.clone()),
-        active: world.swaps.iter().filter_map(|swap| OverlayPath::parse(&swap.path)).collect(),
+        active: files.filter_map(|swap| OverlayPath::parse(&swap.path)).collect(),
         leftovers: world.leftovers.clone(),
         common: Vec::new(),
         apart: false,

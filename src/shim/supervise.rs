@@ -141,6 +141,8 @@ impl Supervisor<'_> {
             match turn.make(*way, name, &plan.upper) {
                 Ok(made) => match self.run_with(at, &made.device) {
                     Some(ran) if ran.status == 0 => return report::stood_in_for(first, ran, *way),
+                    // Killed, but not before the kernel had it.
+                    Some(ran) if turn.taken().is_some() => return Ran { way: Some(*way), ..ran },
                     _ => made.unmake(),
                 },
                 Err(error) => tell(error),

@@ -128,7 +128,8 @@ fn only_where_it_is_needed(guest: &Guest) {
 fn out_of_reach(guest: &Guest) {
     let before = guest.sh(DEVICES).out();
     // All eight ways to call it are refused, by every tool, and the device's first page stays as it is.
-    let page = "for d in $(cat /proc/partitions | awk '$4 ~ /^(loop|zram)/ {print $4}'); do head -c 4096 /dev/$d; done | md5sum";
+    let page = "for d in $(grep -l deleted /sys/block/loop*/loop/backing_file | cut -d/ -f4) $(cd /dev; ls zram*); do
+        head -c 4096 /dev/$d; done | md5sum";
     let refused = format!(
         "make /s; swapon /s; {page} >/before; for f in '' -f '-L x' '-U clear'; do
             mkswap $f /s 2>&1; echo $?; cd /; mkswap $f s 2>&1; echo $?; done | sort | uniq -c
@@ -151,11 +152,11 @@ fn out_of_reach(guest: &Guest) {
         assert_eq!((guest.sh(DEVICES).out(), guest.swaps()), (before.clone(), String::new()), "{off}");
     }
     // A new file at the old path is another one.
-    sh(guest, "make /s; swapon /s; rm /s; make /s; swapon -p 5 /s");
+    sh(guest, "make /s; swapon /s; rm /s; make /t; mv /t /s; swapon -p 5 /s");
     assert_eq!(guest.swap_paths(), ["/s", "/s"]);
     sh(guest, "swapoff /s && swapoff /s && rm /s");
     assert_eq!((guest.sh(DEVICES).out(), guest.swaps()), (before.clone(), String::new()));
-    sh(guest, "make /s; swapon /s; rm /s; make /s; swapon -p 5 /s; swapoff -a; rm /s");
+    sh(guest, "make /s; swapon /s; rm /s; make /t; mv /t /s; swapon -p 5 /s; swapoff -a; rm /s");
     assert_eq!((guest.sh(DEVICES).out(), guest.swaps()), (before, String::new()));
 }
 
