@@ -39,6 +39,7 @@ struct Opt {
     #[serde(default)]
     value: String,
     long_value: Option<String>,
+    since: Option<String>,
     #[serde(default)]
     effect: String,
     expects: Option<Expects>,
@@ -130,9 +131,10 @@ fn opt(out: &mut String, file: &Path, option: &Opt) -> Result<(), Box<dyn Error>
     writeln!(
         out,
         "    Opt {{ short: {}, long: {:?}, value: Value::{value}, long_value: Value::{long_value}, \
-         expects: {expects}, effect: Effect::{effect}, needs: {:?}, excludes: &{:?} }},",
+         expects: {expects}, effect: Effect::{effect}, is_new: {}, needs: {:?}, excludes: &{:?} }},",
         short.map_or("None".to_owned(), |short| format!("Some({short})")),
         option.long.as_deref(),
+        option.since.is_some(),
         option.needs.as_deref(),
         option.excludes,
     )?;

@@ -19,6 +19,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::geteuid;
@@ -33,10 +34,11 @@ use crate::paths;
 use crate::plan::health::{self, Status};
 use crate::plan::install::Request;
 use crate::plan::step::{Plan, Step};
-use crate::root::{Dir, Root};
+use crate::root::{Dir, Entry, Root};
 use crate::sys;
 use crate::world;
 use crate::world::content;
+use crate::world::home::MARK;
 use crate::world::image::{self, Image, Tree};
 use crate::world::layer::{Hint, Upper};
 use crate::world::machine::Machine;
@@ -139,8 +141,9 @@ pub fn install_watched(options: &InstallOptions, progress: &mut dyn FnMut(&Step)
         None => installed_config(),
     };
     let (chroot, upper) = (options.chroot.as_path(), options.upper.as_deref());
-    let job = Job { chroot, upper, dry_run: options.dry_run, config };
-    job.run(request, material, crate::plan::install::plan, true, progress)
+    let (planner, makes_home) = (crate::plan::install::plan, true);
+    let job = Job { chroot, upper, dry_run: options.dry_run, config, planner, makes_home };
+    job.run(request, material, progress).map_err(advise)
 }
 
 /// Takes the shim out of a guest's root: the tools' own inodes go back to their names.
@@ -160,7 +163,7 @@ pub fn uninstall_watched(
     progress: &mut dyn FnMut(&Step),
 ) -> Result<InstallReport> {
     root_only(options.dry_run)?;
-    crate::plan::uninstall::may_go(&Machine::look(&options.chroot)?)?;
+    crate::plan::uninstall::may_go(&Machine::look(&options.chroot).map_err(advise)?)?;
     let request = Request {
         token: token()?,
         binary: String::new(),
@@ -173,8 +176,10 @@ pub fn uninstall_watched(
     };
     let material = Material { token: request.token.clone(), ..Material::default() };
     let config = installed_config();
-    let job = Job { chroot: &options.chroot, upper: None, dry_run: options.dry_run, config };
-    job.run(request, material, crate::plan::uninstall::plan, false, progress)
+    let (planner, makes_home) = (crate::plan::uninstall::plan, false);
+    let job =
+        Job { chroot: &options.chroot, upper: None, dry_run: options.dry_run, config, planner, makes_home };
+    job.run(request, material, progress).map_err(advise)
 }
 
 /// What is where, and what is off. Changes nothing.
@@ -183,7 +188,7 @@ pub fn uninstall_watched(
 /// If `chroot` is no directory, or needs root to be looked at; [`Kind::Attack`] if our own directory in it is
 /// not what it may be.
 pub fn status(chroot: &Path) -> Result<Status> {
-    Machine::look(chroot).map(|machine| health::judge(&machine))
+    Machine::look(chroot).map(|machine| health::judge(&machine)).map_err(advise)
 }
 
 /// Where a job is done, and whether it is done.
@@ -192,6 +197,9 @@ struct Job<'a> {
     upper: Option<&'a Path>,
     dry_run: bool,
     config: Config,
+    planner: Planner,
+    /// Whether `/.rootfs-shim` is made if it is not there.
+    makes_home: bool,
 }
 
 type Planner = fn(&Image, &Request) -> Result<Plan>;
@@ -200,18 +208,29 @@ impl Job<'_> {
     fn run(
         &self,
         mut request: Request,
-        mut material: Material,
-        planner: Planner,
-        makes_home: bool,
+        material: Material,
         progress: &mut dyn FnMut(&Step),
     ) -> Result<InstallReport> {
         let (tree, image) = self.look(&mut request)?;
-        let plan = planner(&image, &request)?;
+        let plan = (self.planner)(&image, &request)?;
         if self.dry_run || plan.steps.is_empty() {
             return Ok(report(plan, false));
         }
+        sys::undisturbed(|| self.change(tree, plan, request, material, progress))
+    }
+
+    /// Plans anew, under the lock, and does it.
+    fn change(
+        &self,
+        tree: Tree,
+        plan: Plan,
+        mut request: Request,
+        mut material: Material,
+        progress: &mut dyn FnMut(&Step),
+    ) -> Result<InstallReport> {
         let before = tree.root.top().stat()?;
-        let Some((lock, made)) = lock(&tree.root, makes_home)? else {
+        let locked = lock(&tree.root, self.makes_home).inspect_err(|_| self.restore_times(&before))?;
+        let Some((lock, made)) = locked else {
             // Somebody else has just taken everything away.
             return Ok(report(Plan { steps: Vec::new(), ..plan }, false));
         };
@@ -219,18 +238,12 @@ impl Job<'_> {
         drop(tree);
         let planned = self
             .look(&mut request)
-            .and_then(|(tree, image)| planner(&image, &request).map(|plan| (tree, image, plan)));
-        if let Ok((_, image, _)) = &planned
-            && !makes_home
-            && let Some(manifest) = image.home.as_ref().and_then(|home| home.manifest.as_ref())
-        {
-            // uninstall writes no manifest: its temporary names have to be those that this one tells.
-            material.token.clone_from(&manifest.token);
-        }
-        let (tree, image, plan) = match planned {
+            .and_then(|(tree, image)| (self.planner)(&image, &request).map(|plan| (tree, image, plan)));
+        let (tree, image, mut plan) = match planned {
             Ok(planned) => planned,
             Err(error) => {
                 self.forget(made);
+                self.restore_times(&before);
                 return Err(error);
             }
         };
@@ -238,12 +251,15 @@ impl Job<'_> {
             return Ok(report(plan, false));
         }
         let done = execute::install::run(tree, &image, &plan, &material, progress);
-        if let Ok(root) = Root::open(self.chroot) {
-            // Best effort: our own directory is no change of the image's root.
-            let _ = root.top().restore_times(&before);
+        if done.is_err() {
+            self.forget(made);
         }
+        self.restore_times(&before);
         drop(lock);
-        done.map(|()| report(plan, true))
+        done.map(|warnings| {
+            plan.warnings.extend(warnings);
+            report(plan, true)
+        })
     }
 
     fn look(&self, request: &mut Request) -> Result<(Tree, Image)> {
@@ -271,6 +287,13 @@ impl Job<'_> {
         }
     }
 
+    /// Best effort: that our own directory came or went is no change of the image's root.
+    fn restore_times(&self, before: &Entry) {
+        if let Ok(root) = Root::open(self.chroot) {
+            let _ = root.top().restore_times(before);
+        }
+    }
+
     /// Removes the directory that was made only to be locked.
     fn forget(&self, made: bool) {
         if let (true, Ok(root)) = (made, Root::open(self.chroot)) {
@@ -293,25 +316,39 @@ fn report(plan: Plan, changed: bool) -> InstallReport {
 fn lock(root: &Root, make: bool) -> Result<Option<(Dir, bool)>> {
     for _ in 0..LOCK_ATTEMPTS {
         let (home, made) = if make {
-            root.top().make_directory(paths::HOME, 0o700)?
+            root.top().make_directory(paths::HOME, 0o700 | MARK)?
         } else {
             match root.top().subdirectory(paths::HOME)? {
                 Some(home) => (home, false),
                 None => return Ok(None),
             }
         };
-        home.lock(PATIENCE).inspect_err(|_| {
-            if made {
-                let _ = root.top().remove_directory(paths::HOME);
-            }
-        })?;
         // An uninstall that ended while we waited has removed the directory that we hold.
-        let there = root.top().entry(paths::HOME)?;
-        if there.map(|entry| entry.id) == Some(home.stat()?.id) {
-            return Ok(Some((home, made)));
+        let is_there = || {
+            home.lock(PATIENCE)?;
+            let there = root.top().entry(paths::HOME)?;
+            Ok(there.map(|entry| entry.id) == Some(home.stat()?.id))
+        };
+        match is_there() {
+            Ok(true) => return Ok(Some((home, made))),
+            Ok(false) => {}
+            Err(error) => {
+                if made {
+                    let _ = root.top().remove_directory(paths::HOME);
+                }
+                return Err(error);
+            }
         }
     }
     Err(Error::new(Kind::State, "lock", "it is removed again and again").at(root.top().shown(paths::HOME)))
+}
+
+/// What one who may not look can do.
+fn advise(error: Error) -> Error {
+    match error.errno() {
+        Some(Errno::EACCES | Errno::EPERM) if !geteuid().is_root() => error.or_remedy("run it with sudo"),
+        _ => error,
+    }
 }
 
 fn root_only(dry_run: bool) -> Result<()> {
@@ -328,8 +365,9 @@ fn token() -> Result<String> {
 
 /// A configuration, validated: what is wrong with it shall show now, and not at boot.
 fn read_config(path: &Path) -> Result<Vec<u8>> {
-    let bytes = read_file(path, config::SIZE_CAP)?;
-    Config::parse(&bytes).map_err(|error| error.at(path))?;
+    let bytes = read_file(path, config::SIZE_CAP)
+        .map_err(|error| error.or_remedy("--config takes a regular file of at most 64 KiB"))?;
+    Config::parse(&bytes).map_err(|error| error.at(path).or_remedy("correct it; nothing was changed"))?;
     Ok(bytes)
 }
 

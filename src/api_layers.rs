@@ -134,7 +134,7 @@ pub fn mount_watched(options: &MountOptions, progress: &mut Progress<'_>) -> Res
     let overlay = mounts.at(&target).filter(|mount| mount.fstype == "overlay" && target != Path::new("/"));
     let place = Place {
         occupied: overlay.map(|mount| format!("an overlay of {}", escape::path(&mount.source))),
-        mkfs: layers::program("mkfs.ext4"),
+        mkfs: mkfs(&writable),
     };
     let wish = Wish {
         target,
@@ -152,7 +152,8 @@ pub fn mount_watched(options: &MountOptions, progress: &mut Progress<'_>) -> Res
         return Ok(report);
     }
     let mut warnings = Vec::new();
-    let mut finish = |root: &Path| match &options.install {
+    let install = options.install.as_ref().map(from_anywhere).transpose()?;
+    let mut finish = |root: &Path| match &install {
         None => Ok(()),
         Some(install) => {
             let here = InstallOptions { chroot: root.to_owned(), dry_run: false, ..install.clone() };
@@ -164,6 +165,13 @@ pub fn mount_watched(options: &MountOptions, progress: &mut Progress<'_>) -> Res
     report.warnings = warnings;
     report.source = Some(escape::path(&mounted.source));
     settle(report, mounted.pending, options.discard)
+}
+
+/// The same files from whatever directory: the root is finished on a stage of its own.
+fn from_anywhere(install: &InstallOptions) -> Result<InstallOptions> {
+    let absolute = |path: &PathBuf| std::path::absolute(path).attempt("find", path);
+    let config = install.config.as_ref().map(absolute).transpose()?;
+    Ok(InstallOptions { config, binary: absolute(&install.binary)?, ..install.clone() })
 }
 
 /// Takes the root at `target` down; nothing mounted there is no error.
@@ -192,7 +200,7 @@ pub fn reset(options: &ResetOptions) -> Result<LayersReport> {
     root_only("reset")?;
     let (mounts, swaps) = (world::all_mounts(), world::active_swaps());
     let layer = Layer::look(&options.writable, &mounts, &swaps)?;
-    let plan = plan::reset::plan(&layer, layers::program("mkfs.ext4"), options.force, options.discard)?;
+    let plan = plan::reset::plan(&layer, mkfs(&layer), options.force, options.discard)?;
     let mut report = LayersReport { version: 1, steps: plan.steps(), ..LayersReport::default() };
     if options.dry_run {
         return Ok(report);
@@ -230,6 +238,10 @@ fn settle(mut report: LayersReport, pending: Vec<Pending>, discard: Discard) -> 
         }
     }
     Ok(report)
+}
+
+fn mkfs(layer: &Layer) -> Option<PathBuf> {
+    layers::program(&format!("mkfs.{}", plan::reset::filesystem(layer)))
 }
 
 fn root_only(attempt: &str) -> Result<()> {

@@ -154,7 +154,7 @@ impl Config {
         if let Some(path) =
             [&config.console.path].into_iter().chain(&config.layers.passthrough).find(relative)
         {
-            return Err(invalid("the path is not absolute".to_owned()).at(path));
+            return Err(invalid(format!("the path {} is not absolute", crate::escape::path(path))));
         }
         Ok(config)
     }
@@ -234,13 +234,17 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     Ok(Some(bytes))
 }
 
-/// toml's message without its drawing, and the line that it is about.
+/// toml's message without its drawing, the line that it is about, and the key there.
 fn one_line(text: &str, error: &toml::de::Error) -> String {
-    let message = error.message().replace('\n', " ");
-    match error.span().and_then(|span| text.get(..span.start)) {
-        Some(before) => format!("line {}: {message}", before.matches('\n').count() + 1),
-        None => message,
-    }
+    // To people, what serde calls a struct is a table.
+    let message = error.message().replace('\n', " ").replace("expected struct ", "expected a table, ");
+    let Some((before, after)) = error.span().and_then(|span| text.split_at_checked(span.start)) else {
+        return message;
+    };
+    let line =
+        [before.rsplit('\n').next(), after.split('\n').next()].into_iter().flatten().collect::<String>();
+    let key = line.split_once('=').map_or(String::new(), |(key, _)| format!(", {}", key.trim()));
+    format!("line {}{key}: {message}", before.matches('\n').count() + 1)
 }
 
 #[cfg(test)]
@@ -281,9 +285,11 @@ mod tests {
     #[test]
     fn a_mistake_is_one_line_with_its_place() {
         for (text, says) in [
-            ("[swap]\nhintt = \"x\"", "line 2: unknown field `hintt`"),
-            ("[swap]\non_failure = \"maybe\"", "line 2: unknown variant `maybe`"),
-            ("[console]\npath = \"tty\"", "not absolute"),
+            ("[swap]\nhintt = \"x\"", "line 2, hintt: unknown field `hintt`"),
+            ("[swap]\non_failure = \"maybe\"", "line 2, on_failure: unknown variant `maybe`"),
+            ("[swap]\n volumes = 3", "line 2, volumes: "),
+            ("swap = 3", "line 1, swap: invalid type: integer `3`, expected a table"),
+            ("[console]\npath = \"tty\"", "the path tty is not absolute"),
             ("[swap", "line 1"),
         ] {
             let error = Config::parse(text.as_bytes()).unwrap_err().to_string();

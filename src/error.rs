@@ -39,6 +39,7 @@ pub struct Error {
     path: Option<PathBuf>,
     reason: String,
     remedy: Option<String>,
+    changed: bool,
 }
 
 impl Error {
@@ -50,6 +51,7 @@ impl Error {
             path: Some(path.as_ref().to_owned()),
             reason: errno.desc().to_owned(),
             remedy: None,
+            changed: false,
         }
     }
 
@@ -65,7 +67,14 @@ impl Error {
 
     /// An error that no system call reported.
     pub fn new(kind: Kind, attempt: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self { kind, attempt: attempt.into(), path: None, reason: reason.into(), remedy: None }
+        Self {
+            kind,
+            attempt: attempt.into(),
+            path: None,
+            reason: reason.into(),
+            remedy: None,
+            changed: false,
+        }
     }
 
     /// The same, about a path.
@@ -79,6 +88,25 @@ impl Error {
     #[must_use]
     pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = Some(remedy.into());
+        self
+    }
+
+    /// The same, from an operation that has changed something and could not put everything back.
+    #[must_use]
+    pub fn with_changes(mut self) -> Self {
+        self.changed = true;
+        self
+    }
+
+    /// Whether something is not as it was before.
+    pub fn changed(&self) -> bool {
+        self.changed
+    }
+
+    /// The same with a remedy, if it has none yet.
+    #[must_use]
+    pub fn or_remedy(mut self, remedy: &str) -> Self {
+        self.remedy.get_or_insert_with(|| remedy.to_owned());
         self
     }
 

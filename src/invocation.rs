@@ -1,7 +1,9 @@
 //! The one door by which argv, the environment and the standard descriptors enter.
 //!
 //! Everything behind it takes what it needs as an argument. The file name of argv[0], byte for byte, decides
-//! who we are: no prefix, no stem, no case folding, no environment variable.
+//! who we are: no prefix, no stem, no case folding, no environment variable. A caller may put anything there
+//! (`-swapon`, nothing at all), and a tool that is one program alone does not care; so where it is no name of
+//! ours, the name of the file that was executed decides, which every hard link has for itself.
 #![expect(clippy::disallowed_methods, reason = "the running system's own files, and never an image's")]
 
 use std::ffi::{OsStr, OsString};
@@ -16,7 +18,7 @@ use crate::sys;
 pub enum Identity {
     /// We stand under a tool's name.
     Shim(&'static Tool),
-    /// `rootfs-shim`, or any other name: the subcommands.
+    /// `rootfs-shim`, or no tool's name: the subcommands.
     Manager,
 }
 
@@ -35,6 +37,9 @@ pub struct Invocation {
     pub closed: [bool; 3],
 }
 
+/// The name under which the program is itself.
+const MANAGER: &str = "rootfs-shim";
+
 /// Counts the shims that stand above a process, so that a real tool that calls its own name ends instead of
 /// going round for ever.
 pub const DEPTH_VARIABLE: &str = "ROOTFS_SHIM_DEPTH";
@@ -49,10 +54,29 @@ impl Invocation {
         Self { argv: std::env::args_os().collect(), posixly, fstab, depth, closed }
     }
 
-    /// Who argv[0] says we are.
+    /// Who argv[0] says we are, or else the executed file.
     pub fn identity(&self) -> Identity {
+        self.identity_as(|| {
+            // The link says `(deleted)` once an install has put a newer shim in the file's place.
+            let linked = std::fs::read_link("/proc/self/exe").ok().map(OsString::from);
+            [linked, sys::executed_path()].into_iter().flatten()
+        })
+    }
+
+    /// The same, with other names of the executed file.
+    pub fn identity_as<T: IntoIterator<Item = OsString>>(&self, executed: impl FnOnce() -> T) -> Identity {
         let name = self.argv.first().map_or(OsStr::new(""), |argv0| file_name(argv0));
-        Tool::named(name).map_or(Identity::Manager, Identity::Shim)
+        if name == MANAGER {
+            return Identity::Manager;
+        }
+        let executed = || {
+            executed().into_iter().find_map(|path| {
+                // `swapon.distrib` is what became of the shim when a package put its own file in its place.
+                let name = file_name(&path).as_bytes().split(|byte| *byte == b'.').next()?;
+                Tool::named(OsStr::from_bytes(name))
+            })
+        };
+        Tool::named(name).or_else(executed).map_or(Identity::Manager, Identity::Shim)
     }
 
     /// The file that this process runs, by its name in the tree: `/proc/self/exe`, or what execve(2) was
@@ -75,32 +99,49 @@ fn file_name(argv0: &OsStr) -> &OsStr {
 mod tests {
     use super::*;
 
-    fn identity(argv0: &[u8]) -> Option<&'static str> {
-        let argv = vec![OsStr::from_bytes(argv0).to_owned()];
-        match (Invocation { argv, posixly: false, fstab: None, depth: 0, closed: [false; 3] }).identity() {
+    fn identity(argv: &[&[u8]], executed: &[&str]) -> Option<&'static str> {
+        let argv = argv.iter().map(|argument| OsStr::from_bytes(argument).to_owned()).collect();
+        let call = Invocation { argv, posixly: false, fstab: None, depth: 0, closed: [false; 3] };
+        match call.identity_as(|| executed.iter().map(OsString::from)) {
             Identity::Shim(tool) => Some(tool.name),
             Identity::Manager => None,
         }
     }
 
+    const OTHERS: [&[u8]; 9] = [
+        b"-swapon",
+        b"SWAPON",
+        b"swapon.real",
+        b"swapon ",
+        b"swapo",
+        b"swapon/",
+        b"",
+        b"swapon/.",
+        b"swapon\xff",
+    ];
+
     #[test]
-    fn the_exact_file_name_decides() {
+    fn the_exact_file_name_of_argv0_decides() {
         for name in ["swapon", "swapoff", "mkswap"] {
-            assert_eq!(identity(name.as_bytes()), Some(name));
-            assert_eq!(identity(format!("/usr/sbin/{name}").as_bytes()), Some(name));
-            assert_eq!(identity(format!("./{name}").as_bytes()), Some(name));
+            for argv0 in [name.to_owned(), format!("/usr/sbin/{name}"), format!("./{name}")] {
+                assert_eq!(identity(&[argv0.as_bytes()], &["/sbin/swapoff"]), Some(name));
+            }
         }
-        for other in
-            ["-swapon", "SWAPON", "swapon.real", "swapon ", "swapo", "swapon/", "rootfs-shim", "", "swapon/."]
-        {
-            assert_eq!(identity(other.as_bytes()), None, "{other:?}");
+        for other in OTHERS {
+            assert_eq!(identity(&[other], &["/.rootfs-shim/bin/rootfs-shim"]), None, "{other:?}");
         }
-        assert_eq!(identity(b"swapon\xff"), None);
+        assert_eq!(identity(&[b"x/rootfs-shim"], &["/usr/sbin/swapon"]), None);
     }
 
     #[test]
-    fn no_argv_at_all_is_the_manager() {
-        let call = Invocation { argv: Vec::new(), posixly: false, fstab: None, depth: 0, closed: [false; 3] };
-        assert!(matches!(call.identity(), Identity::Manager));
+    fn where_argv0_is_no_name_of_ours_the_executed_file_decides() {
+        for other in OTHERS {
+            assert_eq!(identity(&[other], &["/usr/sbin/mkswap"]), Some("mkswap"), "{other:?}");
+        }
+        assert_eq!(identity(&[], &["./swapon"]), Some("swapon"));
+        assert_eq!(identity(&[b"-x"], &["/sbin/.x (deleted)", "/sbin/swapon.real"]), Some("swapon"));
+        assert_eq!(identity(&[b"swapoff.distrib"], &["/sbin/swapoff.distrib"]), Some("swapoff"));
+        assert_eq!(identity(&[b"x"], &["/sbin/swapon-x", "/sbin/xswapon", "/swapon/y", ".swapon"]), None);
+        assert_eq!(identity(&[], &[]), None);
     }
 }

@@ -31,7 +31,7 @@ pub struct Manifest {
     /// SHA-256 of the configuration that install wrote, if it wrote one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<String>,
-    /// The directories that install made, outermost first, relative to the root.
+    /// The directories that install made, outermost first, relative to the root: what was there before is not ours.
     pub directories: Vec<String>,
     /// The paths, as packages spell them, that install made dpkg divert to the same with `.real` behind it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -50,8 +50,12 @@ pub struct Manifest {
 pub enum State {
     /// Begun: each name is as it was before or as it is to be.
     Installing,
+    /// Begun where an older shim stood: each name is that, or as it is to be.
+    Upgrading,
     /// Done.
     Installed,
+    /// The way back was begun: each name is the shim, or as it was before.
+    Uninstalling,
 }
 
 /// Which contents are ours.

@@ -5,6 +5,7 @@
 //! to the other is [`OverlayPath::on`], and a backing path is a guess until execute has proved that both
 //! are one file.
 
+use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
 /// Where install puts everything, relative to the guest's root.
@@ -39,6 +40,14 @@ impl OverlayPath {
     /// The path without its leading slash, for a call that takes a directory and a name.
     pub fn relative(&self) -> &Path {
         self.0.strip_prefix("/").unwrap_or(&self.0)
+    }
+
+    /// The file's name for a process whose working directory is the upper directory. No path has two slashes in
+    /// it that the kernel prints, so this can be told from everything else in what the process says.
+    pub fn from_upper(&self) -> PathBuf {
+        let mut name = OsString::from(".//");
+        name.push(self.relative());
+        name.into()
     }
 
     /// The bytes.
@@ -87,6 +96,13 @@ mod tests {
         for bad in ["swapfile", "", "/a/../b", "(unreachable)/swapfile"] {
             assert_eq!(OverlayPath::parse(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn the_name_from_upper_is_in_no_path() {
+        let path = OverlayPath::parse("/a./-b").unwrap();
+        assert_eq!(path.from_upper(), Path::new(".//a./-b"));
+        assert!(path.from_upper().as_os_str() == ".//a./-b", "paths compare without their slashes");
     }
 
     fn plain() -> impl Strategy<Value = PathBuf> {

@@ -3,13 +3,14 @@
 //! The trick: a directory is opened once, with openat2(2) and RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS, so
 //! that no symlink, `..` or race leads out of the root; from then on there is only its descriptor and one
 //! plain name. A name is never followed. A file is read only after its inode was pinned by O_PATH and seen
-//! to be a regular file, so no FIFO can block us and no device can be woken. Nothing of the image is run.
+//! to be a regular file on the root's own mount, so no FIFO can block us, no device can be woken, and nothing
+//! that is mounted inside (`/proc/kmsg`) is read. Nothing of the image is run.
 #![expect(clippy::disallowed_methods, reason = "this is the module that may")]
 
 mod dir;
 
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -18,10 +19,12 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 
 pub use self::dir::Dir;
 use crate::error::{Attempt, Error, Kind, Result};
-use crate::sys;
+use crate::sys::{self, MountId};
 
 /// How often a walk that a racing rename disturbed is tried again (openat2 says EAGAIN then).
 const WALK_ATTEMPTS: usize = 64;
+/// Why something is left alone: nothing can be linked there, and what it is the image does not say.
+pub const ELSEWHERE: &str = "it is in another mount than the root";
 
 /// An inode's identity, within one boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -119,6 +122,14 @@ impl Entry {
         let inode = |entry: &Self| Self { id: self.id, ..*entry };
         self.id == other.id || (self.links > 1 && inode(self) == inode(other))
     }
+
+    /// Whether this is what `other` was seen as, other names of it having come and gone: that changes an inode's
+    /// count of links and its change time, and on overlayfs its number.
+    pub fn resembles(&self, other: &Self) -> bool {
+        let lasting =
+            |entry: &Self| (entry.kind, entry.mode, entry.uid, entry.gid, entry.size, entry.modified);
+        lasting(self) == lasting(other)
+    }
 }
 
 /// The root directory of an image, and the one place from which paths are walked.
@@ -136,7 +147,7 @@ impl Root {
         let plain: PathBuf = path.components().collect();
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         match openat(AT_FDCWD, &plain, flags, Mode::empty()) {
-            Ok(fd) => Ok(Self(Dir { fd, shown: plain })),
+            Ok(fd) => Self::new(fd, plain),
             Err(errno) => Err(Self::refuse(&plain, errno)),
         }
     }
@@ -148,7 +159,12 @@ impl Root {
     pub fn of_host(path: &Path) -> Result<Self> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let fd = openat(AT_FDCWD, path, flags, Mode::empty()).attempt("open", path)?;
-        Ok(Self(Dir { fd, shown: path.to_owned() }))
+        Self::new(fd, path.to_owned())
+    }
+
+    fn new(fd: OwnedFd, shown: PathBuf) -> Result<Self> {
+        let home = mount_of(&fd, &shown)?;
+        Ok(Self(Dir { fd, shown, home }))
     }
 
     fn refuse(path: &Path, errno: Errno) -> Error {
@@ -170,8 +186,11 @@ impl Root {
     }
 
     /// The root of a mount that is open already, and by which name a message calls it.
-    pub fn of_mount(fd: OwnedFd, shown: &Path) -> Self {
-        Self(Dir { fd, shown: shown.to_owned() })
+    ///
+    /// # Errors
+    /// If nobody tells which mount it is.
+    pub fn of_mount(fd: OwnedFd, shown: &Path) -> Result<Self> {
+        Self::new(fd, shown.to_owned())
     }
 
     /// The directory itself.
@@ -185,9 +204,23 @@ impl Root {
     /// Attack if the walk is still disturbed after many attempts, State if the kernel has no openat2(2), or
     /// what the call says, e.g. ELOOP.
     pub fn directory(&self, path: &Path) -> Result<Option<Dir>> {
-        let shown = self.0.shown.join(path);
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NONBLOCK | OFlag::O_NOATIME;
-        Ok(self.walk(path, flags)?.map(|fd| Dir { fd, shown }))
+        let (shown, home) = (self.0.shown.join(path), self.0.home);
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NONBLOCK;
+        let fd = match self.walk(path, flags | OFlag::O_NOATIME) {
+            // Only the owner may leave the time of access as it is; a dry run need not be root's.
+            Err(error) if error.errno() == Some(Errno::EPERM) => self.walk(path, flags),
+            other => other,
+        };
+        Ok(fd?.map(|fd| Dir { fd, shown, home }))
+    }
+
+    /// The same as a place only: its names can be looked up, and whoever watches it sees nobody open it.
+    ///
+    /// # Errors
+    /// As [`Root::directory`].
+    pub fn place(&self, path: &Path) -> Result<Option<Dir>> {
+        let (shown, home) = (self.0.shown.join(path), self.0.home);
+        Ok(self.walk(path, OFlag::O_PATH | OFlag::O_DIRECTORY)?.map(|fd| Dir { fd, shown, home }))
     }
 
     /// What `path` leads to inside the root, symlinks followed, without opening it.
@@ -198,7 +231,7 @@ impl Root {
         let Some(fd) = self.walk(path, OFlag::O_PATH)? else { return Ok(None) };
         let shown = self.0.shown.join(path);
         let entry = fstat(&fd).attempt("stat", &shown)?.into();
-        Ok(Some(Found { fd, entry, shown }))
+        Ok(Some(Found { fd, entry, shown, home: self.0.home }))
     }
 
     fn walk(&self, path: &Path, flags: OFlag) -> Result<Option<OwnedFd>> {
@@ -211,8 +244,8 @@ impl Root {
                 Ok(fd) => return Ok(Some(fd)),
                 Err(Errno::EAGAIN | Errno::EINTR) => {}
                 Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(None),
-                Err(Errno::ENOSYS) => {
-                    return Err(Error::system("openat2", shown, Errno::ENOSYS)
+                Err(errno) if is_forbidden(errno, flags) => {
+                    return Err(Error::system("openat2", shown, errno)
                         .remedy("Linux 5.6 or later is needed, and no seccomp filter that hides openat2"));
                 }
                 Err(errno) => return Err(Error::system("open", shown, errno)),
@@ -222,24 +255,55 @@ impl Root {
     }
 }
 
+/// Whether openat2(2) itself is not to be had: it says EPERM only to O_NOATIME, and a filter says that as well.
+fn is_forbidden(errno: Errno, flags: OFlag) -> bool {
+    errno == Errno::ENOSYS || (errno == Errno::EPERM && !flags.contains(OFlag::O_NOATIME))
+}
+
 /// A file that was found by a walk and is pinned, but not opened.
 #[derive(Debug)]
 pub struct Found {
     fd: OwnedFd,
     shown: PathBuf,
+    /// The root's mount.
+    home: MountId,
     /// What it is.
     pub entry: Entry,
 }
 
+/// The mount that an open file is in.
+fn mount_of(fd: &OwnedFd, shown: &Path) -> Result<MountId> {
+    sys::mount_id(fd.as_fd())
+        .attempt("tell the mount of", shown)
+        .map_err(|error| error.remedy("mount /proc, or run it on Linux 5.8 or later"))
+}
+
 impl Found {
-    /// Opens it for reading, if it is a regular file.
+    /// Whether it is in another mount than the root.
     ///
     /// # Errors
-    /// State for any other kind; what open(2) says.
+    /// If nobody tells.
+    pub fn is_elsewhere(&self) -> Result<bool> {
+        Ok(mount_of(&self.fd, &self.shown)? != self.home)
+    }
+
+    /// The number of the device that it is, if it is one.
+    pub fn device(&self) -> Option<u64> {
+        let stat = fstat(&self.fd).ok().filter(|_| self.entry.kind == FileKind::Device)?;
+        Some(stat.st_rdev)
+    }
+
+    /// Opens it for reading, if it is a regular file on the root's own mount.
+    ///
+    /// # Errors
+    /// State for any other; what open(2) says.
     pub fn open(&self) -> Result<File> {
         if self.entry.kind != FileKind::Regular {
             let reason = format!("it is {}, not a regular file", self.entry.kind.words());
             return Err(Error::new(Kind::State, "read", reason).at(&self.shown));
+        }
+        if self.is_elsewhere()? {
+            return Err(Error::new(Kind::State, "read", ELSEWHERE).at(&self.shown));
         }
         // The descriptor's own name in /proc opens this very inode, whatever stands at its name by now.
         let again = sys::proc_path(&self.fd);

@@ -4,6 +4,10 @@
 //! whose arguments cannot be misused: descriptors are borrowed, paths are C strings made here, buffers are
 //! owned here. Nothing in this file decides anything.
 #![allow(unsafe_code, reason = "this is the one file that may")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the calls themselves, and what the kernel says in /proc and /dev"
+)]
 
 pub mod block;
 mod mounts;
@@ -172,7 +176,15 @@ pub const NO_COW: u32 = 0x0080_0000;
 /// # Errors
 /// ENOTTY or EOPNOTSUPP where there is no such flag.
 pub fn set_no_cow(fd: BorrowedFd<'_>) -> Result<()> {
-    let flags: libc::c_int = (inode_flags(fd)? | NO_COW).cast_signed();
+    set_inode_flags(fd, inode_flags(fd)? | NO_COW)
+}
+
+/// What chattr(1) does, with all flags at once.
+///
+/// # Errors
+/// ENOTTY or EOPNOTSUPP where there is none of them, or not one of these.
+pub fn set_inode_flags(fd: BorrowedFd<'_>, flags: u32) -> Result<()> {
+    let flags = flags.cast_signed();
     // SAFETY: the kernel reads an int.
     Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), libc::FS_IOC_SETFLAGS, &raw const flags) }).map(drop)
 }
@@ -249,4 +261,25 @@ pub fn random() -> Result<[u8; 8]> {
 pub fn try_lock(fd: BorrowedFd<'_>) -> Result<()> {
     // SAFETY: integers.
     Errno::result(unsafe { libc::flock(fd.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) }).map(drop)
+}
+
+/// Locks the open file for reading against whoever locks it for writing as dpkg and apt do, until a descriptor of
+/// it is closed: fcntl(2), F_SETLK. If somebody has, the answer is who; 0 if that is not to be seen from here.
+///
+/// # Errors
+/// ENOLCK where the filesystem has no locks.
+pub fn try_read_lock(fd: BorrowedFd<'_>) -> Result<Option<i32>> {
+    // SAFETY: flock is plain data, and all zeroes is a value of it: the whole file.
+    let mut lock: libc::flock = unsafe { mem::zeroed() };
+    lock.l_type = libc::F_RDLCK as libc::c_short;
+    // SAFETY: the struct is ours.
+    match Errno::result(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETLK, &raw const lock) }) {
+        Ok(_) => Ok(None),
+        Err(Errno::EAGAIN | Errno::EACCES) => {
+            // SAFETY: as above; the kernel writes who it is.
+            let asked = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETLK, &raw mut lock) };
+            Errno::result(asked).map(|_| Some(lock.l_pid))
+        }
+        Err(errno) => Err(errno),
+    }
 }

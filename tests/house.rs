@@ -48,6 +48,8 @@ fn no_module_of_the_installer_is_free_of_the_lint() {
         "world/dpkg.rs",
         "world/image.rs",
         "world/layer.rs",
+        "world/leads.rs",
+        "world/machine.rs",
     ];
     for module in modules {
         let text = fs::read_to_string(root.join(module)).unwrap();

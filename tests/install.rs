@@ -14,20 +14,30 @@
 
 #[path = "installer/bench.rs"]
 mod bench;
+#[path = "installer/contained.rs"]
+mod contained;
 #[path = "installer/crash.rs"]
 mod crash;
+#[path = "installer/disturbed.rs"]
+mod disturbed;
 #[path = "installer/hostile.rs"]
 mod hostile;
 #[path = "installer/images.rs"]
 mod images;
+#[path = "installer/images_more.rs"]
+mod images_more;
 #[path = "installer/images_table.rs"]
 mod images_table;
 #[path = "installer/ordinary.rs"]
 mod ordinary;
+#[path = "installer/owned.rs"]
+mod owned;
 #[path = "installer/packages.rs"]
 mod packages;
 #[path = "installer/races.rs"]
 mod races;
+#[path = "installer/refused.rs"]
+mod refused;
 #[path = "installer/switched.rs"]
 mod switched;
 
@@ -39,11 +49,15 @@ use libtest_mimic::{Arguments, Trial};
 fn main() -> ExitCode {
     let tests: Vec<Test> = [
         ordinary::TESTS,
+        owned::TESTS,
         packages::TESTS,
         switched::TESTS,
         hostile::TESTS,
         images::TESTS,
         races::TESTS,
+        contained::TESTS,
+        disturbed::TESTS,
+        refused::TESTS,
         crash::TESTS,
     ]
     .concat();

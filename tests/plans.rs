@@ -18,6 +18,8 @@ use std::path::Path;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use nix::errno::Errno;
+use rootfs_shim::builtin::find::Tag;
+use rootfs_shim::builtin::fstab::Reader;
 use rootfs_shim::config::Config;
 use rootfs_shim::octal;
 use rootfs_shim::plan::swap;
@@ -43,6 +45,10 @@ struct Facts {
     active: Vec<OperandFacts>,
     #[serde(default)]
     fstab: Vec<ListedFacts>,
+    #[serde(default)]
+    remembered: Vec<OperandFacts>,
+    #[serde(default)]
+    on_devices: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -104,12 +110,13 @@ fn check(folder: &Path) -> Result<(), Failed> {
 }
 
 fn world(facts: Facts, mountinfo: &[u8], text: &[u8]) -> World {
+    let on_devices = facts.on_devices.iter().filter_map(|tag| Tag::parse(tag.as_ref())).collect();
     let sighted = Sighted {
         fstab: facts
             .fstab
             .into_iter()
             .map(|listed| Listed {
-                entry: fstab::parse(listed.line.as_bytes()).remove(0),
+                entry: fstab::parse(listed.line.as_bytes(), Reader::Libmount).0.remove(0),
                 operand: operand(listed.operand),
             })
             .collect(),
@@ -117,8 +124,10 @@ fn world(facts: Facts, mountinfo: &[u8], text: &[u8]) -> World {
         upper: facts.upper.map(MountId),
         operands: facts.operand.into_iter().map(operand).collect(),
         active: facts.active.into_iter().map(operand).collect(),
+        remembered: facts.remembered.into_iter().map(operand).collect(),
     };
     let mut world = World::assemble(sighted, Path::new("/.rootfs-shim/upper"), mountinfo, swaps::parse(text));
+    world.on_devices = on_devices;
     if facts.forbidden {
         world.backing = Backing::Forbidden;
     }

@@ -1,11 +1,13 @@
 //! From what the user calls a swap area to its path: facts, looked up once.
 //!
-//! A tag is looked for among the devices, and then in the headers of the swap files that fstab or
-//! `/proc/swaps` knows: on a root without partitions of its own, that is where swap lives.
+//! A tag is looked for among the devices, and then in the headers of the swap files that fstab, `/proc/swaps`
+//! or libblkid's cache knows: on a root without partitions of its own, that is where swap lives. The cache is
+//! how `UUID=$(blkid -s UUID -o value FILE)` works in fstab: blkid(8) remembers what it has looked at.
 #![expect(clippy::disallowed_methods, reason = "the running system's own files, and never an image's")]
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
+use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -37,7 +39,7 @@ pub struct Tag {
 }
 
 impl Tag {
-    /// `LABEL=swap`, `UUID="…"`; `None` for everything else, an empty value too.
+    /// `LABEL=swap`, `UUID="…"`; `None` for everything else, an empty value and an open quote too.
     pub fn parse(spec: &OsStr) -> Option<Self> {
         let bytes = spec.as_bytes();
         let equals = bytes.iter().position(|&b| b == b'=')?;
@@ -50,7 +52,11 @@ impl Tag {
             _ => return None,
         };
         let value = bytes.get(equals + 1..)?;
-        let bare = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
+        let bare = match value {
+            // What follows the last quote is passed over.
+            [quote @ (b'"' | b'\''), rest @ ..] => rest.get(..rest.iter().rposition(|b| b == quote)?)?,
+            value => value,
+        };
         (!bare.is_empty()).then(|| Self { key, value: bare.to_owned() })
     }
 }
@@ -76,13 +82,46 @@ pub fn canonical(path: &Path) -> PathBuf {
     }
 }
 
-/// The device or, of `files`, the swap file that carries a tag.
+/// The device or, of `files` and those that libblkid remembers, the swap file that carries a tag.
 pub fn by_tag(tag: &Tag, files: &[PathBuf]) -> Option<PathBuf> {
-    by_udev(tag).or_else(|| by_device(tag)).or_else(|| {
-        let matching =
-            files.iter().find(|path| matches!(tag.key, Key::Label | Key::Uuid) && carries(path, tag));
-        matching.cloned()
+    device(tag).or_else(|| {
+        let mut known = files.iter().cloned().chain(remembered());
+        known.find(|path| matches!(tag.key, Key::Label | Key::Uuid) && carries(path, tag))
     })
+}
+
+/// The device that carries a tag.
+pub fn device(tag: &Tag) -> Option<PathBuf> {
+    by_udev(tag).or_else(|| by_device(tag))
+}
+
+/// What libblkid's cache says is swap. It may be long ago, so each has to be looked at again.
+pub fn remembered() -> Vec<PathBuf> {
+    const READ_AT_MOST: u64 = 1024 * 1024;
+    let files = ["/run/blkid/blkid.tab", "/etc/blkid.tab"].into_iter();
+    let text = files.map(Path::new).find_map(|path| open_to_read(path).ok()).and_then(|file| {
+        let mut text = Vec::new();
+        let plain = file.metadata().is_ok_and(|meta| meta.is_file());
+        (plain && file.take(READ_AT_MOST).read_to_end(&mut text).is_ok()).then_some(text)
+    });
+    parse_cache(&text.unwrap_or_default())
+}
+
+/// `<device … TYPE="swap">/path</device>`, one to a line; in a quoted value a quote has a backslash before it.
+fn parse_cache(text: &[u8]) -> Vec<PathBuf> {
+    let line = |line: &[u8]| {
+        let line = line.strip_prefix(b"<device ")?.strip_suffix(b"</device>")?;
+        let (mut quoted, mut escaped) = (false, false);
+        let end = line.iter().position(|&byte| {
+            quoted ^= byte == b'"' && !escaped;
+            escaped = byte == b'\\' && !escaped;
+            byte == b'>' && !quoted
+        })?;
+        let (tags, path) = (line.get(..end)?, line.get(end + 1..)?);
+        let is_swap = tags.windows(12).any(|tag| tag == b" TYPE=\"swap\"");
+        (is_swap && path.starts_with(b"/")).then(|| PathBuf::from(OsStr::from_bytes(path)))
+    };
+    text.split(|&b| b == b'\n').filter_map(line).collect()
 }
 
 /// udev's links.
@@ -173,9 +212,19 @@ mod tests {
         let value = |spec: &str| Tag::parse(OsStr::new(spec)).map(|tag| tag.value);
         assert_eq!(value("LABEL=a b"), Some(b"a b".to_vec()));
         assert_eq!(value("UUID=\"x\""), Some(b"x".to_vec()));
-        for path in ["/LABEL=x", "LABEL=", "FOO=x", "label=x", "swapfile", ""] {
+        assert_eq!(value("LABEL='a\"b'c"), Some(b"a\"b".to_vec()));
+        for path in ["/LABEL=x", "LABEL=", "FOO=x", "label=x", "swapfile", "", "LABEL=\"no", "UUID='"] {
             assert_eq!(value(path), None, "{path}");
         }
+    }
+
+    #[test]
+    fn the_swap_areas_of_the_cache_are_found() {
+        let text = b"<device DEVNO=\"0x1\" TYPE=\"ext4\">/dev/vda</device>\n\
+            <device DEVNO=\"0x0\" LABEL=\"q\\\"b>\\\\\" TYPE=\"swap\">/f x\"y</device>\n\
+            <device LABEL=\"TYPE=\\\"swap\\\"\" TYPE=\"xfs\">/no</device>\n<device TYPE=\"swap\">rel</device>\n\
+            <device  TYPE=\"swap\">/last</device>\n<device TYPE=\"swap\">/cut";
+        assert_eq!(parse_cache(text), [Path::new("/f x\"y"), Path::new("/last")]);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! fstab(5): lines of blank-separated, octal-escaped fields.
 //!
-//! A line that makes no sense is left out and its number kept, because the tools say it aloud and go on.
+//! A line that makes no sense is left out and its number kept, because the tools say it aloud and go on. What
+//! makes no sense is not the same to all of them: libmount insists on numbers in the last two fields, and
+//! getmntent(3), by which BusyBox and toybox read, does not look at them.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -29,21 +31,30 @@ pub struct Table {
     pub bad_lines: Vec<usize>,
 }
 
-/// Every entry; a line that makes no sense is left out.
-pub fn parse(text: &[u8]) -> Vec<Entry> {
-    Table::parse(text).entries
+/// By whose rules a file is read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Reader {
+    /// util-linux's.
+    #[default]
+    Libmount,
+    /// The C library's.
+    Getmntent,
 }
 
 impl Table {
     /// Reads a whole fstab.
-    pub fn parse(text: &[u8]) -> Self {
+    pub fn parse(text: &[u8], reader: Reader) -> Self {
         let mut table = Self::default();
         for (at, line) in text.split(|&b| b == b'\n').enumerate() {
-            let line = line.trim_ascii();
-            if line.is_empty() || line.first() == Some(&b'#') {
+            let line = match reader {
+                Reader::Libmount => line.strip_suffix(b"\r").unwrap_or(line),
+                Reader::Getmntent => line,
+            };
+            let first = line.iter().find(|b| !is_blank(**b));
+            if matches!(first, None | Some(b'#')) {
                 continue;
             }
-            match parse_line(line) {
+            match parse_line(line, reader) {
                 Some(entry) => table.entries.push(entry),
                 None => table.bad_lines.push(at + 1),
             }
@@ -52,17 +63,55 @@ impl Table {
     }
 }
 
-/// Three fields are needed; the fifth and sixth have to be numbers, if they are there.
-fn parse_line(line: &[u8]) -> Option<Entry> {
-    let mut fields = line.split(|b| matches!(b, b' ' | b'\t')).filter(|field| !field.is_empty());
-    let mut text = || fields.next().map(|field| OsString::from_vec(octal::decode(field)));
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+/// Three fields are needed; to libmount, the fifth and sixth have to be numbers, if they are there.
+fn parse_line(line: &[u8], reader: Reader) -> Option<Entry> {
+    let mut fields = line.split(|b| is_blank(*b)).filter(|field| !field.is_empty());
+    let mut text = || fields.next().map(|field| OsString::from_vec(decode(field, reader)));
     let (spec, dir, fstype) = (text()?, text()?, text()?);
     let options = text().unwrap_or_default();
-    let numbers = fields.take(2).all(|field| {
-        let digits = field.strip_prefix(b"-").unwrap_or(field);
-        digits.first().is_some_and(u8::is_ascii_digit)
+    let numbers = fields.take(2).all(|field| match strtol(field) {
+        Some((_, rest)) => rest.is_empty(),
+        None => false,
     });
-    numbers.then_some(Entry { spec, dir, fstype, options })
+    (numbers || reader == Reader::Getmntent).then_some(Entry { spec, dir, fstype, options })
+}
+
+/// To getmntent(3) a doubled backslash is one.
+fn decode(field: &[u8], reader: Reader) -> Vec<u8> {
+    let whole = octal::decode(field);
+    if reader == Reader::Libmount || !field.windows(2).any(|pair| pair == b"\\\\") {
+        return whole;
+    }
+    let mut halves = Vec::with_capacity(field.len());
+    for &byte in field {
+        halves.push(byte);
+        if halves.ends_with(b"\\\\") {
+            halves.truncate(halves.len() - 2);
+            halves.extend_from_slice(b"\\134");
+        }
+    }
+    octal::decode(&halves)
+}
+
+/// strtol(3): the number that `text` begins with, or that it is too large, and what follows; `None` if it begins
+/// with none.
+fn strtol(text: &[u8]) -> Option<(Option<i64>, &[u8])> {
+    let start = text.trim_ascii_start();
+    let signs = usize::from(matches!(start.first(), Some(b'-' | b'+')));
+    let digits = start.iter().skip(signs).take_while(|b| b.is_ascii_digit()).count();
+    let (number, rest) = start.split_at_checked(signs + digits).filter(|_| digits > 0)?;
+    Some((std::str::from_utf8(number).ok().and_then(|number| number.parse().ok()), rest))
+}
+
+/// What `pri=` means: the number that its value begins with, cut as a C `int` is, and at most what the kernel
+/// takes; `None` if there is none, or one that is too large. A negative one is the kernel's own choice.
+pub fn priority(value: &[u8]) -> Option<i16> {
+    let number = strtol(value)?.0? as i32;
+    Some(i16::try_from(number.max(-1)).unwrap_or(i16::MAX))
 }
 
 impl Entry {
@@ -98,6 +147,7 @@ mod tests {
         let table = Table::parse(
             b"# c\n\n  /a\tnone\tswap\tpri=5\t0\t0\n/b\\040c none swap\n/x none\n/y\n/z none swap sw a b\n\
               /d none swap sw 0 0 junk\nLABEL=r / ext4 ro 0 1",
+            Reader::Libmount,
         );
         let specs: Vec<_> = table.entries.iter().map(|entry| entry.spec.as_bytes()).collect();
         assert_eq!(specs, [&b"/a"[..], b"/b c", b"/d", b"LABEL=r"]);
@@ -114,12 +164,45 @@ mod tests {
         assert_eq!(option(options, "noauto"), None);
     }
 
+    #[test]
+    fn the_readers_differ_in_numbers_carriage_returns_and_backslashes() {
+        let text =
+            b"/a none swap sw 0x 0\n/b\\\\c none swap sw -1 +2\r\n/d none swap\r\n \n /e none swap # c\n";
+        let specs = |reader| {
+            let table = Table::parse(text, reader);
+            let swap = table.entries.into_iter().filter(Entry::is_swap);
+            swap.map(|entry| entry.spec.into_string().unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(specs(Reader::Libmount), ["/b\\\\c", "/d"]);
+        assert_eq!(specs(Reader::Getmntent), ["/a", "/b\\c", "/e"]);
+        assert_eq!(Table::parse(text, Reader::Libmount).bad_lines, [1, 5]);
+    }
+
+    #[test]
+    fn a_priority_is_read_as_leniently_as_the_real_tool_does() {
+        for (text, read) in [
+            ("5", Some(5)),
+            ("99999", Some(32767)),
+            ("x", None),
+            ("", None),
+            ("7x", Some(7)),
+            ("-3", Some(-1)),
+            (" +4", Some(4)),
+            ("99999999999999999999", None),
+            ("4294967301", Some(5)),
+        ] {
+            assert_eq!(priority(text.as_bytes()), read, "{text}");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_survived(text: Vec<u8>) {
             let lines = text.split(|&b| b == b'\n').count();
-            let table = Table::parse(&text);
-            prop_assert!(table.entries.len() + table.bad_lines.len() <= lines);
+            for reader in [Reader::Libmount, Reader::Getmntent] {
+                let table = Table::parse(&text, reader);
+                prop_assert!(table.entries.len() + table.bad_lines.len() <= lines);
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 
 use super::find::{self, Key, Tag};
-use super::fstab::Table;
+use super::fstab::{Reader, Table};
 use super::{Call, Console, Refusal};
 use crate::sys;
 use crate::world::swaps::Swap;
@@ -111,7 +111,7 @@ fn named(disable: &Disable) -> Vec<Target> {
 fn everything(fstab: &Path) -> Everything {
     let swaps = crate::world::active_swaps();
     let files = paths_of(&swaps);
-    let table = Table::parse(&fs::read(fstab).unwrap_or_default());
+    let table = Table::parse(&fs::read(fstab).unwrap_or_default(), Reader::Libmount);
     let entries = table.entries.iter().filter(|entry| entry.is_swap());
     let listed =
         entries.map(|entry| by_spec(&entry.spec, &files)).filter(|target| !is_active(target, &swaps));

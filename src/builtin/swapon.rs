@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 
 use super::find::{self, Tag};
-use super::fstab::{self, Table};
+use super::fstab::{self, Reader, Table};
 use super::header::Header;
 use super::show::{self, Row};
 use super::{Call, Console, errno_of};
@@ -92,7 +92,7 @@ fn gather(enable: &Enable) -> Result<World, Errno> {
     {
         return Err(errno);
     }
-    let table = Table::parse(&text.unwrap_or_default());
+    let table = Table::parse(&text.unwrap_or_default(), Reader::Libmount);
     let swaps = crate::world::active_swaps();
     let entries = || table.entries.iter().filter(|entry| entry.is_swap());
     let listed = entries().filter(|entry| entry.spec.as_bytes().starts_with(b"/"));

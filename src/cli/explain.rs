@@ -38,11 +38,10 @@ pub fn run(args: &Args, call: &Invocation) -> Result<i32> {
         return Err(Error::new(Kind::State, "explain", "there are no rules for this command"));
     };
     let (config, notices) = shim::load_config();
-    let world = shim::gather(tool, &request, &asked, &config, None);
+    let world = shim::gather(tool, flavour, &request, &asked, &config, None);
     let plan = crate::plan::swap::plan(tool, flavour, &asked.argv, &request, &world, &config);
     if args.json {
-        print_json(&plan.json());
-        return Ok(0);
+        return print_json(&plan.json()).map(|()| 0);
     }
     let mut text = String::new();
     for notice in notices {
@@ -53,6 +52,5 @@ pub fn run(args: &Args, call: &Invocation) -> Result<i32> {
         Some(real) => format!("real tool: {}\n", crate::escape::path(&real.path)),
         None => format!("real tool: none beside a shim, so our builtin {} would do it\n", tool.name),
     };
-    print(&text);
-    Ok(0)
+    print(&text).map(|()| 0)
 }

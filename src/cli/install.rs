@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{print, print_json};
 use crate::api::{self, InstallOptions, InstallReport, UninstallOptions};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::plan::step::Step;
 
 /// The arguments of `install`.
@@ -88,7 +88,7 @@ pub fn uninstall(args: &UninstallArgs) -> i32 {
     telling.outcome(outcome)
 }
 
-/// A failure as `--json` tells it.
+/// A failure as `--json` tells it; `changed` if not everything could be put back.
 #[derive(Serialize)]
 struct Failure {
     version: u32,
@@ -104,35 +104,39 @@ impl Telling {
     }
 
     fn outcome(&self, outcome: Result<InstallReport>) -> i32 {
-        let report = match outcome {
-            Ok(report) => report,
-            Err(error) => {
-                if self.json {
-                    print_json(&Failure { version: 1, changed: false, error: error.to_string() });
-                }
-                complain(&error.to_string());
-                return error.exit_status();
-            }
-        };
+        let told = outcome.as_ref().map_or_else(|error| self.failure(error), |report| self.report(report));
+        let errors = [outcome.err(), told.err()];
+        for error in errors.iter().flatten() {
+            complain(&error.to_string());
+        }
+        errors.iter().flatten().next().map_or(0, Error::exit_status)
+    }
+
+    fn failure(&self, error: &Error) -> Result<()> {
+        if !self.json {
+            return Ok(());
+        }
+        print_json(&Failure { version: 1, changed: error.changed(), error: error.to_string() })
+    }
+
+    fn report(&self, report: &InstallReport) -> Result<()> {
         if self.json {
-            print_json(&report);
-            return 0;
+            return print_json(report);
         }
         if self.quiet {
-            return 0;
+            return Ok(());
         }
         for warning in &report.warnings {
             complain(&format!("warning: {}", crate::escape::sanitise(warning)));
         }
         if report.steps.is_empty() {
-            print("nothing to do\n");
+            print("nothing to do\n")
         } else if self.dry_run {
             let lines: Vec<String> = report.steps.iter().map(|step| format!("would {step}\n")).collect();
-            print(&lines.concat());
+            print(&lines.concat())
         } else {
-            print(&format!("{} ({} steps)\n", self.done, report.steps.len()));
+            print(&format!("{} ({} steps)\n", self.done, report.steps.len()))
         }
-        0
     }
 }
 

@@ -12,14 +12,15 @@ pub mod unmount;
 
 use std::io::Write;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::error::Error;
+use crate::error::{Attempt, Error, Kind, Result};
 use crate::invocation::Invocation;
 
 /// Makes swap, Docker and databases work on an overlay root.
 #[derive(Debug, Parser)]
-#[command(name = "rootfs-shim", version, about, arg_required_else_help = true, after_help = AFTER_HELP)]
+#[command(name = "rootfs-shim", bin_name = "rootfs-shim", version, about, arg_required_else_help = true, after_help = AFTER_HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -51,6 +52,11 @@ enum Command {
     Demo(demo::Args),
 }
 
+/// The tables of all arguments: what man pages and completions are made of.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Runs a subcommand; returns the exit status.
 pub fn run(call: &Invocation) -> i32 {
     if let Some(status) = builtin::run(call) {
@@ -58,10 +64,7 @@ pub fn run(call: &Invocation) -> i32 {
     }
     let cli = match Cli::try_parse_from(&call.argv) {
         Ok(cli) => cli,
-        Err(error) => {
-            let _ = error.print();
-            return error.exit_code();
-        }
+        Err(error) => return refuse(&error),
     };
     let done = match &cli.command {
         Command::Install(args) => Ok(install::install(args)),
@@ -80,17 +83,43 @@ pub fn run(call: &Invocation) -> i32 {
     }
 }
 
+/// What clap has to say: help as it is, a mistake in one line.
+fn refuse(error: &clap::Error) -> i32 {
+    if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = error.print();
+        return error.exit_code();
+    }
+    fail(&mistake(error))
+}
+
+fn mistake(error: &clap::Error) -> Error {
+    let text = error.to_string();
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let said: Vec<&str> =
+        lines.take_while(|line| !["Usage:", "For more"].iter().any(|end| line.starts_with(end))).collect();
+    let line = said.join(" ");
+    let mistake = line.strip_prefix("error: ").unwrap_or(&line);
+    Error::new(Kind::Usage, "understand the arguments", mistake).remedy("--help shows what there is")
+}
+
 /// Prints to stdout; a reader who has gone away is no error.
-pub(crate) fn print(text: &str) {
+///
+/// # Errors
+/// What write(2) says: nobody has read what there was to say.
+pub(crate) fn print(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        done => done.attempt("write to", "the standard output"),
+    }
 }
 
 /// One value as indented JSON.
-pub(crate) fn print_json(value: &impl serde::Serialize) {
-    if let Ok(text) = serde_json::to_string_pretty(value) {
-        print(&(text + "\n"));
-    }
+///
+/// # Errors
+/// As [`print`].
+pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    serde_json::to_string_pretty(value).map_or(Ok(()), |text| print(&(text + "\n")))
 }
 
 /// One line on stderr, and the exit status.
@@ -102,7 +131,6 @@ pub(crate) fn fail(error: &Error) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     const README: &str = include_str!("../../README.md");
 
@@ -118,6 +146,18 @@ mod tests {
         let manifest = include_str!("../../Cargo.toml").lines();
         let rust = manifest.filter_map(|line| line.strip_prefix("rust-version = ")).next().unwrap();
         assert!(README.contains(&format!("Rust {} or newer", rust.trim_matches('"'))), "README.md: {rust}");
+    }
+
+    #[test]
+    fn nothing_of_an_argument_reaches_a_terminal_raw() {
+        let words = |argv: &[&str]| mistake(&Cli::try_parse_from(argv).unwrap_err()).to_string();
+        let said = words(&["x", "sta\u{202e}tus\r"]);
+        assert!(said.contains("\\u{202e}"), "{said}");
+        for text in [said, words(&["\x1b]0;x\x07", "\x1b[2J"]), words(&["a\nb", "status", "--\x1b[31m"])] {
+            assert!(!text.contains(char::is_control), "{text:?}");
+        }
+        let help = Cli::try_parse_from(["\x1b[2Jx\n", "--help"]).unwrap_err().to_string();
+        assert!(help.contains("Usage: rootfs-shim ") && !help.contains('\x1b'), "{help}");
     }
 
     #[test]

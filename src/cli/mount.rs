@@ -125,8 +125,7 @@ pub(super) fn tell(mut report: LayersReport, dry_run: bool, json: bool, done: &s
         }
     }
     if json {
-        print_json(&report);
-        return Ok(0);
+        return print_json(&report).map(|()| 0);
     }
     for warning in &report.warnings {
         let _ = writeln!(std::io::stderr(), "rootfs-shim: warning: {}", escape::sanitise(warning));
@@ -137,7 +136,7 @@ pub(super) fn tell(mut report: LayersReport, dry_run: bool, json: bool, done: &s
         (_, true) => print(&lines.concat()),
         (_, false) => print(&format!("{done}\n")),
     }
-    Ok(0)
+    .map(|()| 0)
 }
 
 /// One line that is drawn over itself, for a person.

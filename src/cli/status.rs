@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use super::{print, print_json};
 use crate::api;
 use crate::error::Result;
-use crate::plan::health::{Standing, Status};
+use crate::plan::health::{
+    BackingStatus, CommandStatus, KeptStatus, Standing, Status, SwapDeviceStatus, SwapStatus,
+};
 use crate::plan::report::size_words;
 
 /// Arguments of `status`.
@@ -26,33 +28,17 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<i32> {
     let status = api::status(&args.chroot)?;
     if args.json {
-        print_json(&status);
+        print_json(&status)?;
     } else {
-        print(&text(&status));
+        print(&text(&status))?;
     }
     Ok(i32::from(!status.healthy))
 }
 
+type Rows = Vec<(&'static str, String)>;
+
 fn text(status: &Status) -> String {
-    let mut rows: Vec<(&str, String)> = Vec::new();
-    let source = status.source.as_deref().unwrap_or("unknown");
-    let kind = if status.overlay { "overlay" } else { "no overlay" };
-    rows.push(("root", format!("{} ({kind}, {source})", status.root)));
-    match &status.backing {
-        Some(backing) => rows.push((
-            "writable",
-            format!(
-                "{} on {}, {} of {} used; upper is {}",
-                backing.fstype,
-                backing.source,
-                size_words(backing.used),
-                size_words(backing.size),
-                backing.upper
-            ),
-        )),
-        None => rows.push(("writable", "not visible".to_owned())),
-    }
-    rows.extend(status.passthrough.iter().map(|path| ("passthrough", path.clone())));
+    let mut rows = root(status);
     rows.push((
         "installed",
         status.installed.clone().map_or_else(|| "no".to_owned(), |v| format!("rootfs-shim {v}")),
@@ -63,16 +49,8 @@ fn text(status: &Status) -> String {
             .iter()
             .map(|command| (command.command, format!("{}: {}", command.path, words(command)))),
     );
-    for swap in &status.swaps {
-        let backing = swap.backing.as_ref().map_or(String::new(), |path| format!(", in {path}"));
-        let whose = if swap.of_this_root { "" } else { ", of this machine, not of this root" };
-        let (size, used) = (size_words(swap.size), size_words(swap.used));
-        rows.push((
-            "swap",
-            format!("{} ({size}, {used} used, priority {}{backing}{whose})", swap.path, swap.priority),
-        ));
-    }
-    rows.extend(status.swap_device.iter().map(|path| ("swap device", path.clone())));
+    let others = status.swaps.iter().filter(|swap| Some(&swap.path) != status.swap_device.as_ref());
+    rows.extend(others.map(|swap| ("swap", area(swap))));
     rows.extend(status.volumes.iter().map(|volume| {
         (
             "volume",
@@ -87,11 +65,55 @@ fn text(status: &Status) -> String {
     rows.iter().map(|(word, rest)| format!("{word:<12} {rest}\n")).collect()
 }
 
-fn words(command: &crate::plan::health::CommandStatus) -> String {
+/// What the root is made of.
+fn root(status: &Status) -> Rows {
+    let mut rows = Rows::new();
+    let source = status.source.as_deref().unwrap_or("unknown");
+    let kind = if status.overlay { "overlay" } else { "no overlay" };
+    rows.push(("root", format!("{} ({kind}, {source})", status.root)));
+    rows.extend(status.lower.iter().map(|layer| ("lower", layer.clone())));
+    rows.push(("writable", status.backing.as_ref().map_or_else(|| "not visible".to_owned(), writable)));
+    rows.extend(status.backing.iter().map(|backing| ("upper", backing.upper.clone())));
+    for kept in &status.kept {
+        let state = match kept {
+            KeptStatus { bound: false, .. } => "not bound",
+            KeptStatus { seeded: true, .. } => "bound, seeded",
+            KeptStatus { .. } => "bound from outside of the layer's passthrough directories",
+        };
+        rows.push(("passthrough", format!("{} ({state})", kept.path)));
+    }
+    rows.extend(status.swap_device_state.iter().map(|device| {
+        let state = match device {
+            SwapDeviceStatus { active: false, .. } => "not active".to_owned(),
+            SwapDeviceStatus { size, used, priority, .. } => {
+                format!("{}, {} used, priority {priority}", size_words(*size), size_words(*used))
+            }
+        };
+        ("swap device", format!("{} ({state})", device.path))
+    }));
+    rows
+}
+
+fn writable(backing: &BackingStatus) -> String {
+    let BackingStatus { fstype, source, size, used, free, .. } = backing;
+    let (size, used, free) = (size_words(*size), size_words(*used), size_words(*free));
+    let read_only = if backing.read_only { ", read-only" } else { "" };
+    format!("{source} ({fstype}{read_only}), {used} of {size} used, {free} free")
+}
+
+fn area(swap: &SwapStatus) -> String {
+    let backing = swap.backing.as_ref().map_or(String::new(), |path| format!(", in {path}"));
+    let whose = if swap.of_this_root { "" } else { ", of this machine, not of this root" };
+    let (size, used) = (size_words(swap.size), size_words(swap.used));
+    format!("{} ({size}, {used} used, priority {}{backing}{whose})", swap.path, swap.priority)
+}
+
+fn words(command: &CommandStatus) -> String {
     let real = command.real.as_deref().unwrap_or("none");
     match command.state {
         Standing::Shim => format!("the shim; the real tool is {real}"),
         Standing::OlderShim => format!("an older shim; the real tool is {real}"),
+        Standing::ChangedShim => format!("a changed shim; the real tool is {real}"),
         Standing::Replaced => "replaced by something else".to_owned(),
         Standing::Tool => "a tool without a shim".to_owned(),
         Standing::Link => "a link to where the shim is".to_owned(),

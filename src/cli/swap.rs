@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::api_layers::{self, PRIORITY, SwapOptions};
+use crate::api_layers::{self, LayersReport, PRIORITY, SwapOptions};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 
@@ -13,7 +13,7 @@ pub struct Args {
     #[arg(long, short, value_name = "N", default_value_t = PRIORITY,
           value_parser = clap::value_parser!(u16).range(0..=32767))]
     priority: u16,
-    /// Take the device from [swap_device] of FILE
+    /// Take the device from [swap_device] of FILE; without one there is nothing to do
     #[arg(long, value_name = "FILE", conflicts_with = "device")]
     config: Option<PathBuf>,
     /// Print the steps and change nothing
@@ -33,16 +33,20 @@ pub struct Args {
 /// As [`api_layers::swap`].
 pub fn run(args: &Args) -> Result<i32> {
     let device = match (&args.device, &args.config) {
-        (Some(device), _) => device.clone(),
+        (Some(device), _) => Some(device.clone()),
         (None, Some(config)) => configured(config)?,
         (None, None) => return Err(Error::new(Kind::Usage, "swap", "there is no device")),
     };
-    let options = SwapOptions { device, priority: args.priority, dry_run: args.dry_run };
-    super::mount::tell(api_layers::swap(&options)?, args.dry_run, args.json, "enabled")
+    let report = match device {
+        Some(device) => {
+            api_layers::swap(&SwapOptions { device, priority: args.priority, dry_run: args.dry_run })?
+        }
+        None => LayersReport { version: 1, ..LayersReport::default() },
+    };
+    super::mount::tell(report, args.dry_run, args.json, "enabled")
 }
 
-fn configured(path: &Path) -> Result<PathBuf> {
-    let missing = |what: &str| Error::new(Kind::Usage, "read the config", what).at(path);
-    let config = Config::load(path)?.ok_or_else(|| missing("there is no such file"))?;
-    config.swap_device.device.ok_or_else(|| missing("it has no [swap_device] device"))
+fn configured(path: &Path) -> Result<Option<PathBuf>> {
+    let missing = || Error::new(Kind::Usage, "read the config", "there is no such file").at(path);
+    Ok(Config::load(path)?.ok_or_else(missing)?.swap_device.device)
 }

@@ -55,12 +55,12 @@ pub fn device_of(path: &Path, image: bool, read_only: bool) -> Result<(PathBuf, 
 ///
 /// # Errors
 /// As mount(2) says.
-pub fn root_of(path: &Path, image: bool) -> Result<OwnedFd> {
+pub fn root_of(path: &Path, image: bool, kind: &'static str) -> Result<OwnedFd> {
     apart(|| {
         let (device, held) = device_of(path, image, false)?;
         let point = device.parent().filter(|parent| !parent.as_os_str().is_empty());
         let point = point.unwrap_or(Path::new(".")).to_owned();
-        mount(Some(&device), &point, Some("ext4"), MsFlags::empty(), Some(WRITABLE_EXT4))
+        mount(Some(&device), &point, Some(kind), MsFlags::empty(), writable_options(kind))
             .attempt("mount", &device)?;
         drop(held);
         open(&point, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
@@ -68,6 +68,8 @@ pub fn root_of(path: &Path, image: bool) -> Result<OwnedFd> {
     })
 }
 
-/// A layer that is thrown away needs no inode tables zeroed in the background: that would write again what
-/// the lazy mkfs has just saved.
-pub const WRITABLE_EXT4: &str = "noinit_itable";
+/// What a writable layer is mounted with. One that is thrown away needs no inode tables zeroed in the background:
+/// that would write again what the lazy mkfs has just saved.
+pub fn writable_options(kind: &str) -> Option<&'static str> {
+    (kind == "ext4").then_some("noinit_itable")
+}

@@ -1,9 +1,9 @@
 //! Making a filesystem on a device or an image, so that a cut at any moment can be told and finished.
 //!
-//! mkfs.ext4 is run, with the tables left for later: that is what makes it flat in the size and in what was
-//! written. The mark goes to the disk before it starts and is wiped after it is done (`world::signature`).
-//! Neither inode tables nor journal are zeroed; what an old life left there is told from the new by checksums
-//! that are seeded with the new random UUID.
+//! The filesystem's own mkfs is run, mkfs.ext4 with the tables left for later: that is what makes it flat in the
+//! size and in what was written. The mark goes to the disk before it starts, then the old signature is wiped, so
+//! that it is believed from then on, and the mark is wiped after it is done (`world::signature`). Neither inode tables nor journal of ext4 are zeroed; what an old life left there is told
+//! from the new by checksums that are seeded with the new random UUID.
 #![expect(clippy::disallowed_methods, reason = "the device that is to be formatted")]
 
 use std::fs::File;
@@ -17,29 +17,36 @@ use crate::escape;
 use crate::sys::block;
 use crate::world::signature::{LABEL, MARK, MARK_BLOCK, mark_offset};
 
-/// Formats `path`, which has `size` bytes.
+/// The blocks with the signatures of what a layer can have been: ext4 and xfs, btrfs.
+const SUPERBLOCKS: [u64; 2] = [0, 64 << 10];
+
+/// Formats `path`, which has `size` bytes, with `mkfs`, which makes a filesystem of that kind.
 ///
 /// # Errors
 /// EBUSY if somebody has it, mkfs's own last words if it fails.
-pub fn ext4(path: &Path, size: u64, mkfs: &Path) -> Result<()> {
+pub fn format(path: &Path, size: u64, kind: &str, mkfs: &Path) -> Result<()> {
     let offset =
         mark_offset(size).ok_or_else(|| Error::new(Kind::State, "format", "is too small").at(path))?;
     let mut mark = vec![0; MARK_BLOCK];
-    mark.splice(..MARK.len(), MARK.iter().copied());
-    write_block(path, offset, &mark)?;
-    run_mkfs(path, mkfs)?;
-    write_block(path, offset, &[0; MARK_BLOCK])
+    let words = [MARK, kind.as_bytes()].concat();
+    mark.splice(..words.len(), words);
+    write(path, &[(offset, &mark)])?;
+    write(path, &SUPERBLOCKS.map(|offset| (offset, [0; MARK_BLOCK].as_slice())))?;
+    run_mkfs(path, offset, kind, mkfs)?;
+    write(path, &[(offset, &[0; MARK_BLOCK])])
 }
 
 /// The file of an image may be in use through a loop device; that is seen by whoever attaches the loop.
-fn write_block(path: &Path, offset: u64, bytes: &[u8]) -> Result<()> {
+fn write(path: &Path, blocks: &[(u64, &[u8])]) -> Result<()> {
     let mut options = File::options();
     options.write(true).custom_flags(libc::O_CLOEXEC);
     if block::device_size(File::open(path).attempt("open", path)?.as_fd()).is_ok() {
         options.custom_flags(libc::O_CLOEXEC | libc::O_EXCL);
     }
     let file = patiently(|| options.open(path)).attempt("open for formatting", path)?;
-    file.write_all_at(bytes, offset).attempt("write to", path)?;
+    for (offset, bytes) in blocks {
+        file.write_all_at(bytes, *offset).attempt("write to", path)?;
+    }
     file.sync_data().attempt("sync", path)
 }
 
@@ -56,11 +63,16 @@ fn patiently<T>(open: impl Fn() -> std::io::Result<T>) -> std::io::Result<T> {
     open()
 }
 
-/// No reserved blocks: the capacity is the device's, all of it.
-fn run_mkfs(path: &Path, mkfs: &Path) -> Result<()> {
+/// No reserved blocks: the capacity is the device's, all of it. None of them discards: that is for later.
+fn run_mkfs(path: &Path, end: u64, kind: &str, mkfs: &Path) -> Result<()> {
     let mut command = Command::new(mkfs);
-    command.args(["-q", "-F", "-m", "0", "-L", LABEL]);
-    command.args(["-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1", "--"]).arg(path);
+    command.args(["-q", "-L", LABEL]);
+    match kind {
+        "xfs" => command.args(["-f", "-K"]),
+        "btrfs" => command.args(["-f", "-K", "-b"]).arg(end.to_string()),
+        _ => command.args(["-F", "-m", "0", "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1"]),
+    };
+    command.arg("--").arg(path);
     command.stdin(Stdio::null()).env("LC_ALL", "C");
     crate::sys::expect_children();
     let output = command.output().attempt("run", mkfs)?;
@@ -69,5 +81,5 @@ fn run_mkfs(path: &Path, mkfs: &Path) -> Result<()> {
     }
     let mut lines = output.stderr.split(|b| *b == b'\n').filter(|line| !line.is_empty());
     let words = lines.next_back().map_or("it said nothing".to_owned(), escape::escape);
-    Err(Error::new(Kind::State, "format", format!("mkfs.ext4 failed: {words}")).at(path))
+    Err(Error::new(Kind::State, "format", format!("mkfs.{kind} failed: {words}")).at(path))
 }

@@ -1,10 +1,11 @@
 //! Carries out the steps of install and uninstall, and puts everything back if one fails.
 //!
 //! It decides nothing: a step that finds something else than the plan saw is an error. The trick of the
-//! undoing: nothing is ever removed or overwritten in a step. A file that has to go is renamed to a
-//! temporary name, and only when every step has succeeded are those names removed.
+//! undoing: nothing is ever removed or overwritten in a step. A file that has to go gets a temporary name, or
+//! keeps its own, and only when every step has succeeded are those names removed.
 
 mod divert;
+mod names;
 
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
@@ -16,10 +17,10 @@ pub(super) use self::divert::dpkg_divert;
 use super::undo::{Undo, unmount};
 use crate::error::{Attempt, Error, Kind, Result};
 use crate::manifest::{Manifest, State};
-use crate::plan::step::{Over, Plan, Step};
+use crate::plan::step::{Plan, Step};
 use crate::root::{Dir, Entry, Root};
 use crate::world::dpkg;
-use crate::world::image::{BIN, BINARY, CONFIG, Image, MANIFEST, REAL, Tree, temporary};
+use crate::world::image::{BIN, BINARY, CONFIG, Image, MANIFEST, MARKER, Tree, temporary};
 use crate::{paths, sys};
 
 /// What an error says of an attack; once is enough.
@@ -45,14 +46,23 @@ struct Run<'a> {
     detached: bool,
     dirs: BTreeMap<String, Rc<Dir>>,
     before: Vec<(Rc<Dir>, Entry)>,
+    image: &'a Image,
     material: &'a Material,
     manifest: Option<&'a Manifest>,
     undo: Vec<Undo>,
     saved: Vec<(Rc<Dir>, String)>,
-    emptied: Vec<String>,
+    last: Vec<Last>,
+    dpkg: divert::Dpkg,
+    warnings: Vec<String>,
 }
 
-/// Does every step of `plan`, telling `progress` before each.
+/// What goes when nothing can fail any more, and so needs no undoing.
+enum Last {
+    File(Rc<Dir>, String),
+    Directory(Rc<Dir>, String),
+}
+
+/// Does every step of `plan`, telling `progress` before each; what could not be done and need not be.
 ///
 /// # Errors
 /// What stopped it, and whether all was put back.
@@ -62,7 +72,7 @@ pub fn run(
     plan: &Plan,
     material: &Material,
     progress: &mut dyn FnMut(&Step),
-) -> Result<()> {
+) -> Result<Vec<String>> {
     let mut run = Run::new(tree, image, plan, material)?;
     for step in &plan.steps {
         progress(step);
@@ -70,11 +80,11 @@ pub fn run(
             return Err(run.put_back(step, &error));
         }
     }
-    run.finish()
+    Ok(run.finish())
 }
 
 impl<'a> Run<'a> {
-    fn new(tree: Tree, image: &Image, plan: &'a Plan, material: &'a Material) -> Result<Self> {
+    fn new(tree: Tree, image: &'a Image, plan: &'a Plan, material: &'a Material) -> Result<Self> {
         let mut dirs = BTreeMap::new();
         for (place, dir) in image.places.iter().zip(tree.places) {
             dirs.insert(place.path.clone(), Rc::new(dir));
@@ -102,17 +112,21 @@ impl<'a> Run<'a> {
             detached: tree.detached,
             dirs,
             before,
+            image,
             material,
             manifest: plan.manifest.as_ref(),
             undo: undo.into_iter().collect(),
             saved: Vec::new(),
-            emptied: Vec::new(),
+            last: Vec::new(),
+            dpkg: divert::Dpkg::of(image),
+            warnings: Vec::new(),
         })
     }
 
     fn step(&mut self, step: &Step) -> Result<()> {
         match step {
             Step::MakeDirectory { path, mode } => self.make_directory(path, *mode),
+            Step::SetMode { path, mode } => self.set_mode(path, *mode),
             Step::ProveUpper { .. } => self.prove_upper(),
             Step::Clean { path } => self.at(path).and_then(|(dir, name)| dir.unlink(&name)),
             Step::WriteManifest { state } => self.write_manifest(*state),
@@ -135,10 +149,17 @@ impl<'a> Run<'a> {
             Step::Divert { paths, list } => self.divert(paths, list, true),
             Step::Undivert { paths, list } => self.divert(paths, list, false),
             Step::Restore { path } => self.restore(path),
-            Step::RemoveShim { path } | Step::RemoveFile { path } => self.set_aside(path),
+            Step::RemoveShim { path } => self.set_aside(path),
+            Step::RemoveFile { path } if path.starts_with(paths::HOME) => {
+                let (dir, name) = self.at(path)?;
+                self.last.push(Last::File(dir, name));
+                Ok(())
+            }
+            Step::RemoveFile { path } => self.set_aside(path),
             Step::DetachUpper => self.detach_upper(),
             Step::RemoveDirectory { path } => {
-                self.emptied.push(path.clone());
+                let (dir, name) = self.at(path)?;
+                self.last.push(Last::Directory(dir, name));
                 Ok(())
             }
         }
@@ -169,6 +190,13 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    fn set_mode(&mut self, path: &str, mode: u32) -> Result<()> {
+        let dir = self.dir(path)?;
+        let before = dir.stat()?.mode;
+        self.undo.push(Undo::SetMode(Rc::clone(&dir), before));
+        dir.set_mode(mode)
+    }
+
     fn write_manifest(&mut self, state: State) -> Result<()> {
         let missing = || Error::new(Kind::State, "write the manifest", "the plan has none");
         let manifest = Manifest { state, ..self.manifest.ok_or_else(missing)?.clone() };
@@ -179,14 +207,14 @@ impl<'a> Run<'a> {
     fn put_file(&mut self, path: &str, content: &[u8], mode: u32) -> Result<()> {
         let (dir, name) = self.at(path)?;
         let (new, old) = (self.temporary(&name, "new"), self.temporary(&name, "old"));
+        self.undo.push(Undo::RemoveName(Rc::clone(&dir), new.clone(), None));
         dir.create(&new, content, mode)?;
-        self.undo.push(Undo::RemoveName(Rc::clone(&dir), new.clone()));
         let again = self.saved.iter().any(|saved| Rc::ptr_eq(&saved.0, &dir) && saved.1 == old);
         let first = dir.entry(&name)?.is_none();
         if !again && !first {
             self.save(&dir, &name, &old)?;
         } else if first {
-            self.undo.push(Undo::RemoveName(Rc::clone(&dir), name.clone()));
+            self.undo.push(Undo::RemoveName(Rc::clone(&dir), name.clone(), None));
         }
         dir.rename(&new, &name)?;
         dir.sync()
@@ -196,16 +224,17 @@ impl<'a> Run<'a> {
     fn save(&mut self, dir: &Rc<Dir>, name: &str, old: &str) -> Result<()> {
         dir.link(name, dir, old)?;
         self.saved.push((Rc::clone(dir), old.to_owned()));
-        self.undo.push(Undo::RenameBack(Rc::clone(dir), old.to_owned(), name.to_owned()));
+        self.undo.push(Undo::PutOver(Rc::clone(dir), old.to_owned(), name.to_owned()));
         Ok(())
     }
 
     /// Makes a file through the overlay and looks for it, with its content, in the upper directory.
-    fn prove_upper(&self) -> Result<()> {
+    fn prove_upper(&mut self) -> Result<()> {
         let home = self.dir(paths::HOME)?;
         let missing = || Error::new(Kind::State, "prove the upper directory", "none was found");
         let upper = self.upper.as_ref().ok_or_else(missing)?.top();
-        let name = self.temporary("marker", "new");
+        let name = self.temporary(MARKER, "new");
+        self.undo.push(Undo::RemoveName(Rc::clone(&home), name.clone(), None));
         home.create(&name, self.material.token.as_bytes(), 0o600)?;
         let seen = upper.subdirectory(paths::HOME).and_then(|dir| match dir {
             Some(dir) => dir.read(&name, self.material.token.len() as u64),
@@ -217,58 +246,6 @@ impl<'a> Run<'a> {
         }
         let reason = "a file made through the overlay does not show up in it";
         Err(Error::new(Kind::State, "prove the upper directory", reason).at(upper.shown("")))
-    }
-
-    /// NAME and NAME.real are one inode after this, so the name has never been without it.
-    fn keep_real(&mut self, path: &str) -> Result<()> {
-        let (dir, name) = self.at(path)?;
-        let real = format!("{name}{REAL}");
-        dir.link(&name, &dir, &real)?;
-        self.undo.push(Undo::RemoveName(Rc::clone(&dir), real.clone()));
-        same(&dir, &name, &real)
-    }
-
-    fn adopt_real(&mut self, path: &str) -> Result<()> {
-        let (dir, name) = self.at(path)?;
-        let (real, tool) = (format!("{name}{REAL}"), self.temporary(&name, "tool"));
-        self.save(&dir, &real, &self.temporary(&name, "old"))?;
-        dir.link(&name, &dir, &tool)?;
-        self.undo.push(Undo::RemoveName(Rc::clone(&dir), tool.clone()));
-        dir.rename(&tool, &real)?;
-        same(&dir, &name, &real)
-    }
-
-    fn stage_shim(&mut self, path: &str) -> Result<()> {
-        let (dir, name) = self.at(path)?;
-        let staged = self.temporary(&name, "new");
-        self.dir(&format!("{}/{BIN}", paths::HOME))?.link(BINARY, &dir, &staged)?;
-        self.undo.push(Undo::RemoveName(dir, staged));
-        Ok(())
-    }
-
-    fn put_shim(&mut self, path: &str, over: Over) -> Result<()> {
-        let (dir, name) = self.at(path)?;
-        let staged = self.temporary(&name, "new");
-        match over {
-            Over::Tool => {
-                let real = format!("{name}{REAL}");
-                same(&dir, &name, &real)?;
-                let temporary = self.temporary(&name, "tool");
-                dir.rename(&staged, &name)?;
-                self.undo.push(Undo::LinkBack(dir, real, temporary, name));
-            }
-            Over::Shim => {
-                self.save(&dir, &name, &self.temporary(&name, "old"))?;
-                dir.rename(&staged, &name)?;
-            }
-            Over::Nothing => {
-                // link, not rename: it fails if something has appeared there.
-                dir.link(&staged, &dir, &name)?;
-                self.undo.push(Undo::RemoveName(Rc::clone(&dir), name));
-                dir.unlink(&staged)?;
-            }
-        }
-        Ok(())
     }
 
     #[expect(clippy::disallowed_methods, reason = "the path is a descriptor's")]
@@ -299,26 +276,6 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn restore(&mut self, path: &str) -> Result<()> {
-        let (dir, name) = self.at(path)?;
-        let real = format!("{name}{REAL}");
-        dir.rename(&real, &name)?;
-        let binary = (self.dir(&format!("{}/{BIN}", paths::HOME))?, BINARY.to_owned());
-        let temporary = self.temporary(&name, "new");
-        self.undo.push(Undo::Reshim { dir, names: [name, real], binary, temporary });
-        Ok(())
-    }
-
-    /// Takes a name away; the file itself goes at the end.
-    fn set_aside(&mut self, path: &str) -> Result<()> {
-        let (dir, name) = self.at(path)?;
-        let old = self.temporary(&name, "old");
-        dir.rename(&name, &old)?;
-        self.saved.push((Rc::clone(&dir), old.clone()));
-        self.undo.push(Undo::RenameBack(dir, old, name));
-        Ok(())
-    }
-
     fn detach_upper(&mut self) -> Result<()> {
         let home = self.dir(paths::HOME)?;
         let Some(mounted) = home.subdirectory("upper")? else { return Ok(()) };
@@ -336,34 +293,44 @@ impl<'a> Run<'a> {
             }
         }
         self.restore_times();
-        let remedy = match trouble {
-            None => "everything was put back".to_owned(),
-            Some(trouble) => format!("not everything could be put back ({trouble}): run it again"),
-        };
         let reason = error.to_string().replace(HOSTILE, "");
-        Error::new(error.kind(), format!("stopped at \"{step}\""), reason).remedy(remedy)
+        let stopped = Error::new(error.kind(), format!("stopped at \"{step}\""), reason);
+        match trouble {
+            None => stopped.remedy("everything was put back"),
+            Some(trouble) => {
+                let remedy = format!("not everything could be put back ({trouble}): run it again");
+                stopped.remedy(remedy).with_changes()
+            }
+        }
     }
 
     /// The point of no return: every name is as it is to be, and what was set aside goes. What cannot be
-    /// removed is left for the next run, which knows it by its name.
-    fn finish(self) -> Result<()> {
-        let mut trouble = Vec::new();
-        for (dir, name) in &self.saved {
-            trouble.extend(dir.unlink(name).err());
-        }
-        for path in &self.emptied {
-            trouble.extend(self.at(path).and_then(|(dir, name)| dir.remove_directory(&name)).err());
+    /// removed is left for the next run, which knows it by its name; the manifest, which stands last, with it.
+    fn finish(mut self) -> Vec<String> {
+        if let Err(error) = self.tidy() {
+            let error = Error::new(error.kind(), "remove what is not needed any more", error.to_string());
+            self.warnings.push(error.remedy("all else is done; run it again").to_string());
         }
         // Should this not reach the disk, a power cut brings back what the next uninstall removes.
         let _ = self.root.top().sync();
         self.restore_times();
-        match trouble.into_iter().next() {
-            None => Ok(()),
-            Some(error) => {
-                Err(Error::new(error.kind(), "remove what is not needed any more", error.to_string())
-                    .remedy("all else is done; run it again"))
-            }
+        self.warnings
+    }
+
+    fn tidy(&self) -> Result<()> {
+        // All of them, whatever becomes of one.
+        let unlink = |done: Result<()>, (dir, name): &(Rc<Dir>, String)| done.and(dir.unlink(name));
+        self.saved.iter().fold(Ok(()), unlink)?;
+        if !self.last.is_empty() {
+            // Not even a power cut may take the manifest away and leave a name that only it explains.
+            let mut dirs: Vec<_> = self.saved.iter().map(|(dir, _)| dir).collect();
+            dirs.dedup_by(|one, other| Rc::ptr_eq(one, other));
+            dirs.into_iter().try_for_each(|dir| dir.sync())?;
         }
+        self.last.iter().try_for_each(|last| match last {
+            Last::File(dir, name) => dir.unlink(name),
+            Last::Directory(dir, name) => dir.remove_directory(name),
+        })
     }
 
     /// A directory in which only our own names came and went is as old as it was.
@@ -375,16 +342,4 @@ impl<'a> Run<'a> {
             }
         }
     }
-}
-
-/// That two names are one inode: somebody may have exchanged one since it was looked at.
-fn same(dir: &Dir, name: &str, real: &str) -> Result<()> {
-    let (one, other) = (dir.entry(name)?, dir.entry(real)?);
-    if let (Some(one), Some(other)) = (one, other)
-        && one.is_same_file(&other)
-    {
-        return Ok(());
-    }
-    let reason = format!("it and {real} are not one file any more");
-    Err(Error::new(Kind::Attack, "replace", reason).at(dir.shown(name)))
 }

@@ -9,7 +9,7 @@
     reason = "the init's own devices and layers, in a namespace of our own"
 )]
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
@@ -87,13 +87,15 @@ fn build(plan: &MountPlan, progress: &mut Progress<'_>, finish: &mut Finish<'_>)
     mount2(Some("none"), &stage, Some("tmpfs"), MsFlags::empty(), Some("mode=0700,size=1m"))
         .attempt("mount a tmpfs over", &stage)?;
     std::env::set_current_dir(&stage).attempt("enter", &stage)?;
-    for (at, source) in lower.iter().enumerate() {
-        source.mount(&at.to_string())?;
+    let names = names(&plan.lower);
+    for (name, source) in names.iter().zip(&lower) {
+        source.mount(name)?;
     }
     writable.mount("w")?;
-    let old = lay_out(Path::new("w"), Path::new("0")).map_err(|error| at_layer(error, &plan.writable))?;
+    let image = names.first().map_or(Path::new(""), Path::new);
+    let old = lay_out(Path::new("w"), image).map_err(|error| at_layer(error, &plan.writable))?;
     let source = plan.source_name.clone().unwrap_or_else(|| writable.name());
-    overlay(plan, &source)?;
+    overlay(plan, &names.join(":"), &source)?;
     let root = stage.join("root");
     keep::show_upper(&root, &stage.join("w/upper"))?;
     for path in &plan.passthrough {
@@ -169,8 +171,8 @@ fn options(kind: &str, read_only: bool) -> Option<&'static str> {
     match (kind, read_only) {
         ("ext4", true) => Some("noload"),
         ("xfs", true) => Some("norecovery,nouuid"),
-        ("ext4", false) => Some(apart::WRITABLE_EXT4),
-        _ => None,
+        (_, true) => None,
+        (_, false) => apart::writable_options(kind),
     }
 }
 
@@ -209,11 +211,24 @@ fn make_dir(path: &Path, mode: u32) -> Result<bool> {
     }
 }
 
-fn overlay(plan: &MountPlan, source: &OsString) -> Result<()> {
+/// Where the lower layers stand on the stage, which is what the mount table will name them by for good: a number,
+/// and of the layer's own name what needs no escaping, as far as one page holds the options.
+fn names(lower: &[Part]) -> Vec<String> {
+    const ROOM: usize = 3000;
+    let most = (ROOM / lower.len().max(1)).saturating_sub(4).min(32);
+    let name = |(at, part): (usize, &Part)| {
+        let own = part.path.file_name().map(OsStr::as_encoded_bytes).unwrap_or_default();
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
+        let own: String = own.iter().copied().filter(plain).take(most).map(char::from).collect();
+        format!("{at}-{own}").trim_end_matches('-').to_owned()
+    };
+    lower.iter().enumerate().map(name).collect()
+}
+
+fn overlay(plan: &MountPlan, lower: &str, source: &OsString) -> Result<()> {
     fs::create_dir("root").attempt("make", "root")?;
-    let lower: Vec<String> = (0..plan.lower.len()).map(|at| at.to_string()).collect();
     let volatile = if plan.volatile { ",volatile" } else { "" };
-    let options = format!("lowerdir={},upperdir=w/upper,workdir=w/work{volatile}", lower.join(":"));
+    let options = format!("lowerdir={lower},upperdir=w/upper,workdir=w/work{volatile}");
     let mounted =
         mount2(Some(source.as_os_str()), "root", Some("overlay"), MsFlags::empty(), Some(options.as_str()));
     let path = &plan.writable.path;

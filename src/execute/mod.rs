@@ -4,6 +4,7 @@
 //! `plan::report`, which is pure again.
 
 pub mod apart;
+mod bounded;
 pub mod format;
 pub mod install;
 pub mod keep;

@@ -25,8 +25,8 @@ use super::trim::{self, Pending};
 pub fn reset(plan: &ResetPlan) -> Result<Option<Pending>> {
     let pending = renew(plan)?;
     match &plan.how {
-        How::Format { image, .. } if plan.discard != Discard::Never => {
-            Ok(Some(Pending::trim_unmounted(&plan.path, *image, &plan.key)))
+        How::Format { image, kind, .. } if plan.discard != Discard::Never => {
+            Ok(Some(Pending::trim_unmounted(&plan.path, *image, kind, &plan.key)))
         }
         _ => Ok(pending),
     }
@@ -41,7 +41,7 @@ pub fn renew(plan: &ResetPlan) -> Result<Option<Pending>> {
         trim::stop(&plan.key);
     }
     match &plan.how {
-        How::Format { size, mkfs, .. } => format::ext4(&plan.path, *size, mkfs).map(|()| None),
+        How::Format { size, kind, mkfs, .. } => format::format(&plan.path, *size, kind, mkfs).map(|()| None),
         How::Replace { everything } => replace(&plan.path, *everything).map(Pending::delete),
     }
 }

@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,7 @@ use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, Whence, fchownat, linkat, lseek64, symlinkat};
 
 use crate::error::{Attempt, Error, Result};
-use crate::sys::{proc_path, xattr};
+use crate::sys::{inode_flags, proc_path, set_inode_flags, xattr};
 
 /// Told after each file: bytes done, bytes in all.
 pub type Progress<'a> = dyn FnMut(u64, u64) + Send + 'a;
@@ -89,6 +89,7 @@ impl Copier<'_, '_> {
         let shown = self.root.join(path);
         mkdirat(target, name, Mode::S_IRWXU).attempt("make", &shown)?;
         let made = open_dir(target, name, &shown)?;
+        keep_flags(source.as_fd(), made.as_fd());
         let listing = proc_path(source);
         for entry in fs::read_dir(&listing).attempt("read", &shown)? {
             let entry = entry.attempt("read", &shown)?;
@@ -151,6 +152,7 @@ impl Copier<'_, '_> {
         let from = openat(source, name, flags | OFlag::O_RDONLY, Mode::empty()).attempt("open", shown)?;
         let create = flags | OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL;
         let to = openat(target, name, create, Mode::S_IRUSR | Mode::S_IWUSR).attempt("make", shown)?;
+        keep_flags(from.as_fd(), to.as_fd());
         let (from, to) = (File::from(from), File::from(to));
         to.set_len(meta.len()).attempt("truncate", shown)?;
         let mut buffer = vec![0; 256 << 10];
@@ -185,6 +187,21 @@ fn next_data(file: &File, at: u64, size: u64) -> nix::Result<Option<(u64, u64)>>
     };
     let end = lseek64(file.as_fd(), start, Whence::SeekHole)?;
     Ok(Some((u64::try_from(start).unwrap_or(at), u64::try_from(end).unwrap_or(size))))
+}
+
+/// The flags of chattr(1) that say how a file is stored and written; `C` needs it to be empty still. A filesystem
+/// that does not know one has no use for it. Not `i` and `a`: the copy is for use, and a reset deletes it.
+fn keep_flags(from: BorrowedFd<'_>, to: BorrowedFd<'_>) {
+    // C, c, m, A, d, S, D; one at a time, for each may be the one that is not known.
+    const KEPT: [u32; 7] = [0x0080_0000, 0x4, 0x400, 0x80, 0x40, 0x8, 0x0001_0000];
+    let Ok(wanted) = inode_flags(from) else { return };
+    for flag in KEPT {
+        if let Ok(has) = inode_flags(to)
+            && (has ^ wanted) & flag != 0
+        {
+            let _ = set_inode_flags(to, has ^ flag);
+        }
+    }
 }
 
 /// Owner, mode, attributes and times, in the one order that keeps them all: chown takes setuid bits and

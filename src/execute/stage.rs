@@ -59,6 +59,16 @@ pub fn build(trail: &Trail, avoid: &[&Path]) -> Result<Option<Stage>> {
     }
 }
 
+/// Where there is no /proc, mounts one that this process alone sees; whether it did.
+pub fn borrow_proc() -> bool {
+    let place = Path::new("/proc");
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    !place.join("self").exists()
+        && unshare(CloneFlags::CLONE_NEWNS).is_ok()
+        && super::tool::make_private().is_ok()
+        && mount(Some("proc"), place, Some("proc"), flags, None::<&str>).is_ok()
+}
+
 /// The same upper directory as a mount of its own that is attached nowhere: for install, which attaches it in
 /// the guest. All of it happens on a thread, so that this process never leaves its namespace.
 ///

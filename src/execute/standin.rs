@@ -142,8 +142,8 @@ pub fn sweep(leftovers: &[PathBuf]) {
         .for_each(|device| remove_zram(device));
 }
 
-/// The device under its name, in a filesystem of its own: what the real tool opens, and what `/proc/swaps` shows
-/// when the namespace is gone that it was mounted in.
+/// The device under its name, in a filesystem of its own that is attached nowhere: what the real tool opens, and
+/// what `/proc/swaps` shows.
 ///
 /// # Errors
 /// ENOSYS before Linux 5.2.

@@ -1,7 +1,7 @@
 //! Running the real tool: by becoming it, or as a child whose output is read on its way.
 #![expect(clippy::disallowed_methods, reason = "the running system's own namespace")]
 
-use std::ffi::{CString, OsString};
+use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::error::{Attempt, Result};
 use crate::invocation::Invocation;
 use crate::octal;
 use crate::plan::report::{Prepared, Ran};
-use crate::plan::runs::Run;
+use crate::plan::runs::{Detached, Run};
 use crate::plan::swap::{Decided, Decision, Plan};
 use crate::shim::tables::Purpose;
 use crate::sys::{self, Program, Where};
@@ -173,14 +173,11 @@ pub fn run(real: &Real, plan: &Plan, run: Run, call: &Invocation, stage: Option<
     let hold = plan.may_be_repeated(&run);
     let mut translations = plan.translations();
     let instead = run.instead.clone();
-    translations.extend(instead.iter().map(|it| (it.shown.0.as_path(), it.shown.1.as_path())));
-    let behind = match &instead {
-        None => None,
-        Some(instead) => {
-            let place = CString::new(instead.place.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL);
-            Some((standin::behind(instead)?, place.attempt("mount over", &instead.place)?))
-        }
-    };
+    let name = instead.as_ref().map(|instead| instead.name.from_upper());
+    translations.extend(name.as_deref().zip(instead.as_ref().map(|instead| instead.user.as_path())));
+    let behind = instead.as_ref().map(standin::behind).transpose()?;
+    let detached = plan.detached(&run, real).and_then(|detached| Some((detach(plan, &detached)?, detached)));
+    translations.extend(detached.as_ref().map(|(_, detached)| (detached.name.as_path(), detached.user)));
     let pipe = |wanted: bool| if wanted { pipe2(OFlag::O_CLOEXEC).map(Some) } else { Ok(None) };
     let [_, out_closed, err_closed] = call.closed;
     let out =
@@ -189,13 +186,14 @@ pub fn run(real: &Real, plan: &Plan, run: Run, call: &Invocation, stage: Option<
     let (out_read, out_write) = out.unzip();
     let (err_read, err_write) = err.unzip();
     sys::expect_children();
-    let place = match (&behind, stage, run.private) {
-        (Some((mount, place)), ..) => Where::Behind(mount, place),
-        (_, None, false) | (_, Some(_), true) => Where::Here,
-        (_, None, true) => Where::Private,
-        (_, Some(stage), false) => Where::Home(&stage.home),
+    let (argv, place) = match (&behind, &detached, stage, run.private) {
+        (Some(mount), ..) => (&run.argv, Where::At(mount)),
+        (_, Some((mount, detached)), ..) => (&detached.argv, Where::At(mount)),
+        (_, None, None, false) | (_, None, Some(_), true) => (&run.argv, Where::Here),
+        (_, None, None, true) => (&run.argv, Where::Private),
+        (_, None, Some(stage), false) => (&run.argv, Where::Home(&stage.home)),
     };
-    let child = start(real, plan, &run.argv, call, [out_write.as_ref(), err_write.as_ref()], place)?;
+    let child = start(real, plan, argv, call, [out_write.as_ref(), err_write.as_ref()], place)?;
     drop((out_write, err_write));
     let heard = output::pump([out_read, err_read], child.ended.as_ref(), &translations, hold);
     let status = sys::wait(child.pid).attempt("wait for", &real.path)?;
@@ -209,6 +207,15 @@ pub fn run(real: &Real, plan: &Plan, run: Run, call: &Invocation, stage: Option<
         way: None,
         in_the_open: child.in_the_open,
     })
+}
+
+/// A mount of the upper directory that is attached nowhere. The file is opened in it once, because a policy
+/// (AppArmor's) can forbid what has no path.
+fn detach(plan: &Plan, detached: &Detached<'_>) -> Option<OwnedFd> {
+    let upper = files::open_path(&plan.upper).ok()?;
+    let mount = sys::clone_mount(upper.as_fd()).ok()?;
+    files::open_beneath(&mount, &detached.file.overlay, OFlag::O_RDONLY).ok()?;
+    Some(mount)
 }
 
 /// A real tool that cannot be executed (another architecture, no interpreter, noexec) is none: the builtin

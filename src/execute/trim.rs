@@ -36,14 +36,14 @@ enum Root {
     /// A directory of it, which keeps it there.
     Open(File),
     /// It is mounted nowhere, and mounting it is part of the work: nobody waits for that either.
-    On { device: PathBuf, image: bool },
+    On { device: PathBuf, image: bool, kind: &'static str },
 }
 
 impl Root {
     fn open(self) -> Result<File> {
         match self {
             Self::Open(root) => Ok(root),
-            Self::On { device, image } => super::apart::root_of(&device, image).map(File::from),
+            Self::On { device, image, kind } => super::apart::root_of(&device, image, kind).map(File::from),
         }
     }
 }
@@ -53,8 +53,8 @@ impl Pending {
         Self(Work::Trim { root: Root::Open(root.into()), key: key.to_owned() })
     }
 
-    pub(super) fn trim_unmounted(device: &Path, image: bool, key: &str) -> Self {
-        let root = Root::On { device: device.to_owned(), image };
+    pub(super) fn trim_unmounted(device: &Path, image: bool, kind: &'static str, key: &str) -> Self {
+        let root = Root::On { device: device.to_owned(), image, kind };
         Self(Work::Trim { root, key: key.to_owned() })
     }
 

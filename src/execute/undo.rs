@@ -9,32 +9,34 @@ use std::rc::Rc;
 use nix::mount::{MntFlags, umount2};
 
 use super::install::dpkg_divert;
-use crate::error::{Attempt, Result};
-use crate::root::Dir;
+use crate::error::{Attempt, Error, Kind, Result};
+use crate::root::{Dir, Entry};
 use crate::sys;
 
 /// One thing to be put back.
 #[derive(Debug)]
 pub(super) enum Undo {
-    /// A name that was made.
-    RemoveName(Rc<Dir>, String),
+    /// A name that was made, and what was put there: what somebody put there since is left.
+    RemoveName(Rc<Dir>, String, Option<Entry>),
     /// A directory that was made.
     RemoveDirectory(Rc<Dir>, String),
-    /// A file that was saved under the first name and belongs under the second.
-    RenameBack(Rc<Dir>, String, String),
-    /// A name (third) that shall lead to the inode of another (first) again; the second is temporary.
-    LinkBack(Rc<Dir>, String, String, String),
-    /// A tool that was restored: it gets its `.real` back, and the shim its name.
-    Reshim {
+    /// A file of ours that was saved under the first name and takes the place of what is under the second.
+    PutOver(Rc<Dir>, String, String),
+    /// A file that was set aside to the first name and belongs under the second, where nothing is.
+    PutBack(Rc<Dir>, String, String),
+    /// Two names that were exchanged.
+    Exchange {
         /// Where.
         dir: Rc<Dir>,
-        /// The tool's name, and the one to which it goes back.
+        /// Ours, and the image's.
         names: [String; 2],
-        /// The directory and name of the binary.
-        binary: (Rc<Dir>, String),
         /// A temporary name.
-        temporary: String,
+        spare: String,
+        /// What the image's name was given, which goes back to ours.
+        put: Option<Entry>,
     },
+    /// A directory, and the permission bits that it had.
+    SetMode(Rc<Dir>, u32),
     /// Diversions that dpkg-divert made or ended, and whether they are to be made again.
     Divert(Vec<String>, bool),
     /// A mount that was made: its root.
@@ -47,18 +49,26 @@ impl Undo {
     /// Puts it back.
     pub(super) fn run(self) -> Result<()> {
         match self {
-            Self::RemoveName(dir, name) => dir.unlink(&name),
+            Self::RemoveName(dir, name, None) => dir.unlink(&name),
+            Self::RemoveName(dir, name, Some(put)) => match dir.entry(&name)? {
+                Some(now) if !now.resembles(&put) => Err(replaced(&dir, &name)),
+                _ => dir.unlink(&name),
+            },
             Self::RemoveDirectory(dir, name) => dir.remove_directory(&name),
-            Self::RenameBack(dir, saved, name) => dir.rename(&saved, &name),
-            Self::LinkBack(dir, from, temporary, name) => {
-                dir.link(&from, &dir, &temporary)?;
-                dir.rename(&temporary, &name)
+            Self::PutOver(dir, saved, name) => {
+                dir.rename(&saved, &name)?;
+                // If the name has never got another file, both are one inode, and that was no rename.
+                dir.unlink(&saved)
             }
-            Self::Reshim { dir, names: [name, real], binary: (bin, binary), temporary } => {
-                dir.link(&name, &dir, &real)?;
-                bin.link(&binary, &dir, &temporary)?;
-                dir.rename(&temporary, &name)
+            Self::PutBack(dir, saved, name) => dir.rename_new(&saved, &name),
+            Self::Exchange { dir, names: [ours, name], spare, put } => {
+                dir.exchange(&ours, &name, &spare)?;
+                match (dir.entry(&ours)?, put) {
+                    (Some(now), Some(put)) if now.resembles(&put) => Ok(()),
+                    _ => dir.exchange(&ours, &name, &spare).and(Err(replaced(&dir, &name))),
+                }
             }
+            Self::SetMode(dir, mode) => dir.set_mode(mode),
             Self::Divert(paths, make) => paths.iter().try_for_each(|path| dpkg_divert(path, make)),
             Self::Unmount(mount) => unmount(mount),
             Self::Mount(mount, dir, name) => match dir.subdirectory(&name)? {
@@ -71,7 +81,12 @@ impl Undo {
     }
 }
 
+fn replaced(dir: &Dir, name: &str) -> Error {
+    Error::new(Kind::State, "put back", "somebody has replaced it meanwhile").at(dir.shown(name))
+}
+
 /// Unmounts the mount that this descriptor is in, by descriptor: no path is walked.
+#[expect(clippy::disallowed_methods, reason = "the path is a descriptor's")]
 pub(super) fn unmount(mount: impl AsFd) -> Result<()> {
     umount2(sys::proc_path(&mount).as_str(), MntFlags::MNT_DETACH).attempt("unmount", ".rootfs-shim/upper")
 }

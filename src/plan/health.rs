@@ -1,13 +1,17 @@
 //! What a machine's facts mean: what stands at each command's name, and what is off.
 
+mod root;
+
 use serde::Serialize;
 
-use super::divert;
+pub use root::{BackingStatus, KeptStatus, SwapDeviceStatus};
+
+use super::{divert, install, ours};
 use crate::escape;
 use crate::manifest::{Manifest, Real, State};
 use crate::paths;
 use crate::root::FileKind;
-use crate::world::image::{Image, Leads, Slot};
+use crate::world::image::{self, BIN, BINARY, Image, Leads, REAL, Slot};
 use crate::world::layer::Upper;
 use crate::world::machine::{Area, Machine};
 
@@ -26,12 +30,22 @@ pub struct Status {
     pub source: Option<String>,
     /// The version of rootfs-shim that installed itself here.
     pub installed: Option<String>,
+    /// How far it is: `installed`, or the job that did not end; `None` without a manifest that makes sense.
+    pub state: Option<State>,
+    /// Temporary names that a run left which did not end; relative to the root.
+    pub leftovers: Vec<String>,
+    /// The overlay's lower layers as its mount names them, the topmost first.
+    pub lower: Vec<String>,
     /// The backing filesystem, if it is visible.
     pub backing: Option<BackingStatus>,
     /// Directories kept on the backing filesystem.
     pub passthrough: Vec<String>,
+    /// The same and those that should be, in detail.
+    pub kept: Vec<KeptStatus>,
     /// The platform's own swap device, if one is configured.
     pub swap_device: Option<String>,
+    /// The same, in detail.
+    pub swap_device_state: Option<SwapDeviceStatus>,
     /// Each name of a command.
     pub commands: Vec<CommandStatus>,
     /// Active swap areas of the machine.
@@ -44,21 +58,6 @@ pub struct Status {
     pub notes: Vec<String>,
 }
 
-/// The backing filesystem.
-#[derive(Debug, Clone, Serialize)]
-pub struct BackingStatus {
-    /// Where upper is visible.
-    pub upper: String,
-    /// `ext4`, `xfs` or `btrfs`.
-    pub fstype: String,
-    /// The device.
-    pub source: String,
-    /// In bytes.
-    pub size: u64,
-    /// In bytes.
-    pub used: u64,
-}
-
 /// A name of a command.
 #[derive(Debug, Clone, Serialize)]
 pub struct CommandStatus {
@@ -68,7 +67,7 @@ pub struct CommandStatus {
     pub path: String,
     /// What stands there.
     pub state: Standing,
-    /// The real tool's name, if it is there.
+    /// The real tool's name, if one is there that can be run; else the builtin does its work.
     pub real: Option<String>,
 }
 
@@ -80,6 +79,8 @@ pub enum Standing {
     Shim,
     /// The shim, of a version before.
     OlderShim,
+    /// The shim, but with another content, owner, mode or inode than install gives it.
+    ChangedShim,
     /// The shim stood there, and something else does now.
     Replaced,
     /// A tool, and no shim ever was.
@@ -125,7 +126,9 @@ pub fn judge(machine: &Machine) -> Status {
     let commands: Vec<CommandStatus> =
         image.slots.iter().filter_map(|slot| command(image, slot, manifest)).collect();
     let mut problems = problems(machine, manifest, &commands);
+    problems.extend(root::problems(machine));
     problems.extend(image.warnings.iter().cloned());
+    let (kept, device) = (root::kept(machine), machine.swap_device.as_ref().map(root::swap_device));
     Status {
         version: 1,
         healthy: problems.is_empty(),
@@ -133,14 +136,14 @@ pub fn judge(machine: &Machine) -> Status {
         overlay: image.layer.is_overlay(),
         source: machine.root.as_ref().map(|mount| escape::path(&mount.source)),
         installed: manifest.map(|manifest| escape::escape(manifest.program.as_bytes())),
-        backing: backing(machine),
-        passthrough: machine.passthrough.iter().map(escape::path).collect(),
-        swap_device: machine
-            .config
-            .as_ref()
-            .ok()
-            .and_then(|config| config.swap_device.device.as_ref())
-            .map(escape::path),
+        state: manifest.map(|manifest| manifest.state),
+        leftovers: install::leftovers(image).iter().map(|path| escape::escape(path.as_bytes())).collect(),
+        lower: machine.lower.iter().map(escape::path).collect(),
+        backing: root::backing(machine),
+        passthrough: kept.iter().filter(|kept| kept.bound).map(|kept| kept.path.clone()).collect(),
+        kept,
+        swap_device: device.as_ref().map(|device| device.path.clone()),
+        swap_device_state: device,
         commands,
         swaps: machine
             .swaps
@@ -168,38 +171,59 @@ pub fn judge(machine: &Machine) -> Status {
     }
 }
 
-fn backing(machine: &Machine) -> Option<BackingStatus> {
-    let mount = machine.backing.as_ref()?;
-    Some(BackingStatus {
-        upper: escape::path(&mount.point),
-        fstype: escape::escape(mount.fstype.as_bytes()),
-        source: escape::path(&mount.source),
-        size: machine.capacity.map_or(0, |capacity| capacity.size),
-        used: machine.capacity.map_or(0, |capacity| capacity.used),
-    })
-}
-
 /// `None` for a name where nothing stands and nothing of ours ever did.
 fn command(image: &Image, slot: &Slot, manifest: Option<&Manifest>) -> Option<CommandStatus> {
     let recorded = manifest.and_then(|manifest| manifest.tool(&slot.path));
     let state = match &slot.name {
         None if recorded.is_some() => Standing::Gone,
         None => return None,
-        Some(name) => {
-            let hash = name.sha256.as_deref().unwrap_or_default();
-            let file = name.entry.kind == FileKind::Regular;
-            match (manifest, &name.leads) {
-                (Some(manifest), _) if file && manifest.shim.sha256 == hash => Standing::Shim,
-                (Some(manifest), _) if file && manifest.is_shim(hash) => Standing::OlderShim,
-                (_, Some(Leads::Name(other))) if leads_to_shim(image, other, manifest) => Standing::Link,
-                _ if recorded.is_some() => Standing::Replaced,
-                _ => Standing::Tool,
+        Some(name) => match (manifest.filter(|_| recorded.is_some()), &name.leads) {
+            (Some(manifest), _) if ours::is_known(image, name) || ours::is_link(image, name) => {
+                shim(image, manifest, name)
             }
-        }
+            (_, Some(Leads::Name(other))) if leads_to_shim(image, other, manifest) => Standing::Link,
+            // In the middle of a job some names are as they were before it.
+            (Some(manifest), _) if manifest.state == State::Installed => Standing::Replaced,
+            _ => Standing::Tool,
+        },
     };
     let path = image.root.join(&slot.path);
-    let real = slot.real.is_some().then(|| format!("{}.real", escape::path(&path)));
+    let real = has_real(image, slot).then(|| format!("{}{REAL}", escape::path(&path)));
     Some(CommandStatus { command: slot.tool, path: escape::path(&path), state, real })
+}
+
+fn shim(image: &Image, manifest: &Manifest, name: &image::Standing) -> Standing {
+    let hash = name.sha256.as_deref();
+    if !ours::is_sound(name) || !ours::is_known(image, name) {
+        Standing::ChangedShim
+    } else if hash != Some(manifest.shim.sha256.as_str()) {
+        Standing::OlderShim
+    } else if ours::is_link(image, name) {
+        Standing::Shim
+    } else {
+        Standing::ChangedShim
+    }
+}
+
+/// Whether a tool is to be run at a name's `.real`. One that leads to another name of ours leads to the shim there,
+/// and stands for what that has at `.real`.
+fn has_real(image: &Image, slot: &Slot) -> bool {
+    let mut slot = slot;
+    for _ in 0..image.slots.len() {
+        let Some(real) = &slot.real else { return false };
+        match &real.leads {
+            None => return real.entry.kind == FileKind::Regular && real.entry.mode & 0o111 != 0,
+            Some(Leads::File) => return true,
+            Some(Leads::Name(other)) => match image.slots.iter().find(|slot| slot.path == *other) {
+                Some(there) if there.name.as_ref().is_some_and(|name| ours::is_link(image, name)) => {
+                    slot = there
+                }
+                there => return there.is_some_and(|there| there.name.is_some()),
+            },
+            Some(_) => return false,
+        }
+    }
+    false
 }
 
 fn leads_to_shim(image: &Image, path: &str, manifest: Option<&Manifest>) -> bool {
@@ -210,12 +234,16 @@ fn leads_to_shim(image: &Image, path: &str, manifest: Option<&Manifest>) -> bool
 
 fn problems(machine: &Machine, manifest: Option<&Manifest>, commands: &[CommandStatus]) -> Vec<String> {
     let image = &machine.image;
-    let Some(manifest) = manifest else {
-        return vec!["rootfs-shim is not installed here; `rootfs-shim install` installs it".to_owned()];
-    };
-    let mut problems = Vec::new();
-    if manifest.state == State::Installing {
-        problems.push("an install did not end; `rootfs-shim install` finishes it".to_owned());
+    let mut problems = unfinished(image, manifest);
+    let Some(manifest) = manifest else { return problems };
+    if image.home.as_ref().is_some_and(|home| home.binary.is_some())
+        && !ours::has_binary(image, &manifest.shim.sha256)
+    {
+        problems.push(format!(
+            "{}/{BIN}/{BINARY} is not as install left it (content, owner or mode), and every shim is a link of it; \
+             `rootfs-shim install` puts it there again",
+            paths::HOME
+        ));
     }
     for command in commands {
         let (path, name) = (&command.path, command.command);
@@ -227,6 +255,11 @@ fn problems(machine: &Machine, manifest: Option<&Manifest>, commands: &[CommandS
             Standing::OlderShim => {
                 problems.push(format!("{path} is an older shim; `rootfs-shim install` upgrades it"))
             }
+            Standing::ChangedShim => problems.push(format!(
+                "{path} is the shim, but not as install left it (content, owner, mode or inode); \
+                 `rootfs-shim install` puts it there again"
+            )),
+            Standing::Tool if manifest.state == State::Uninstalling => {}
             Standing::Replaced => problems
                 .push(format!("{path} was replaced by something else; `rootfs-shim install` adopts it")),
             Standing::Gone => problems
@@ -243,6 +276,40 @@ fn problems(machine: &Machine, manifest: Option<&Manifest>, commands: &[CommandS
     problems.extend(upper_problem(image));
     if let Err(error) = &machine.config {
         problems.push(error.clone());
+    }
+    problems
+}
+
+/// What a run that did not end left, the manifest first.
+fn unfinished(image: &Image, manifest: Option<&Manifest>) -> Vec<String> {
+    let mut problems = Vec::new();
+    let home = image.home.as_ref();
+    match manifest.map(|manifest| manifest.state) {
+        Some(State::Installed) => {}
+        Some(State::Installing) => {
+            problems.push("an install did not end; `rootfs-shim install` finishes it".to_owned())
+        }
+        Some(State::Upgrading) => {
+            problems.push("an upgrade did not end; `rootfs-shim install` finishes it".to_owned())
+        }
+        Some(State::Uninstalling) => problems.push(
+            "an uninstall did not end; `rootfs-shim uninstall` finishes it, `rootfs-shim install` undoes it"
+                .to_owned(),
+        ),
+        None if home.is_some_and(|home| home.marked || home.binary.is_some()) => problems.push(format!(
+            "{} has no manifest that makes sense: an install or uninstall did not end; run it again",
+            paths::HOME
+        )),
+        None => {
+            problems.push("rootfs-shim is not installed here; `rootfs-shim install` installs it".to_owned())
+        }
+    }
+    let left = install::leftovers(image);
+    if !left.is_empty() {
+        let left: Vec<_> = left.iter().map(|path| escape::escape(path.as_bytes())).collect();
+        let words =
+            "left by a run that did not end; the next `rootfs-shim install` or `uninstall` removes it";
+        problems.push(format!("{}: {words}", left.join(", ")));
     }
     problems
 }

@@ -8,12 +8,14 @@
 use std::path::Path;
 
 use super::divert::{self, Diverting};
-use super::slot::{Decision, decide, manifest_of, reachable};
+use super::ours::{has_binary, manifest_of};
+use super::slot::{Decision, decide, reachable};
 use super::step::{Over, Plan, Step};
 use crate::error::{Error, Kind, Result};
 use crate::manifest::{self, Manifest, Real, Shim, State, Tool};
 use crate::paths;
 use crate::shim::tables::TOOLS;
+use crate::world::home::MARK;
 use crate::world::image::{BIN, CONFIG, Image, Machine, Slot};
 use crate::world::layer::Upper;
 
@@ -21,6 +23,27 @@ use crate::world::layer::Upper;
 const OLDER: usize = 8;
 /// FS_IMMUTABLE_FL and FS_APPEND_FL.
 const UNCHANGEABLE: u32 = 0x10 | 0x20;
+/// Filesystems that the kernel makes up.
+const KERNELS_OWN: [&str; 18] = [
+    "autofs",
+    "binfmt_misc",
+    "bpf",
+    "cgroup",
+    "cgroup2",
+    "configfs",
+    "debugfs",
+    "devpts",
+    "devtmpfs",
+    "efivarfs",
+    "fusectl",
+    "mqueue",
+    "nsfs",
+    "proc",
+    "pstore",
+    "securityfs",
+    "sysfs",
+    "tracefs",
+];
 /// Where a shim is provided when the image has no such tool: the first of these that is there.
 const PROVIDE: [&str; 4] = ["usr/sbin", "sbin", "usr/bin", "bin"];
 
@@ -46,10 +69,12 @@ pub struct Request {
 }
 
 /// # Errors
-/// Usage for an `--upper` that is not this overlay's; State for a root that cannot be changed.
+/// Usage for an `--upper` that is not this overlay's; State for a root that cannot be changed, or is none.
 pub fn plan(image: &Image, request: &Request) -> Result<Plan> {
+    guests_root(image, request)?;
     let mut warnings = image.warnings.clone();
     let upper = upper(image, request, &mut warnings)?;
+    warnings.extend(strange_config(image, request));
     let mut decisions: Vec<(usize, Decision)> = Vec::new();
     for slot in &image.slots {
         if let Some(decision) = decide(image, request, slot, &mut warnings)? {
@@ -73,6 +98,29 @@ pub fn plan(image: &Image, request: &Request) -> Result<Plan> {
     Ok(Plan { steps, warnings, manifest: Some(manifest) })
 }
 
+/// That this may be a guest's root at all. An install that was begun or done there is carried on in any case.
+fn guests_root(image: &Image, request: &Request) -> Result<()> {
+    const NAME_IT: &str = "name the directory where the guest's root is mounted with --chroot";
+    let layer = &image.layer;
+    let (reason, remedy) = if manifest_of(image).is_some() || request.upper_given {
+        return Ok(());
+    } else if KERNELS_OWN.contains(&layer.fstype.as_str()) {
+        (format!("it is the kernel's own {}, and no guest's root", layer.fstype), NAME_IT)
+    } else if layer.is_overlay() && layer.whole {
+        return Ok(());
+    } else if request.running && !layer.fstype.is_empty() && !layer.is_overlay() {
+        (format!("it is not an overlay but {}, where the tools work as they are", layer.fstype), NAME_IT)
+    } else if image.is_usr {
+        ("it looks like a usr directory, and not like a root".to_owned(), "name the directory above it")
+    } else if !request.provide_missing && image.slots.iter().all(|slot| slot.name.is_none()) {
+        let reason = "it is not an overlay, and has no swapon, swapoff or mkswap".to_owned();
+        (reason, "name the directory where the guest's root is, or stand in for them with --provide-missing")
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(Kind::State, "install into", reason).at(&image.root).remedy(remedy))
+}
+
 /// The upper directory that is to be mounted, if one is.
 fn upper<'a>(image: &'a Image, request: &Request, warnings: &mut Vec<String>) -> Result<Option<&'a Path>> {
     let error =
@@ -80,7 +128,9 @@ fn upper<'a>(image: &'a Image, request: &Request, warnings: &mut Vec<String>) ->
     let overlay = image.layer.is_overlay() && image.layer.whole;
     match &image.layer.upper {
         _ if !overlay && request.upper_given => {
-            error(Kind::Usage, "it is not where an overlay is mounted, so --upper makes no sense")
+            error(Kind::Usage, "it is not where an overlay is mounted, so --upper makes no sense").map_err(
+                |error| error.remedy("leave --upper out, or name the overlay's mount point with --chroot"),
+            )
         }
         Upper::Bound => Ok(None),
         Upper::Occupied => error(Kind::State, "something else is mounted at .rootfs-shim/upper")
@@ -96,6 +146,17 @@ fn upper<'a>(image: &'a Image, request: &Request, warnings: &mut Vec<String>) ->
             Ok(None)
         }
     }
+}
+
+/// A configuration that no install wrote: somebody's own work, which is not lost, or the image's, which is not to
+/// be adopted in silence.
+fn strange_config(image: &Image, request: &Request) -> Option<String> {
+    let there = image.home.as_ref()?.config.as_ref()?;
+    let ours = manifest_of(image).is_some_and(|manifest| manifest.config.as_ref() == Some(there));
+    let path = config_path();
+    (!ours && request.config.is_none()).then(|| {
+        format!("{path} is not what an install wrote, and holds as it is; --config FILE replaces it")
+    })
 }
 
 fn pass_through(image: &Image, request: &Request, overlay: bool, tried: &[std::path::PathBuf]) -> String {
@@ -173,11 +234,10 @@ fn remember(
     older.extend(before.map(|before| before.shim.sha256.clone()));
     older.retain(|hash| *hash != request.binary);
     older.drain(..older.len().saturating_sub(OLDER));
-    let mut directories = [String::new(), format!("/{BIN}"), "/upper".to_owned()]
-        .map(|name| format!("{}{name}", paths::HOME))
-        .to_vec();
-    let kept = before.iter().flat_map(|before| &before.directories).chain(made).cloned();
-    for directory in kept.collect::<Vec<_>>() {
+    let mut directories = before.map(|before| before.directories.clone()).unwrap_or_default();
+    directories.retain(|directory| directory == "sbin" || Path::new(directory).starts_with(paths::HOME));
+    let new = [paths::HOME.to_owned()].into_iter().filter(|_| is_half_made(image, request));
+    for directory in new.chain(missing(image)).chain(made.iter().cloned()) {
         if !directories.contains(&directory) {
             directories.push(directory);
         }
@@ -205,9 +265,10 @@ fn order(
     manifest: &Manifest,
 ) -> Vec<Step> {
     let home = image.home.clone().unwrap_or_default();
-    let mut work = Vec::new();
+    // Not before the manifest, which says that they are ours.
+    let mut work: Vec<_> = missing(image).map(|path| Step::MakeDirectory { path, mode: 0o755 }).collect();
     let under = |name: &str| format!("{}/{name}", paths::HOME);
-    if home.binary.as_ref() != Some(&request.binary) {
+    if !has_binary(image, &request.binary) {
         work.push(Step::PutBinary { sha256: request.binary.clone() });
         work.push(Step::Sync { path: under(BIN) });
     }
@@ -243,11 +304,15 @@ fn order(
     if steps.is_empty() && work.is_empty() && noted {
         return steps;
     }
+    let claim = is_half_made(image, request);
+    let claim = claim.then(|| Step::SetMode { path: paths::HOME.to_owned(), mode: 0o700 });
     if !work.is_empty() {
-        steps.push(Step::WriteManifest { state: State::Installing });
+        steps.push(Step::WriteManifest { state: begun(home.manifest.as_ref(), request) });
+        steps.extend(claim.clone());
         steps.extend(work);
     }
     steps.push(Step::WriteManifest { state: State::Installed });
+    steps.extend(claim.filter(|claim| !steps.contains(claim)));
     steps
 }
 
@@ -255,26 +320,46 @@ fn order(
 fn opening(image: &Image, request: &Request, upper: Option<&Path>) -> Vec<Step> {
     let mut steps = Vec::new();
     if image.home.is_none() || request.home_made {
-        steps.push(Step::MakeDirectory { path: paths::HOME.to_owned(), mode: 0o700 });
+        steps.push(Step::MakeDirectory { path: paths::HOME.to_owned(), mode: 0o700 | MARK });
         steps.push(Step::Sync { path: ".".to_owned() });
     }
     steps.extend(upper.map(|upper| Step::ProveUpper { upper: upper.to_owned() }));
-    steps.extend(leftovers(image));
-    let is_there =
-        |name: &str| image.home.iter().flat_map(|home| &home.directories).any(|there| there == name);
-    for name in [BIN, "upper"].into_iter().filter(|name| !is_there(name)) {
-        steps.push(Step::MakeDirectory { path: format!("{}/{name}", paths::HOME), mode: 0o755 });
-    }
+    steps.extend(leftovers(image).into_iter().map(|path| Step::Clean { path }));
     steps
 }
 
-/// Removing what a run that did not end left under temporary names.
-pub(super) fn leftovers(image: &Image) -> Vec<Step> {
+/// Whether our directory is not there, or has no manifest yet that says that it is ours.
+fn is_half_made(image: &Image, request: &Request) -> bool {
+    request.home_made || image.home.as_ref().is_none_or(|home| home.marked)
+}
+
+/// Which of the directories in ours are to be made.
+fn missing(image: &Image) -> impl Iterator<Item = String> {
+    let is_there =
+        |name: &str| image.home.iter().flat_map(|home| &home.directories).any(|there| there == name);
+    [BIN, "upper"]
+        .into_iter()
+        .filter(move |name| !is_there(name))
+        .map(|name| format!("{}/{name}", paths::HOME))
+}
+
+/// What the manifest says while the work goes on.
+fn begun(before: Option<&Manifest>, request: &Request) -> State {
+    match before {
+        Some(before) if before.state == State::Upgrading || before.shim.sha256 != request.binary => {
+            State::Upgrading
+        }
+        _ => State::Installing,
+    }
+}
+
+/// What a run that did not end left under temporary names.
+pub(super) fn leftovers(image: &Image) -> Vec<String> {
     let ours =
         image.home.iter().flat_map(|home| &home.leftovers).map(|name| format!("{}/{name}", paths::HOME));
     let theirs = image.slots.iter().flat_map(|slot| &slot.leftovers).cloned();
     let dpkgs = image.dpkg.iter().flat_map(|dpkg| &dpkg.leftovers).cloned();
-    ours.chain(theirs).chain(dpkgs).map(|path| Step::Clean { path }).collect()
+    ours.chain(theirs).chain(dpkgs).collect()
 }
 
 /// That chattr(1) has not forbidden what is to be done.

@@ -5,10 +5,11 @@
 //! the private namespace and one bad entry does not stop the others.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::OsStringExt;
 
+use crate::builtin::find::{Key, Tag};
 use crate::shim::args::Act;
-use crate::shim::tables::{Effect, Tool};
+use crate::shim::tables::{Effect, Kind, Opt, Tool};
 use crate::world::files::{Operand, What};
 use crate::world::fstab::Options;
 use crate::world::{Listed, World};
@@ -16,34 +17,48 @@ use crate::world::{Listed, World};
 use super::standin;
 use super::swap::{Decided, Decision, Origin};
 
-/// The options that hold for every single area: priority, discard, verbosity. `--fstab` is among them for the
-/// tools that do not know it yet, so that they still say so.
+/// The options that hold for every single area: priority, discard, verbosity, and `-e` where it is no bad usage
+/// without `-a`. `--fstab` is among them for the tools that do not know it yet, so that they still say so.
 pub fn common_options(act: &Act) -> Vec<OsString> {
-    let holds = |effect| matches!(effect, Effect::Plain | Effect::Verbose | Effect::Fstab);
-    let common = act.options.iter().filter(|given| holds(given.option.effect));
+    let holds = |option: &Opt| match option.effect {
+        Effect::Plain | Effect::Verbose | Effect::Fstab => true,
+        Effect::IfExists => option.needs.is_none(),
+        _ => false,
+    };
+    let common = act.options.iter().filter(|given| holds(given.option));
     common.flat_map(|given| given.arguments()).collect()
 }
 
 /// The entries that `-a` means, then the tags of `-L` and `-U`, in the real tool's order.
-pub fn decide(act: &Act, world: &World, judge: impl Fn(&Operand) -> Decision) -> Vec<Decided> {
+pub fn decide(act: &Act, kind: Kind, world: &World, judge: impl Fn(&Operand) -> Decision) -> Vec<Decided> {
     let mut decided = Vec::new();
     if act.all {
         let optional = act.options.iter().any(|given| given.option.effect == Effect::IfExists);
-        decided.extend(world.fstab.iter().map(|listed| entry(listed, world, optional, &judge)));
+        let entries = (0..world.fstab.len()).filter_map(|at| world.fstab.split_at_checked(at));
+        decided.extend(entries.filter_map(|(earlier, rest)| {
+            let listed = rest.first()?;
+            let again = kind != Kind::UtilLinux && earlier.iter().any(|other| is_same_file(other, listed));
+            Some(entry(listed, kind, world, optional, again, &judge))
+        }));
     }
-    for letter in [b'L', b'U'] {
-        for given in act.options.iter().filter(|given| given.option.short == Some(letter)) {
-            let value = given.value.clone().unwrap_or_default();
-            let mut tag = OsString::from(if letter == b'L' { "LABEL=" } else { "UUID=" });
-            tag.push(value);
-            let decision = match file_of_tag(&tag, world) {
-                Some(file) => judge(file),
-                None => Decision::AsItIs("is a label or UUID".to_owned(), false),
-            };
-            decided.push(Decided { origin: Origin::Tag(given.arguments()), given: tag, decision });
-        }
-    }
+    decided.extend(act.tags.iter().map(|tag| {
+        let (option, name) = if tag.key == Key::Label { ("-L", "LABEL=") } else { ("-U", "UUID=") };
+        let value = OsString::from_vec(tag.value.clone());
+        let mut given = OsString::from(name);
+        given.push(&value);
+        let decision = match world.file_of(tag) {
+            Some(file) => judge(file),
+            None => Decision::AsItIs("is a label or UUID".to_owned(), false),
+        };
+        Decided { origin: Origin::Tag(vec![option.into(), value]), given, decision }
+    }));
     decided
+}
+
+/// Whether two lines mean one file, of which the second finds it active already.
+fn is_same_file(one: &Listed, other: &Listed) -> bool {
+    let place = |listed: &Listed| listed.operand.file().map(|file| file.location.clone());
+    !one.entry.options.noauto && place(one).is_some() && place(one) == place(other)
 }
 
 /// What libmount says of the lines of fstab that make no sense.
@@ -57,32 +72,37 @@ pub fn foreword(tool: &Tool, world: &World) -> Vec<OsString> {
     said.collect()
 }
 
-/// The file of fstab or `/proc/swaps` whose swap header carries this tag. Devices are the real tool's to find.
-pub fn file_of_tag<'a>(tag: &OsStr, world: &'a World) -> Option<&'a Operand> {
-    let (name, value) = split_tag(tag)?;
-    let known = world.fstab.iter().map(|listed| &listed.operand).chain(&world.active);
-    known.into_iter().find(|operand| operand.file().is_some() && operand.header().has_tag(name, value))
+/// The known file that a tag names, if `given` is one.
+pub fn file_of<'a>(given: &OsStr, world: &'a World) -> Option<&'a Operand> {
+    world.file_of(&Tag::parse(given)?)
 }
 
-fn entry(listed: &Listed, world: &World, optional: bool, judge: impl Fn(&Operand) -> Decision) -> Decided {
-    let operand = match listed.operand.what {
-        What::Tag => file_of_tag(&listed.entry.spec, world).unwrap_or(&listed.operand),
-        _ => &listed.operand,
-    };
-    let missing = matches!(operand.what, What::Missing { .. });
+fn entry(
+    listed: &Listed,
+    kind: Kind,
+    world: &World,
+    optional: bool,
+    again: bool,
+    judge: impl Fn(&Operand) -> Decision,
+) -> Decided {
+    let operand = file_of(&listed.entry.spec, world).unwrap_or(&listed.operand);
+    // Only util-linux knows nofail.
+    let optional = optional || (kind == Kind::UtilLinux && listed.entry.options.nofail);
     let mut given = operand.given.clone();
     let decision = if listed.entry.options.noauto {
         given.clone_from(&listed.entry.spec);
         Decision::Leave("noauto option -- ignored")
-    } else if is_active(operand, world) {
+    } else if again || is_active(operand, world) {
         given = said_of(operand);
         Decision::Leave("already active -- ignored")
-    } else if missing && (optional || listed.entry.options.nofail) {
-        Decision::Leave("inaccessible -- ignored")
     } else {
-        judge(operand)
+        match operand.what {
+            What::Missing { .. } if optional => Decision::Leave("inaccessible -- ignored"),
+            What::Tag if optional && kind == Kind::UtilLinux => Decision::IfFound,
+            _ => judge(operand),
+        }
     };
-    Decided { origin: Origin::Fstab(arguments(&listed.entry.options)), given, decision }
+    Decided { origin: Origin::Fstab(arguments(&listed.entry.options, kind)), given, decision }
 }
 
 /// The name by which the real tool speaks of an active area: its path without symlinks.
@@ -107,9 +127,8 @@ fn is_active(operand: &Operand, world: &World) -> bool {
             return thing.path.as_ref().is_some_and(|path| world.swaps.iter().any(|swap| &swap.path == path));
         }
         What::Tag => {
-            return split_tag(&operand.given).is_some_and(|(name, value)| {
-                world.active.iter().any(|area| area.header().has_tag(name, value))
-            });
+            let tag = Tag::parse(&operand.given);
+            return tag.is_some_and(|tag| world.active.iter().any(|area| area.header().has_tag(&tag)));
         }
         What::Missing { .. } => return false,
     };
@@ -117,16 +136,11 @@ fn is_active(operand: &Operand, world: &World) -> bool {
     listed || standin::of_file(operand, world).is_some()
 }
 
-fn split_tag(tag: &OsStr) -> Option<(&[u8], &[u8])> {
-    let bytes = tag.as_bytes();
-    let equals = bytes.iter().position(|&b| b == b'=')?;
-    Some((bytes.get(..equals)?, bytes.get(equals + 1..)?))
-}
-
 /// fstab's options are read more leniently than a command line's, so what is passed on is what they mean.
-fn arguments(options: &Options) -> Vec<OsString> {
+fn arguments(options: &Options, kind: Kind) -> Vec<OsString> {
     let mut arguments = Vec::new();
-    if let Some(priority) = options.priority.as_deref().and_then(priority) {
+    // The others pass over a negative one, and their -p takes none.
+    if let Some(priority) = options.priority.filter(|number| *number >= 0 || kind == Kind::UtilLinux) {
         arguments.extend([OsString::from("-p"), priority.to_string().into()]);
     }
     if let Some(policy) = &options.discard {
@@ -136,34 +150,4 @@ fn arguments(options: &Options) -> Vec<OsString> {
         arguments.push(argument);
     }
     arguments
-}
-
-/// The number that it begins with, as strtol(3) reads it, and no more than the kernel takes; any negative one
-/// means the kernel's own choice.
-fn priority(text: &OsStr) -> Option<i16> {
-    let text = text.as_bytes().trim_ascii_start();
-    let (negative, digits) = match text {
-        [b'-', digits @ ..] => (true, digits),
-        [b'+', digits @ ..] | digits => (false, digits),
-    };
-    let digits = digits.iter().take_while(|byte| byte.is_ascii_digit());
-    let number = digits.fold(None, |number: Option<i16>, digit| {
-        let digit = i16::from(digit - b'0');
-        Some(number.unwrap_or(0).saturating_mul(10).saturating_add(digit))
-    })?;
-    Some(if negative { -1 } else { number })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_priority_is_read_as_leniently_as_the_real_tool_does() {
-        for (text, read) in [("5", Some(5)), ("99999", Some(32767)), ("x", None), ("", None), ("7x", Some(7))]
-        {
-            assert_eq!(priority(OsStr::new(text)), read, "{text}");
-        }
-        assert_eq!(priority(OsStr::new("-3")), Some(-1));
-    }
 }

@@ -11,6 +11,7 @@ pub mod health;
 pub mod install;
 pub mod listed;
 pub mod mount;
+mod ours;
 pub mod place;
 pub mod report;
 pub mod reset;

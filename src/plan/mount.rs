@@ -7,7 +7,7 @@ use crate::error::{Error, Kind, Result};
 use crate::escape;
 use crate::world::layers::{Layer, LayerKind, State, User};
 use crate::world::mountinfo::Mounts;
-use crate::world::signature::Content;
+use crate::world::signature::{Content, WRITABLE};
 
 use super::reset::{self, Discard, ResetPlan};
 
@@ -37,7 +37,7 @@ pub struct Wish {
 pub struct Place {
     /// What is mounted at the target already.
     pub occupied: Option<String>,
-    /// mkfs.ext4.
+    /// What makes the filesystem that [`reset::filesystem`] says.
     pub mkfs: Option<PathBuf>,
 }
 
@@ -137,8 +137,8 @@ pub fn plan(wish: &Wish, lower: &[Layer], writable: &Layer, place: &Place) -> Re
         return Err(Error::new(Kind::State, "mount", reason).remedy("add --reset"));
     }
     let how = match (&writable.kind, &reset) {
-        (LayerKind::Device(_), Some(_)) => PartKind::Device("ext4"),
-        (LayerKind::Image(_), Some(_)) => PartKind::Image("ext4"),
+        (LayerKind::Device(_), Some(_)) => PartKind::Device(reset::filesystem(writable)),
+        (LayerKind::Image(_), Some(_)) => PartKind::Image(reset::filesystem(writable)),
         _ => part_kind(writable, true)?,
     };
     let trimming = (reset.is_none() && writable.user == Some(User::Trimming)).then(|| writable.key.clone());
@@ -164,7 +164,7 @@ fn reset_of(wish: &Wish, writable: &Layer, place: &Place) -> Result<Option<Reset
     }
     let unfinished = match &writable.kind {
         LayerKind::Device(medium) | LayerKind::Image(medium) => {
-            matches!(medium.content, Content::Empty | Content::Unfinished)
+            matches!(medium.content, Content::Empty | Content::Unfinished(_))
         }
         LayerKind::Directory(directory) => directory.state == State::Resetting,
     };
@@ -180,7 +180,7 @@ fn reset_of(wish: &Wish, writable: &Layer, place: &Place) -> Result<Option<Reset
 fn part_kind(layer: &Layer, writable: bool) -> Result<PartKind> {
     let refuse = |reason: String| Error::new(Kind::State, "mount", reason).at(&layer.path);
     let kind = |content: &Content| match content {
-        Content::Filesystem { kind, .. } if !writable || ["ext4", "xfs", "btrfs"].contains(kind) => Ok(*kind),
+        Content::Filesystem { kind, .. } if !writable || WRITABLE.contains(kind) => Ok(*kind),
         Content::Filesystem { kind, .. } => Err(refuse(format!("{kind} cannot be a writable layer"))),
         other => {
             let error = refuse(format!("it carries {}, and no filesystem to mount", other.words()));
@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn a_reset_cut_short_is_finished() {
-        let steps = outcome(&Wish::default(), &device("/dev/vdb", Content::Unfinished)).unwrap();
+        let steps = outcome(&Wish::default(), &device("/dev/vdb", Content::Unfinished("ext4"))).unwrap();
         assert!(steps[0].starts_with("format /dev/vdb") && steps[1].contains("background"));
     }
 

@@ -190,6 +190,15 @@ pub fn may_be_mended(plan: &Plan, ran: &Ran) -> Option<usize> {
     (fitting && ran.status != 0 && !is_usage(plan, ran) && plan.fstype != "btrfs").then_some(at)
 }
 
+/// Whether a failed run was about a tag that nobody has and nobody need have. Where something has it, the real
+/// tool speaks of that; only where nothing has, it speaks of the tag, in whatever language.
+pub fn was_about_nothing(plan: &Plan, ran: &Ran) -> bool {
+    let [at] = ran.run.operands[..] else { return false };
+    let Some(operand) = plan.operands.get(at).filter(|_| plan.may_be_nothing(at)) else { return false };
+    let tag = operand.given.as_bytes();
+    ran.status == plan.flavour.failure_status && ran.last_words.windows(tag.len()).any(|words| words == tag)
+}
+
 /// The status when every operand was refused and the real tool is not run at all.
 pub fn refused_status(plan: &Plan, config: &Config) -> i32 {
     match (plan.tool.purpose, config.swap.on_failure) {
@@ -316,9 +325,21 @@ fn stood_in_words(name: &str, operand: &Decided, way: Fallback) -> Notice {
 
 /// One run was about several areas, and only the real tool knows which of them failed.
 fn together(plan: &Plan, ran: &Ran) -> String {
+    const NAMED: usize = 3;
+    const NAME_CAP: usize = 100;
+    let operands = ran.run.operands.iter().filter_map(|at| plan.operands.get(*at));
+    let name = |operand: &Decided| escape::cap(&escape::path(&operand.given), NAME_CAP);
+    let names: Vec<String> = operands.take(NAMED).map(name).collect();
+    let which = match ran.run.operands.len() {
+        0 => "not everything was enabled".to_owned(),
+        count => {
+            let more = if count > NAMED { ", ..." } else { "" };
+            format!("not all of {count} were enabled ({}{more})", names.join(", "))
+        }
+    };
     let words = ran.last_words.trim_ascii();
     let words = words.strip_prefix(format!("{}: ", plan.tool.name).as_bytes()).unwrap_or(words);
-    format!("not everything was enabled: {}", escape::escape(words).trim_end_matches('.'))
+    format!("{which}: {}", escape::escape(words).trim_end_matches('.'))
 }
 
 /// Why it failed, in the user's terms where we know, else in the real tool's words.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::error::{Error, Kind, Result};
 use crate::escape;
 use crate::world::layers::{Layer, LayerKind, User};
-use crate::world::signature::Content;
+use crate::world::signature::{Content, WRITABLE};
 
 /// When the old blocks are handed back to the host.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -43,11 +43,13 @@ pub struct ResetPlan {
 /// How a layer is made new.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum How {
-    /// A new ext4 filesystem on a device or in an image.
+    /// A new filesystem on a device or in an image.
     Format {
         /// In bytes.
         size: u64,
-        /// mkfs.ext4.
+        /// Which: what was there, or ext4 where there was none.
+        kind: &'static str,
+        /// The program that makes it.
         mkfs: PathBuf,
         /// An image, which is reached through a loop device.
         image: bool,
@@ -69,8 +71,8 @@ impl ResetPlan {
             steps.push(format!("stop the trimming of {path}"));
         }
         match &self.how {
-            How::Format { mkfs, .. } => {
-                steps.push(format!("format {path} as ext4 with {}", escape::path(mkfs)));
+            How::Format { mkfs, kind, .. } => {
+                steps.push(format!("format {path} as {kind} with {}", escape::path(mkfs)));
             }
             How::Replace { everything: false } => {
                 steps.push(format!("replace upper, work and passthrough in {path}"));
@@ -100,7 +102,7 @@ pub fn plan(layer: &Layer, mkfs: Option<PathBuf>, force: bool, discard: Discard)
         LayerKind::Device(medium) | LayerKind::Image(medium) => {
             let ours = matches!(
                 medium.content,
-                Content::Empty | Content::Unfinished | Content::Filesystem { ours: true, .. }
+                Content::Empty | Content::Unfinished(_) | Content::Filesystem { ours: true, .. }
             );
             if !ours && !force {
                 return Err(refuse(format!("it carries {}", medium.content.words())).remedy(forced));
@@ -119,19 +121,41 @@ pub fn plan(layer: &Layer, mkfs: Option<PathBuf>, force: bool, discard: Discard)
     Ok(ResetPlan { path: layer.path.clone(), how, stop_trimming, key: layer.key.clone(), discard })
 }
 
-/// The first format of an empty device, or the end of one that was cut short.
+/// The filesystem that a new layer gets here: the one that somebody chose for the old one, also if its reset was
+/// cut short; else ext4. A layer that today's mkfs finds too small for it becomes ext4 too: it must boot.
+pub fn filesystem(layer: &Layer) -> &'static str {
+    let Some(medium) = layer.medium() else { return "ext4" };
+    let kind = match medium.content {
+        Content::Filesystem { kind, .. } | Content::Unfinished(kind) => kind,
+        _ => "ext4",
+    };
+    let least = match kind {
+        "xfs" => 300 << 20,
+        "btrfs" => 112 << 20,
+        _ => 0,
+    };
+    if WRITABLE.contains(&kind) && medium.size >= least { kind } else { "ext4" }
+}
+
+/// The first format of an empty device, or the end of one that was cut short. `mkfs` makes what [`filesystem`]
+/// says.
 ///
 /// # Errors
-/// [`Kind::State`] without mkfs.ext4, or if the device is too small.
+/// [`Kind::State`] without that program, or if the device is too small.
 pub fn format(layer: &Layer, mkfs: Option<PathBuf>) -> Result<How> {
     let refuse = |reason: String| Error::new(Kind::State, "format", reason).at(&layer.path);
     let size = layer.medium().map_or(0, |medium| medium.size);
     if size < LEAST {
         return Err(refuse(format!("it has {size} bytes, and a filesystem needs {} MiB", LEAST >> 20)));
     }
-    let mkfs =
-        mkfs.ok_or_else(|| refuse("there is no mkfs.ext4 here".to_owned()).remedy("install e2fsprogs"))?;
-    Ok(How::Format { size, mkfs, image: matches!(layer.kind, LayerKind::Image(_)) })
+    let kind = filesystem(layer);
+    let package = match kind {
+        "xfs" => "install xfsprogs",
+        "btrfs" => "install btrfs-progs",
+        _ => "install e2fsprogs",
+    };
+    let mkfs = mkfs.ok_or_else(|| refuse(format!("there is no mkfs.{kind} here")).remedy(package))?;
+    Ok(How::Format { size, kind, mkfs, image: matches!(layer.kind, LayerKind::Image(_)) })
 }
 
 /// Refuses a layer that somebody uses; our own trimming does not count.
@@ -176,10 +200,27 @@ mod tests {
         for content in [Content::Swap, Content::Unknown, Content::Other("a LUKS volume".into())] {
             assert!(outcome(&device(content, None), false).is_err());
         }
-        for content in [Content::Empty, Content::Unfinished, Content::Filesystem { kind: "xfs", ours: true }]
+        for content in
+            [Content::Empty, Content::Unfinished("xfs"), Content::Filesystem { kind: "xfs", ours: true }]
         {
             assert!(outcome(&device(content, None), false).is_ok());
         }
+    }
+
+    #[test]
+    fn the_filesystem_stays_what_it_was() {
+        let xfs = device(Content::Filesystem { kind: "xfs", ours: true }, None);
+        assert!(outcome(&xfs, false).unwrap()[0].starts_with("format /dev/vdb as xfs"));
+        assert!(
+            plan(&xfs, None, false, Discard::Later).unwrap_err().to_string().ends_with("install xfsprogs")
+        );
+        let cut = device(Content::Unfinished("btrfs"), None);
+        assert!(outcome(&cut, false).unwrap()[0].starts_with("format /dev/vdb as btrfs"));
+        let mut small = xfs.clone();
+        small.kind = LayerKind::Device(Medium { size: 299 << 20, content: Content::Unfinished("xfs") });
+        assert!(outcome(&small, false).unwrap()[0].starts_with("format /dev/vdb as ext4"));
+        let image = device(Content::Filesystem { kind: "squashfs", ours: false }, None);
+        assert!(outcome(&image, true).unwrap()[0].starts_with("format /dev/vdb as ext4"));
     }
 
     #[test]

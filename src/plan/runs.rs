@@ -4,9 +4,10 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::config::Fallback;
-use crate::paths::{HOME, OverlayPath};
+use crate::paths::OverlayPath;
 use crate::shim::args;
 use crate::shim::tables::Kind;
+use crate::world::real::Real;
 use crate::world::standins::StandIn;
 
 use super::swap::{Decided, Decision, Origin, Plan, Twofold};
@@ -18,7 +19,7 @@ pub struct Run {
     pub argv: Vec<OsString>,
     /// Which operands of the plan it is about.
     pub operands: Vec<usize>,
-    /// In a mount namespace of its own.
+    /// Where nobody else sees the mount that it opens its file in, so that the kernel prints the user's path.
     pub private: bool,
     /// A device in the place of the file.
     pub instead: Option<Instead>,
@@ -27,20 +28,47 @@ pub struct Run {
     pub plainer: Vec<Vec<OsString>>,
 }
 
-/// A device under a file's name, in a mount namespace of the run's own: so that `/proc/swaps` shows that name.
+/// A device under a file's name in a detached mount, as [`Detached`] has the file itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instead {
     /// The device.
     pub device: PathBuf,
     /// The name that it gets.
     pub name: OverlayPath,
-    /// The directory that its mount covers in that namespace.
-    pub place: PathBuf,
-    /// What the real tool calls it, and what the user reads.
-    pub shown: (PathBuf, PathBuf),
+    /// What the user shall read in the place of that name.
+    pub user: PathBuf,
+}
+
+/// A run as it is in a detached mount of the upper directory.
+///
+/// The kernel prints a path up to where its mount is attached, so here it prints the user's own from the first
+/// moment on: who listens to `/proc/swaps` (systemd does) hears no other. The mount has no path by which the
+/// real tool could be told of the file, so it is the working directory; and as nobody can say where that is,
+/// the real tool cannot turn the name that it is given into a path of the overlay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Detached<'a> {
+    /// The file.
+    pub file: &'a Twofold,
+    /// Its name from the upper directory, which stands in `argv`.
+    pub name: PathBuf,
+    /// What the user shall read in the place of that name.
+    pub user: &'a Path,
+    /// The run's arguments.
+    pub argv: Vec<OsString>,
 }
 
 impl Plan {
+    /// How a private run is done in a detached mount. Not by a script: a shell would begin with a complaint about
+    /// its working directory.
+    pub fn detached(&self, run: &Run, real: &Real) -> Option<Detached<'_>> {
+        let at = *run.operands.first().filter(|_| run.private && !real.is_script)?;
+        let (file, user) = (self.backing(at)?, self.user_reads(at)?);
+        let (backing, name) = (file.backing.as_path().as_os_str(), file.overlay.from_upper());
+        let argument = |given: &OsString| if given == backing { name.clone().into() } else { given.clone() };
+        let argv = run.argv.iter().map(argument).collect();
+        Some(Detached { file, name, user, argv })
+    }
+
     /// The runs that the plan comes to, given which operands were proved.
     ///
     /// Operands that are as the user wrote them must not be enabled inside the namespace: the kernel prints
@@ -63,16 +91,12 @@ impl Plan {
             Decision::Backing(twofold) => (&twofold.seen, twofold.overlay.clone()),
             _ => return None,
         };
-        let own = Path::new("/").join(HOME);
-        let place = if self.upper.as_os_str().is_empty() { &own } else { &self.upper };
-        let operand = name.on(place).as_path().to_owned();
-        let new = Some(OsString::from(&operand));
+        let new = Some(name.from_upper().into());
         let options = self.fstab_options(at);
         let argv = if self.apart { self.argv_apart(at, &options, new) } else { self.argv_whole(at, new) };
         let given = self.operands.get(at).map(|operand| PathBuf::from(&operand.given));
         let user = given.filter(|_| self.flavour.kind != Kind::UtilLinux).unwrap_or_else(|| seen.clone());
-        let instead =
-            Instead { device: device.to_owned(), name, place: place.to_owned(), shown: (operand, user) };
+        let instead = Instead { device: device.to_owned(), name, user };
         Some(Run { argv, operands: vec![at], private: false, instead: Some(instead), plainer: Vec::new() })
     }
 
@@ -127,14 +151,13 @@ impl Plan {
     /// What the real tool's output says, and what the user shall read instead. util-linux prints the path
     /// without symlinks, the others as it was given.
     pub fn translations(&self) -> Vec<(&Path, &Path)> {
-        let twofold =
-            self.operands.iter().enumerate().filter_map(|(at, operand)| Some((operand, self.backing(at)?)));
-        let pair = twofold.map(|(operand, twofold)| {
-            let resolved = self.flavour.kind == Kind::UtilLinux;
-            let user = if resolved { twofold.seen.as_path() } else { Path::new(&operand.given) };
-            (twofold.backing.as_path(), user)
-        });
-        pair.collect()
+        let pair = |at| Some((self.backing(at)?.backing.as_path(), self.user_reads(at)?));
+        (0..self.operands.len()).filter_map(pair).collect()
+    }
+
+    fn user_reads(&self, at: usize) -> Option<&Path> {
+        let resolved = self.flavour.kind == Kind::UtilLinux;
+        Some(if resolved { &self.backing(at)?.seen } else { Path::new(&self.operands.get(at)?.given) })
     }
 
     fn run(&self, at: usize, proved: &[bool]) -> Run {
@@ -163,7 +186,13 @@ impl Plan {
             self.backing(*at).is_some_and(|twofold| twofold.rewrite)
                 || self.ways(*at).is_some_and(|(_, _, ways)| !ways.is_empty())
         };
-        run.operands.iter().any(may) || !run.plainer.is_empty()
+        let unknown = run.operands.iter().any(|at| self.may_be_nothing(*at));
+        unknown || run.operands.iter().any(may) || !run.plainer.is_empty()
+    }
+
+    /// Whether a run by itself is about a tag that nobody need have.
+    pub fn may_be_nothing(&self, at: usize) -> bool {
+        self.apart && matches!(self.decision(at), Some(Decision::IfFound))
     }
 
     /// BusyBox and toybox can be built without priorities or discarding, and then pass over them in fstab.
@@ -215,7 +244,11 @@ impl Plan {
         match (&operand.origin, new) {
             (Origin::Fstab(_), new) => {
                 argv.extend(options.iter().cloned());
-                argv.push(new.unwrap_or_else(|| operand.given.clone()));
+                let name = new.unwrap_or_else(|| operand.given.clone());
+                if name.as_encoded_bytes().starts_with(b"-") {
+                    argv.push("--".into());
+                }
+                argv.push(name);
             }
             (Origin::Tag(arguments), None) => argv.extend(arguments.iter().cloned()),
             (_, new) => {
@@ -229,7 +262,7 @@ impl Plan {
     fn is_run(&self, at: usize) -> bool {
         matches!(
             self.decision(at),
-            Some(Decision::AsItIs(..) | Decision::Backing(_) | Decision::StoodIn { .. })
+            Some(Decision::AsItIs(..) | Decision::Backing(_) | Decision::StoodIn { .. } | Decision::IfFound)
         )
     }
 

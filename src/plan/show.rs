@@ -28,7 +28,7 @@ impl fmt::Display for Plan {
             Road::Supervised => {
                 let runs = self.runs(&vec![true; self.operands.len()]);
                 for run in &runs {
-                    let place = if run.private { " (in a private mount namespace)" } else { "" };
+                    let place = if run.private { " (in a mount of its own)" } else { "" };
                     writeln!(f, "run: {}{place}", command(&run.argv))?;
                 }
                 if runs.is_empty() {
@@ -79,7 +79,7 @@ pub struct OperandJson {
 pub struct RunJson {
     /// Its arguments.
     pub argv: Vec<String>,
-    /// In a mount namespace of its own.
+    /// In a mount, or a mount namespace, of its own.
     pub private: bool,
 }
 
@@ -104,7 +104,7 @@ impl Plan {
         let operands = self.operands.iter().map(|operand| OperandJson {
             given: escape::escape(operand.given.as_encoded_bytes()),
             decision: match operand.decision {
-                Decision::AsItIs(..) => "as-it-is",
+                Decision::AsItIs(..) | Decision::IfFound => "as-it-is",
                 Decision::Backing(_) => "backing",
                 Decision::Refuse { .. } => "refuse",
                 Decision::Skip { .. } => "skip",
@@ -134,6 +134,7 @@ impl Plan {
 fn words(operand: &Decided) -> String {
     match &operand.decision {
         Decision::AsItIs(why, _) => format!("{why}; as it is"),
+        Decision::IfFound => "is a label or UUID; as it is, and no failure if nothing has it".to_owned(),
         Decision::Refuse { point, source, .. } => {
             format!("is on the volume {} ({}); refused", escape::path(point), escape::path(source))
         }

@@ -1,13 +1,14 @@
 //! What is done at one name: the decision for each of an image's slots.
 //!
 //! A name is replaced only if what stands there is a program that stays reachable under `.real`; a shim is
-//! known by its content, never by a link or a manifest alone. Whatever else it is, it is left, and named.
+//! known as [`super::ours`] says, never by a link or a manifest alone. Whatever else it is, it is left, and named.
 
 use super::install::{Request, changeable};
+use super::ours::{self, is_known, recorded};
 use super::step::{Over, Step};
 use crate::error::Result;
-use crate::manifest::{Manifest, Real, Tool};
-use crate::root::FileKind;
+use crate::manifest::{Real, Tool};
+use crate::root::{ELSEWHERE, FileKind};
 use crate::world::image::{Image, Leads, Machine, Place, Slot, Standing};
 
 /// What happens at one name.
@@ -34,11 +35,8 @@ pub(super) fn decide(
         }
         return Ok(None);
     };
-    let hash = name.sha256.as_deref().unwrap_or_default();
-    let current = hash == request.binary;
-    let older = manifest_of(image).is_some_and(|manifest| manifest.is_shim(hash));
-    let verdict = if name.entry.kind == FileKind::Regular && (current || older) {
-        over_shim(image, request, slot, current, warnings)
+    let verdict = if ours::is_shim(image, request, slot, name) {
+        over_shim(image, request, slot, name, warnings)
     } else {
         over_tool(image, request, slot, name)
     };
@@ -65,32 +63,50 @@ pub(super) fn decide(
     }
 }
 
-/// A shim stands there: of this content (nothing to do), or of another (it is replaced).
+/// A shim stands there: the very one (nothing to do), or another (it is replaced).
 fn over_shim(
     image: &Image,
     request: &Request,
     slot: &Slot,
-    current: bool,
+    name: &Standing,
     warnings: &mut Vec<String>,
 ) -> std::result::Result<Option<Decision>, String> {
-    let is_ours = |standing: &Standing| {
-        let hash = standing.sha256.as_deref().unwrap_or_default();
-        hash == request.binary || manifest_of(image).is_some_and(|manifest| manifest.is_shim(hash))
+    let is_copy = |real: &Standing| {
+        real.entry.kind == FileKind::Regular
+            && (is_known(image, real) || real.sha256.as_deref() == Some(&request.binary))
     };
-    let tool = match &slot.real {
-        Some(real) if is_ours(real) => return Err(format!("{}.real is a shim as well", slot.path)),
-        Some(real) => entry(slot, real),
+    let tool = match (&slot.real, recorded(image, slot)) {
+        // What was there before is not forgotten because somebody put a shim over it.
+        (Some(real), Some(tool)) if is_copy(real) => {
+            let path = &slot.path;
+            warnings
+                .push(format!("{path}.real is a shim as well, so the shim at {path} does the work itself"));
+            tool.clone()
+        }
+        (Some(real), None) if is_copy(real) => return Err(format!("{}.real is a shim as well", slot.path)),
+        (Some(real), _) => entry(slot, real),
         // What stood here before us is not forgotten because somebody removed it: uninstall would take the
         // name away for good.
-        None if recorded(image, slot).is_some_and(|tool| tool.real != Real::Nothing) => {
+        (None, Some(tool)) if tool.real != Real::Nothing => {
             warnings.push(format!(
                 "{0}.real is gone, so the shim at {0} does the work itself; install its package again",
                 slot.path
             ));
-            recorded(image, slot).cloned().unwrap_or_else(|| nothing(slot))
+            tool.clone()
         }
-        None => nothing(slot),
+        (None, _) => nothing(slot),
     };
+    let current = ours::is_current(image, request, name);
+    if !current {
+        reachable(image.places.get(slot.place))?;
+        if name.sha256.is_none() || !(is_copy(name)) {
+            warnings.push(format!(
+                "{0} was written to, and with it every other shim, which are links of one file: the shim is put \
+                 there again; what was meant to replace the tool belongs at {0}.real",
+                slot.path
+            ));
+        }
+    }
     let path = || slot.path.clone();
     let replace = (!current).then(|| Step::PutShim { path: path(), over: Over::Shim });
     let stage = (!current).then(|| Step::StageShim { path: path() });
@@ -138,6 +154,9 @@ fn usable(image: &Image, request: &Request, slot: &Slot, name: &Standing) -> std
                 return Err(String::new());
             }
         }
+        (FileKind::Symlink, Some(Leads::Text)) => {
+            return Err("it is a symbolic link to a file that is not executable".to_owned());
+        }
         (FileKind::Symlink, Some(Leads::Astray(kind))) => {
             return Err(format!("it is a symbolic link to {}", kind.words()));
         }
@@ -149,13 +168,14 @@ fn usable(image: &Image, request: &Request, slot: &Slot, name: &Standing) -> std
     {
         return Err(format!("it is for another architecture (ELF machine {}, ours is {})", theirs.0, ours.0));
     }
-    reachable(image.places.get(slot.place))
+    reachable(image.places.get(slot.place))?;
+    if name.elsewhere { Err(ELSEWHERE.to_owned()) } else { Ok(()) }
 }
 
 /// Whether anything can be linked into a place and run from it; else why not.
 pub(super) fn reachable(place: Option<&Place>) -> std::result::Result<(), String> {
     match place {
-        Some(place) if place.elsewhere => Err(format!("{} is another mount than the root", place.path)),
+        Some(place) if place.elsewhere => Err(format!("{} is in another mount than the root", place.path)),
         Some(place) if place.noexec => Err(format!("{} is mounted noexec", place.path)),
         _ => Ok(()),
     }
@@ -165,15 +185,6 @@ pub(super) fn reachable(place: Option<&Place>) -> std::result::Result<(), String
 fn runs_on(ours: Machine, theirs: Machine) -> bool {
     const BROTHERS: [(u16, u16); 2] = [(62, 3), (183, 40)];
     ours == theirs || BROTHERS.contains(&(ours.0, theirs.0))
-}
-
-/// The manifest, if there is one.
-pub(super) fn manifest_of(image: &Image) -> Option<&Manifest> {
-    image.home.as_ref()?.manifest.as_ref()
-}
-
-fn recorded<'a>(image: &'a Image, slot: &Slot) -> Option<&'a Tool> {
-    manifest_of(image)?.tool(&slot.path)
 }
 
 fn nothing(slot: &Slot) -> Tool {

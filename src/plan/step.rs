@@ -18,7 +18,7 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// One line each.
     pub warnings: Vec<String>,
-    /// What the manifest says when all is done; `None` for uninstall.
+    /// What the manifest says, but for the state; `None` if none is written.
     pub manifest: Option<Manifest>,
 }
 
@@ -31,6 +31,13 @@ pub enum Step {
         /// Which.
         path: String,
         /// Its permission bits.
+        mode: u32,
+    },
+    /// Set a directory's permission bits.
+    SetMode {
+        /// Which.
+        path: String,
+        /// 1700 for our own directory while it is half made or half gone, 0700 when it is whole.
         mode: u32,
     },
     /// See that a file made through the overlay shows up in this directory of the host's; else stop.
@@ -46,7 +53,7 @@ pub enum Step {
     },
     /// Write the manifest.
     WriteManifest {
-        /// `installing` before the first name changes, `installed` after the last.
+        /// `installing`, `upgrading` or `uninstalling` before the first name changes, `installed` after the last.
         state: State,
     },
     /// Copy the running binary into the image.
@@ -110,7 +117,7 @@ pub enum Step {
         #[serde(flatten)]
         list: List,
     },
-    /// Rename `.real` over the shim.
+    /// Exchange `.real` with the shim, which goes then.
     Restore {
         /// The tool's name.
         path: String,
@@ -168,16 +175,15 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::MakeDirectory { path, mode } => write!(f, "make directory {path} (mode {mode:04o})"),
+            Self::SetMode { path, mode } => write!(f, "set the mode of {path} to {mode:04o}"),
             Self::ProveUpper { upper } => {
                 write!(f, "prove that {} is the upper directory", escape::path(upper))
             }
             Self::Clean { path } => write!(f, "remove {path}, left by a run that did not end"),
-            Self::WriteManifest { state: State::Installing } => {
-                f.write_str("note in the manifest what is to be done")
-            }
             Self::WriteManifest { state: State::Installed } => {
                 f.write_str("note in the manifest that all is done")
             }
+            Self::WriteManifest { .. } => f.write_str("note in the manifest what is to be done"),
             Self::PutBinary { .. } => f.write_str("copy this program to .rootfs-shim/bin/rootfs-shim"),
             Self::PutConfig { .. } => f.write_str("write .rootfs-shim/config.toml"),
             Self::KeepReal { path } => write!(f, "link {path} to {path}.real"),

@@ -120,6 +120,9 @@ pub enum Decision {
         /// The file is not there any more, or another one is.
         gone: bool,
     },
+    /// A tag that no known file carries, in a line whose device may be missing: the real tool looks for it, and
+    /// where it finds none, nothing is said.
+    IfFound,
     /// Nothing is to be done, and natively nothing would be; the real tool says these words with `-v`.
     Leave(&'static str),
 }
@@ -241,12 +244,12 @@ pub fn plan(
         return Plan { road: Road::Untouched(Reason::NoOverlay), ..plan };
     }
     plan.lenient = tool.purpose == Purpose::Enable && config.swap.on_failure == OnFailure::Continue;
-    plan.operands = decide_all(tool.purpose, act, world, config);
+    plan.operands = decide_all(tool.purpose, flavour.kind, act, world, config);
     plan.apart =
         plan.operands.iter().any(|operand| matches!(operand.origin, Origin::Fstab(_) | Origin::Tag(_)))
             && !plan.operands.iter().all(|operand| operand.is_quiet(flavour));
     plan.common = listed::common_options(act);
-    let by_tag = act.tags || world.operands.iter().any(|operand| operand.what == What::Tag);
+    let by_tag = !act.tags.is_empty() || world.operands.iter().any(|operand| operand.what == What::Tag);
     plan.by_tag = by_tag && !act.all;
     if plan.apart && act.all && flavour.kind == Kind::UtilLinux {
         plan.foreword = listed::foreword(tool, world);
@@ -256,7 +259,7 @@ pub fn plan(
     plan
 }
 
-fn decide_all(purpose: Purpose, act: &Act, world: &World, config: &Config) -> Vec<Decided> {
+fn decide_all(purpose: Purpose, kind: Kind, act: &Act, world: &World, config: &Config) -> Vec<Decided> {
     let judge = |operand: &Operand| decide(purpose, act, operand, world, config);
     let one = |origin, operand: &Operand| Decided {
         origin,
@@ -265,11 +268,11 @@ fn decide_all(purpose: Purpose, act: &Act, world: &World, config: &Config) -> Ve
     };
     let mut decided = Vec::new();
     if purpose == Purpose::Enable {
-        decided = listed::decide(act, world, judge);
+        decided = listed::decide(act, kind, world, judge);
     }
     for (place, operand) in act.operands.iter().zip(&world.operands) {
         let mut chosen = one(Origin::Argv(*place), operand);
-        if let (Purpose::Enable, Some(file)) = (purpose, listed::file_of_tag(&operand.given, world)) {
+        if let (Purpose::Enable, Some(file)) = (purpose, listed::file_of(&operand.given, world)) {
             chosen.decision = judge(file);
         }
         decided.push(chosen);
@@ -305,6 +308,7 @@ impl Decided {
     pub fn is_quiet(&self, flavour: &Flavour) -> bool {
         match self.decision {
             Decision::AsItIs(_, worth_a_notice) => !worth_a_notice,
+            Decision::IfFound => true,
             Decision::Leave(_) => flavour.kind == Kind::UtilLinux && !matches!(self.origin, Origin::Argv(_)),
             _ => false,
         }
@@ -319,6 +323,16 @@ fn road(purpose: Purpose, flavour: &Flavour, operands: &[Decided], lenient: bool
         Purpose::Disable | Purpose::Format if quiet => Road::Untouched(Reason::NothingToDo),
         Purpose::Disable | Purpose::Format => Road::Masked,
     }
+}
+
+/// Whether a /proc has to be had before anything can be decided, where there is none. What only works on the
+/// namespace that we were called in gets none: a device that is enabled would be listed under the wrong name, and
+/// `-a` natively finds nothing without it.
+pub fn needs_proc(purpose: Purpose, request: &Request, world: &World) -> bool {
+    let (true, Request::Act(act)) = (world.root_unseen, request) else { return false };
+    let named =
+        world.operands.iter().all(|operand| matches!(operand.what, What::File(_) | What::Missing { .. }));
+    !act.all && act.tags.is_empty() && (named || purpose != Purpose::Enable)
 }
 
 /// Whether the backing filesystem has to be looked for before anything can be decided: a file is on the root

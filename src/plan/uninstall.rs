@@ -1,16 +1,17 @@
 //! From what stands in an image to the steps that take the shim out again.
 //!
-//! Pure. Only what the manifest says is ours, and still is ours by its content, is touched; anything that
-//! was changed since is left and named. The tools come first, our own directory last, so that a crash in
-//! between leaves working names and a manifest that says what is still to be done.
+//! Pure. Only what the manifest says is ours, and still is, is touched; anything that was changed since is left
+//! and named. The manifest comes first (`state = "uninstalling"`), then the tools, our own directory last and the
+//! manifest last in it, so that a crash in between leaves working names and what says what is still to be done.
 
-use super::divert;
 use super::install::{Request, changeable, config_path, leftovers};
 use super::step::{Plan, Step};
+use super::{divert, ours};
 use crate::error::{Error, Kind, Result};
-use crate::manifest::{Manifest, Real, Tool};
+use crate::manifest::{Manifest, Real, State, Tool};
 use crate::root::FileKind;
-use crate::world::image::{BIN, BINARY, Home, Image, MANIFEST, Slot};
+use crate::world::home::{Home, MARK};
+use crate::world::image::{BIN, BINARY, Image, Leads, MANIFEST, Slot, Standing};
 use crate::world::layer::Upper;
 use crate::world::machine::{Area, Machine};
 use crate::{escape, paths};
@@ -20,13 +21,11 @@ use crate::{escape, paths};
 pub fn plan(image: &Image, request: &Request) -> Result<Plan> {
     let mut plan = Plan { steps: Vec::new(), warnings: image.warnings.clone(), manifest: None };
     let Some(home) = &image.home else { return Ok(plan) };
-    plan.steps.extend(leftovers(image));
+    plan.steps.extend(leftovers(image).into_iter().map(|path| Step::Clean { path }));
     match &home.manifest {
-        Some(manifest) => {
-            // First: an upgrade after a crash here replaces the shim with the right tool.
-            plan.steps.extend(divert::uninstall(image, request.running, manifest)?);
-            tools(image, home, manifest, &mut plan)?;
-        }
+        Some(manifest) => recorded(image, home, manifest, request, &mut plan)?,
+        // Made for an install that came to nothing, or what an uninstall left that did not end.
+        None if home.binary.is_none() && home.marked => own_files(image, home, &mut plan),
         None if home.binary.is_none() => {}
         None => {
             let reason = format!("there is no {MANIFEST} in it that says what is ours");
@@ -34,14 +33,6 @@ pub fn plan(image: &Image, request: &Request) -> Result<Plan> {
             return Err(error.remedy("run rootfs-shim install first: it finds out again"));
         }
     }
-    match image.layer.upper {
-        Upper::Bound => plan.steps.push(Step::DetachUpper),
-        Upper::Occupied => {
-            plan.warnings.push("something else is mounted at .rootfs-shim/upper: left".to_owned())
-        }
-        _ => {}
-    }
-    own_files(image, home, &mut plan);
     if !plan.steps.is_empty() {
         changeable(image.flags, &image.root)?;
         if image.layer.read_only {
@@ -50,6 +41,33 @@ pub fn plan(image: &Image, request: &Request) -> Result<Plan> {
         }
     }
     Ok(plan)
+}
+
+/// What is done where a manifest says what is ours.
+fn recorded(
+    image: &Image,
+    home: &Home,
+    manifest: &Manifest,
+    request: &Request,
+    plan: &mut Plan,
+) -> Result<()> {
+    let begin = plan.steps.len();
+    // First: an upgrade after a crash here replaces the shim with the right tool.
+    plan.steps.extend(divert::uninstall(image, request.running, manifest)?);
+    let kept = tools(image, manifest, plan)?;
+    if kept {
+        // A shim that has to stay keeps what it works with, and the record of it.
+        let reason = "is kept until nothing of the image needs it: run rootfs-shim uninstall again then";
+        plan.warnings.push(format!("{} {reason}", paths::HOME));
+    } else {
+        own_files(image, home, plan);
+    }
+    if plan.steps.len() > begin {
+        // The temporary names of the steps after it are those that this one tells.
+        plan.steps.insert(begin, Step::WriteManifest { state: State::Uninstalling });
+        plan.manifest = Some(Manifest { token: request.token.clone(), ..manifest.clone() });
+    }
+    Ok(())
 }
 
 /// Whether the shim may go. While a swapfile of this root is on, only the shim knows how to swap it off: the real
@@ -72,15 +90,16 @@ pub fn may_go(machine: &Machine) -> Result<()> {
     Err(error.remedy(remedy))
 }
 
-fn tools(image: &Image, home: &Home, manifest: &Manifest, plan: &mut Plan) -> Result<()> {
-    let mut touched: Vec<String> = Vec::new();
+/// The steps at each recorded name; whether a shim has to stay.
+fn tools(image: &Image, manifest: &Manifest, plan: &mut Plan) -> Result<bool> {
+    let (mut touched, mut kept) = (Vec::new(), false);
     for tool in &manifest.tools {
         let Some(slot) = image.slots.iter().find(|slot| slot.path == tool.path) else {
             plan.warnings.push(format!("{} is not where a tool may stand: left", escape::path(&tool.path)));
             continue;
         };
-        match one(home, manifest, tool, slot) {
-            Ok(Some(step)) => {
+        match one(image, tool, slot, &mut plan.warnings) {
+            Verdict::Do(step) => {
                 let place = image.places.get(slot.place);
                 changeable(slot.name.as_ref().map_or(0, |name| name.flags), &image.root.join(&slot.path))?;
                 changeable(slot.real.as_ref().map_or(0, |real| real.flags), &image.root.join(&slot.path))?;
@@ -88,49 +107,90 @@ fn tools(image: &Image, home: &Home, manifest: &Manifest, plan: &mut Plan) -> Re
                 touched.extend(place.map(|place| place.path.clone()));
                 plan.steps.push(step);
             }
-            Ok(None) => {}
-            Err(reason) => plan.warnings.push(format!("{}: {reason}", slot.path)),
+            Verdict::Nothing => {}
+            Verdict::Leave(reason) => plan.warnings.push(format!("{}: {reason}", slot.path)),
+            Verdict::Keep(reason) => {
+                kept = true;
+                plan.warnings.push(format!("{}: {reason}, so the shim is left", slot.path));
+            }
         }
     }
     touched.dedup();
     plan.steps.extend(touched.into_iter().map(|path| Step::Sync { path }));
-    Ok(())
+    Ok(kept)
 }
 
-/// What is done at one name; the error says why it is left.
-fn one(
-    home: &Home,
-    manifest: &Manifest,
-    tool: &Tool,
-    slot: &Slot,
-) -> std::result::Result<Option<Step>, String> {
+/// What is done at one name.
+enum Verdict {
+    /// This.
+    Do(Step),
+    /// It is as it was before us.
+    Nothing,
+    /// It is somebody else's by now, for this reason.
+    Leave(String),
+    /// It is the shim, and has to stay: without it nothing would answer.
+    Keep(String),
+}
+
+fn one(image: &Image, tool: &Tool, slot: &Slot, warnings: &mut Vec<String>) -> Verdict {
     let path = slot.path.clone();
-    let real =
-        slot.real.as_ref().filter(|real| matches!(real.entry.kind, FileKind::Regular | FileKind::Symlink));
-    let is_shim = slot.name.as_ref().is_some_and(|name| {
-        let hash = name.sha256.as_deref().unwrap_or_default();
-        name.entry.kind == FileKind::Regular
-            && (manifest.is_shim(hash) || home.binary.as_deref() == Some(hash))
-    });
-    match (&slot.name, real) {
-        (Some(_), Some(_)) if is_shim => Ok(Some(Step::Restore { path })),
-        (Some(_), None) if is_shim && tool.real == Real::Nothing => Ok(Some(Step::RemoveShim { path })),
-        (Some(_), None) if is_shim => Err(format!("{path}.real is gone, so the shim is left")),
-        (Some(name), Some(real)) if name.is_same_file(real) => {
-            Ok(Some(Step::RemoveFile { path: format!("{path}.real") }))
+    let Some(name) = &slot.name else {
+        return match &slot.real {
+            Some(_) => Verdict::Leave(format!("it was removed since the install, so {path}.real is left")),
+            None => Verdict::Nothing,
+        };
+    };
+    let is_shim = ours::may_go(image, name);
+    match &slot.real {
+        None if is_shim && tool.real == Real::Nothing => Verdict::Do(Step::RemoveShim { path }),
+        None if is_shim => Verdict::Keep(format!("{path}.real is gone")),
+        None => Verdict::Nothing,
+        Some(real) if is_shim => {
+            let unchanged = real.sha256.is_some() && real.sha256 == tool.sha256;
+            if !unchanged && let Err(reason) = works(image, real) {
+                return Verdict::Keep(format!("{path}.real {reason}"));
+            }
+            // Of a package's new tool dpkg has told.
+            if !unchanged && image.dpkg.is_none() {
+                warnings.push(format!("{path}.real is another one than install found: it becomes {path}"));
+            }
+            Verdict::Do(Step::Restore { path })
         }
-        (Some(_), Some(_)) => {
-            Err(format!("it was replaced since the install, so it and {path}.real are left"))
+        Some(real) if name.is_same_file(real) || ours::may_go(image, real) => {
+            Verdict::Do(Step::RemoveFile { path: format!("{path}.real") })
         }
-        (None, Some(_)) => Err(format!("it was removed since the install, so {path}.real is left")),
-        (_, None) => Ok(None),
+        Some(_) => {
+            Verdict::Leave(format!("it was replaced since the install, so it and {path}.real are left"))
+        }
     }
 }
 
-/// Our own files and directories, innermost first.
+/// Whether that can do a tool's work; else why not.
+fn works(image: &Image, real: &Standing) -> std::result::Result<(), &'static str> {
+    match (real.entry.kind, &real.leads) {
+        (FileKind::Regular, _) if ours::may_go(image, real) => Err("is a shim as well"),
+        (FileKind::Regular, _) if real.entry.mode & 0o111 != 0 => Ok(()),
+        (FileKind::Symlink, Some(Leads::File | Leads::Name(_))) => Ok(()),
+        _ => Err("is no program any more"),
+    }
+}
+
+/// Our own files and directories. The manifest goes when all else is gone, and what is left to be done after it
+/// the mark tells.
 fn own_files(image: &Image, home: &Home, plan: &mut Plan) {
     let under = |name: &str| format!("{}/{name}", paths::HOME);
     let manifest = home.manifest.as_ref();
+    let made = |path: &str| match manifest {
+        Some(manifest) => manifest.directories.iter().any(|directory| directory == path),
+        None => true,
+    };
+    match image.layer.upper {
+        Upper::Bound => plan.steps.push(Step::DetachUpper),
+        Upper::Occupied => {
+            plan.warnings.push("something else is mounted at .rootfs-shim/upper: left".to_owned())
+        }
+        _ => {}
+    }
     if home.binary.is_some() {
         plan.steps.push(Step::RemoveFile { path: under(&format!("{BIN}/{BINARY}")) });
     }
@@ -142,20 +202,23 @@ fn own_files(image: &Image, home: &Home, plan: &mut Plan) {
             left.push(config_path());
         }
     }
+    let occupied = image.layer.upper == Upper::Occupied;
+    let busy = |name: &str| left.iter().any(|left| left.starts_with(&under(&format!("{name}/"))));
+    let directories = home.directories.iter().filter(|name| !(busy(name) || occupied && *name == "upper"));
+    let directories = directories.map(|name| under(name)).filter(|path| made(path));
+    plan.steps.extend(directories.map(|path| Step::RemoveDirectory { path }));
+    if manifest.is_some() && made("sbin") {
+        plan.steps.push(Step::RemoveDirectory { path: "sbin".to_owned() });
+    }
+    let goes = made(paths::HOME) && left.is_empty() && !occupied;
+    if goes && !home.marked {
+        plan.steps.push(Step::SetMode { path: paths::HOME.to_owned(), mode: 0o700 | MARK });
+    }
     if manifest.is_some() {
         plan.steps.push(Step::RemoveFile { path: under(MANIFEST) });
     }
-    let occupied = image.layer.upper == Upper::Occupied;
-    let directories = home.directories.iter().filter(|name| !(occupied && *name == "upper"));
-    let busy = |name: &str| left.iter().any(|left| left.starts_with(&under(&format!("{name}/"))));
-    plan.steps.extend(
-        directories.filter(|name| !busy(name)).map(|name| Step::RemoveDirectory { path: under(name) }),
-    );
-    if left.is_empty() && !occupied {
+    if goes {
         plan.steps.push(Step::RemoveDirectory { path: paths::HOME.to_owned() });
-    }
-    if manifest.is_some_and(|manifest| manifest.directories.iter().any(|directory| directory == "sbin")) {
-        plan.steps.push(Step::RemoveDirectory { path: "sbin".to_owned() });
     }
     plan.warnings.extend(left.into_iter().map(|path| format!("{path} is not what install wrote: left")));
     plan.steps.push(Step::Sync { path: ".".to_owned() });

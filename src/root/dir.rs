@@ -14,19 +14,25 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, RenameFlags, openat, readlinkat, renameat2};
 use nix::sys::stat::{Mode, fchmod, fstat, fstatat, futimens, mkdirat};
-use nix::sys::statvfs::{FsFlags, fstatvfs};
+use nix::sys::statvfs::{FsFlags, Statvfs, fstatvfs};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, fsync, linkat, unlinkat};
 
-use super::{Entry, FileKind, Found};
+use super::{Entry, FileKind, Found, mount_of};
 use crate::error::{Attempt, Error, Kind, Result};
-use crate::{escape, sys};
+use crate::escape;
+use crate::sys::{self, MountId};
+
+/// A directory with more names than this is not listed to its end. Debian's longest has fifty thousand.
+pub const NAMES_CAP: usize = 1 << 17;
 
 /// An open directory. Its methods take one plain name and never follow it.
 #[derive(Debug)]
 pub struct Dir {
     pub(super) fd: OwnedFd,
     pub(super) shown: PathBuf,
+    /// The root's mount.
+    pub(super) home: MountId,
 }
 
 impl AsFd for Dir {
@@ -47,6 +53,30 @@ impl Dir {
     /// What fstat(2) says.
     pub fn stat(&self) -> Result<Entry> {
         Ok(fstat(&self.fd).attempt("stat", &self.shown)?.into())
+    }
+
+    /// Its path, without symlinks, as the kernel says: mountinfo calls the root of a mount so, and nothing else.
+    ///
+    /// # Errors
+    /// ENOENT without /proc.
+    pub fn path(&self) -> Result<PathBuf> {
+        std::fs::read_link(sys::proc_path(&self.fd)).attempt("tell the path of", &self.shown)
+    }
+
+    /// The mount that it is in.
+    ///
+    /// # Errors
+    /// If nobody tells.
+    pub fn mount(&self) -> Result<MountId> {
+        mount_of(&self.fd, &self.shown)
+    }
+
+    /// Whether that is another mount than the root.
+    ///
+    /// # Errors
+    /// If nobody tells.
+    pub fn is_elsewhere(&self) -> Result<bool> {
+        Ok(self.mount()? != self.home)
     }
 
     /// What stands at `name`.
@@ -73,7 +103,7 @@ impl Dir {
             fd => fd.attempt("open", &shown)?,
         };
         let entry = fstat(&fd).attempt("stat", &shown)?.into();
-        Ok(Some(Found { fd, shown, entry }))
+        Ok(Some(Found { fd, shown, entry, home: self.home }))
     }
 
     /// The content of the regular file `name`, which may have at most `cap` bytes.
@@ -110,7 +140,7 @@ impl Dir {
     pub fn subdirectory(&self, name: &str) -> Result<Option<Self>> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         match openat(&self.fd, self.plain(name)?, flags, Mode::empty()) {
-            Ok(fd) => Ok(Some(Self { fd, shown: self.shown(name) })),
+            Ok(fd) => Ok(Some(Self { fd, shown: self.shown(name), home: self.home })),
             Err(Errno::ENOENT) => Ok(None),
             Err(Errno::ENOTDIR | Errno::ELOOP) => {
                 let kind = self.entry(name)?.map_or("gone", |entry| entry.kind.words());
@@ -184,6 +214,47 @@ impl Dir {
             .attempt(&format!("rename {from} to"), self.shown(to))
     }
 
+    /// Renames within the directory, but takes the place of nothing.
+    ///
+    /// # Errors
+    /// EEXIST if anything stands at `to`; what renameat2(2) says.
+    pub fn rename_new(&self, from: &str, to: &str) -> Result<()> {
+        match renameat2(&self.fd, self.plain(from)?, &self.fd, self.plain(to)?, RenameFlags::RENAME_NOREPLACE)
+        {
+            Err(Errno::EINVAL | Errno::ENOSYS) => self.link(from, self, to).and_then(|()| self.unlink(from)),
+            done => done.attempt(&format!("rename {from} to"), self.shown(to)),
+        }
+    }
+
+    /// Exchanges two names of files, atomically. Where the filesystem cannot, in three steps with the help of a
+    /// `spare` name, and `one` takes the place of `other` atomically all the same.
+    ///
+    /// # Errors
+    /// What renameat2(2) says.
+    pub fn exchange(&self, one: &str, other: &str, spare: &str) -> Result<()> {
+        let (from, to) = (self.plain(one)?, self.plain(other)?);
+        match renameat2(&self.fd, from, &self.fd, to, RenameFlags::RENAME_EXCHANGE) {
+            Err(Errno::EINVAL | Errno::ENOSYS) => {
+                self.link(other, self, spare)?;
+                self.rename(one, other).inspect_err(|_| {
+                    let _ = self.unlink(spare);
+                })?;
+                self.rename(spare, one).inspect_err(|_| {
+                    let _ = self.link(other, self, one).and_then(|()| self.rename(spare, other));
+                })
+            }
+            done => done.attempt(&format!("exchange {one} with"), self.shown(other)),
+        }
+    }
+
+    /// Sets the permission bits of this directory itself.
+    ///
+    /// # Errors
+    /// What fchmod(2) says.
+    pub fn set_mode(&self, mode: u32) -> Result<()> {
+        fchmod(&self.fd, Mode::from_bits_truncate(mode)).attempt("set the mode of", &self.shown)
+    }
+
     /// Removes the name of a file; nothing to do if there is none.
     ///
     /// # Errors
@@ -209,17 +280,21 @@ impl Dir {
     /// The names in here, but for `.` and `..`.
     ///
     /// # Errors
-    /// What readdir(3) says.
+    /// What readdir(3) says; Invalid if there are more than [`NAMES_CAP`].
     pub fn names(&self) -> Result<Vec<OsString>> {
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NOATIME;
-        let mut dir =
-            nix::dir::Dir::openat(&self.fd, ".", flags, Mode::empty()).attempt("list", &self.shown)?;
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let open = |flags| nix::dir::Dir::openat(&self.fd, ".", flags, Mode::empty());
+        let mut dir = open(flags | OFlag::O_NOATIME).or_else(|_| open(flags)).attempt("list", &self.shown)?;
         let mut names = Vec::new();
         for entry in dir.iter() {
             let entry = entry.attempt("list", &self.shown)?;
             let name = entry.file_name().to_bytes();
             if name != b"." && name != b".." {
                 names.push(OsStr::from_bytes(name).to_owned());
+            }
+            if names.len() > NAMES_CAP {
+                let reason = format!("there are more than {NAMES_CAP} names in it");
+                return Err(Error::new(Kind::Invalid, "list", reason).at(&self.shown));
             }
         }
         Ok(names)
@@ -252,6 +327,14 @@ impl Dir {
         fstatvfs(&self.fd).is_ok_and(|vfs| vfs.flags().contains(FsFlags::ST_NOEXEC))
     }
 
+    /// How full the filesystem is.
+    ///
+    /// # Errors
+    /// What fstatvfs(3) says.
+    pub fn space(&self) -> Result<Statvfs> {
+        fstatvfs(&self.fd).attempt("look at the space of", &self.shown)
+    }
+
     /// Locks the directory against another of us, waiting at most `patience`; until it is dropped.
     ///
     /// # Errors
@@ -261,7 +344,7 @@ impl Dir {
         loop {
             match sys::try_lock(self.as_fd()) {
                 Ok(()) => return Ok(()),
-                Err(Errno::EWOULDBLOCK | Errno::EINTR) if Instant::now() < end => {}
+                Err(Errno::EWOULDBLOCK | Errno::EINTR) if Instant::now() < end && !sys::is_interrupted() => {}
                 Err(Errno::EWOULDBLOCK | Errno::EINTR) => {
                     return Err(Error::new(Kind::State, "lock", "another install or uninstall is at work")
                         .at(&self.shown)

@@ -5,11 +5,12 @@
 //! understand is the real tool's to judge: the answer is then [`Request::Untouched`], never an error of ours.
 
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use super::getopt;
 pub use super::getopt::Given;
 use super::tables::{Effect, Flavour, Operands, Tool};
+use crate::builtin::find::{Key, Tag};
 
 /// What a command line asks for, as far as it concerns us.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,8 +39,8 @@ pub struct Act {
     pub operands: Vec<usize>,
     /// `-a` is there.
     pub all: bool,
-    /// A label or UUID is there, by option.
-    pub tags: bool,
+    /// The labels, then the UUIDs that are given by option: the real tool's order.
+    pub tags: Vec<Tag>,
     /// The tool makes the file itself.
     pub creates: bool,
     /// Every option in its order, with its value.
@@ -63,13 +64,25 @@ pub fn read(tool: &Tool, flavour: &Flavour, argv: &[OsString], posixly: bool) ->
                 Operands::FileAndSize if operands.len() > 2 => return Request::Untouched(Why::BadUsage),
                 Operands::FileAndSize => operands.into_iter().take(1).collect(),
             };
-            let (all, tags, creates) = (has(Effect::All), has(Effect::Tag), has(Effect::Create));
-            if operands.is_empty() && !all && !tags {
+            let (all, creates) = (has(Effect::All), has(Effect::Create));
+            let tags = tags(&options);
+            if operands.is_empty() && !all && tags.is_empty() {
                 return Request::Untouched(Why::NothingToDo);
             }
             Request::Act(Act { operands, all, tags, creates, options })
         }
     }
+}
+
+fn tags(options: &[Given]) -> Vec<Tag> {
+    let tag = |given: &Given| {
+        let key = if given.option.short == Some(b'L') { Key::Label } else { Key::Uuid };
+        Tag { key, value: given.value.clone().unwrap_or_default().into_vec() }
+    };
+    let given = options.iter().filter(|given| given.option.effect == Effect::Tag);
+    let mut tags: Vec<Tag> = given.map(tag).collect();
+    tags.sort_by_key(|tag| tag.key != Key::Label);
+    tags
 }
 
 /// `argv` with some arguments replaced (`Some`) or left out (`None`); the others are the same bytes in the

@@ -107,7 +107,7 @@ fn fstab_tags_and_creation_are_told_apart() {
     };
     assert!(act("swapon -a -e").all);
     assert!(act("swapon -av").all && act("swapoff -a").all);
-    assert!(act("swapon -L swap").tags && act("swapoff -U x /f").tags);
+    assert!(!act("swapon -L swap").tags.is_empty() && act("swapoff -U x -L y /f").tags.len() == 2);
     assert!(act("mkswap --file /f").creates && !act("mkswap /f").creates);
 }
 
@@ -130,6 +130,18 @@ fn the_long_name_of_an_option_may_take_its_value_in_another_way() {
     assert_eq!(act.operands, [2, 3]);
     let Request::Act(act) = ask("swapon -o pri=5 /f") else { panic!() };
     assert_eq!(act.operands, [3]);
+}
+
+#[test]
+fn a_prefix_that_only_a_newer_option_makes_ambiguous_means_the_older_one() {
+    assert_eq!(operands("swapon --f /f"), [2]);
+    assert_eq!(operands("mkswap --f /f"), [2]);
+    assert_eq!(operands("mkswap --s 1 /f"), [3]);
+    assert_eq!(operands("swapon --a /f"), [2]);
+    assert_eq!(operands("swapon --fs /t /f"), [3]);
+    assert_eq!(operands("mkswap --si 1M /f"), [3]);
+    assert_eq!(ask("swapon --ver /f"), Request::Untouched(Why::BadUsage));
+    assert_eq!(ask("mkswap --l /f"), Request::Untouched(Why::BadUsage));
 }
 
 #[test]

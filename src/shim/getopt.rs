@@ -169,7 +169,9 @@ fn read_long(flavour: &Flavour, long: &[u8], next: Option<&OsStr>, options: &mut
     take(option, option.long_value, attached, next, options).ok_or(Problem::NameNeedsValue(full))
 }
 
-/// The option of that name, or the only one that begins so.
+/// The option of that name, or the only one that begins so. We do not know the tool's release. Where a newer
+/// option alone makes a prefix ambiguous, an older tool means the older option, and a newer one refuses the call
+/// whatever we make of it.
 fn find_long(flavour: &Flavour, name: &[u8], whole: &[u8]) -> Result<&'static Opt, Problem> {
     let named = flavour.options.iter().filter_map(|option| Some((option, option.long?)));
     if let Some((option, _)) = named.clone().find(|(_, long)| long.as_bytes() == name) {
@@ -177,10 +179,13 @@ fn find_long(flavour: &Flavour, name: &[u8], whole: &[u8]) -> Result<&'static Op
     }
     let begins = named.filter(|(_, long)| flavour.long_prefixes && long.as_bytes().starts_with(name));
     let found: Vec<(&'static Opt, &'static str)> = begins.collect();
-    match found.as_slice() {
-        [] => Err(Problem::UnknownName(whole.to_owned())),
-        [(option, _)] => Ok(option),
-        several => Err(Problem::Ambiguous(whole.to_owned(), several.iter().map(|(_, long)| *long).collect())),
+    let mut old = found.iter().filter(|(option, _)| !option.is_new);
+    match (found.as_slice(), old.next(), old.next()) {
+        ([], _, _) => Err(Problem::UnknownName(whole.to_owned())),
+        ([(option, _)], _, _) | (_, Some((option, _)), None) => Ok(option),
+        (several, _, _) => {
+            Err(Problem::Ambiguous(whole.to_owned(), several.iter().map(|(_, long)| *long).collect()))
+        }
     }
 }
 

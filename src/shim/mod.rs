@@ -12,6 +12,8 @@ pub mod tables;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use crate::builtin::find::Tag;
+use crate::builtin::fstab::Reader;
 use crate::config::{Config, Fallback};
 use crate::error::Error;
 use crate::execute::stage::{self, Stage};
@@ -22,11 +24,11 @@ use crate::plan::report::{self, Prepared};
 use crate::plan::swap::{self, Plan, Road};
 use crate::world::real::{self, Real};
 use crate::world::trail::Trail;
-use crate::world::{self, Scope, World, files};
+use crate::world::{self, Scope, World};
 use crate::{builtin, paths, sys};
 use args::{Act, Request};
 use supervise::Supervisor;
-use tables::{Effect, Purpose, Tool};
+use tables::{Effect, Flavour, Kind, Purpose, Tool};
 
 /// A real tool that calls its own name may do so this often before we end the chain.
 const DEPTH_AT_MOST: u8 = 4;
@@ -49,11 +51,15 @@ pub fn run_with(tool: &'static Tool, real: &Real, call: &Invocation) -> i32 {
     sys::set_environment(DEPTH_VARIABLE, &(call.depth + 1).to_string());
     match swap::request(tool, real.kind, &call.argv, call.posixly) {
         Some((flavour, request @ Request::Act(_))) => {
+            sys::make_room();
             let (config, mut notices) = load_config();
-            let mut world = gather(tool, &request, call, &config, None);
+            let mut world = gather(tool, flavour, &request, call, &config, None);
+            if swap::needs_proc(tool.purpose, &request, &world) && stage::borrow_proc() {
+                world = gather(tool, flavour, &request, call, &config, None);
+            }
             let stage = look_for_backing(&request, &world, &config, &mut notices);
             if let Some(stage) = &stage {
-                world = gather(tool, &request, call, &config, Some(&stage.upper));
+                world = gather(tool, flavour, &request, call, &config, Some(&stage.upper));
             }
             let plan = swap::plan(tool, flavour, &call.argv, &request, &world, &config);
             carry_out(&plan, real, &config, &mut notices, call, stage.as_ref())
@@ -92,6 +98,7 @@ pub fn load_config() -> (Config, Vec<Notice>) {
 /// The facts that a command needs.
 pub fn gather(
     tool: &Tool,
+    flavour: &Flavour,
     request: &Request,
     call: &Invocation,
     config: &Config,
@@ -100,13 +107,21 @@ pub fn gather(
     let Request::Act(act) = request else { return World::default() };
     let operands: Vec<_> = act.operands.iter().filter_map(|place| call.argv.get(*place).cloned()).collect();
     let enables = tool.purpose == Purpose::Enable;
-    let tagged = act.tags || operands.iter().any(|operand| files::is_tag(operand));
+    let mut tags: Vec<Tag> = operands.iter().filter_map(|operand| Tag::parse(operand)).collect();
+    tags.extend(act.tags.iter().cloned());
+    let wide = act.all || !tags.is_empty();
+    if !enables {
+        // Whatever a tag means, what is active is looked at, and nothing else can be meant.
+        tags.clear();
+    }
+    let reader = if flavour.kind == Kind::UtilLinux { Reader::Libmount } else { Reader::Getmntent };
     let scope = Scope {
         upper: upper.map(Path::to_owned),
         headers: enables,
-        active: act.all || tagged,
+        active: wide,
         leftovers: config.swap.fallback.contains(&Fallback::Zram) && tool.purpose != Purpose::Format,
-        fstab: (enables && (act.all || tagged)).then(|| fstab_of(act, call)),
+        fstab: (enables && wide).then(|| (fstab_of(act, call), reader)),
+        tags,
     };
     World::gather(&operands, &scope)
 }

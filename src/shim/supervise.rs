@@ -67,6 +67,9 @@ impl Supervisor<'_> {
     fn run_to_the_end(&self, run: Run, prepared: &mut [Prepared], notices: &mut Vec<Notice>) -> Ran {
         match tool::run(self.real, self.plan, run.clone(), self.call, self.stage) {
             Ok(first) => {
+                if report::was_about_nothing(self.plan, &first) {
+                    return Ran { status: 0, held: None, ..first };
+                }
                 let outcome = self.plainer(first);
                 let outcome = self.once_more(prepared, outcome);
                 let mut outcome = self.try_stand_ins(outcome, notices);

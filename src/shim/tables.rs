@@ -81,6 +81,8 @@ pub struct Opt {
     pub expects: Expects,
     /// What it changes for us.
     pub effect: Effect,
+    /// Only newer releases of the tool have it.
+    pub is_new: bool,
     /// The long name of the option without which this one is bad usage.
     pub needs: Option<&'static str>,
     /// The long names of the options with which this one is bad usage.

@@ -2,7 +2,6 @@
 //!
 //! A loop device is made with autoclear, so that it lives exactly as long as its last user: unmounting is
 //! all it takes to undo it, and a process that is killed half way leaves none behind.
-#![expect(clippy::disallowed_methods, reason = "the kernel's own loop control")]
 
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};

@@ -12,11 +12,23 @@ use super::{Result, owned};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MountId(pub u64);
 
-/// The mount that an open file belongs to: statx(2) with STATX_MNT_ID, since Linux 5.8.
+/// The mount that an open file belongs to: statx(2) tells since Linux 5.8, where no seccomp filter forbids it,
+/// and /proc/self/fdinfo (3.15) elsewhere. Two that cannot be told are never one: an error is no answer.
 ///
 /// # Errors
-/// ENOSYS where the kernel or a seccomp filter does not know the call, or the field.
+/// ENOENT without /proc, ENOSYS before Linux 3.15.
 pub fn mount_id(fd: BorrowedFd<'_>) -> Result<MountId> {
+    mount_id_by_statx(fd).or_else(|_| mount_id_by_proc(fd))
+}
+
+fn mount_id_by_proc(fd: BorrowedFd<'_>) -> Result<MountId> {
+    let info = std::fs::read_to_string(super::proc_path(fd).replace("/fd/", "/fdinfo/"))
+        .map_err(|error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))?;
+    let line = info.lines().find_map(|line| line.strip_prefix("mnt_id:"));
+    line.and_then(|id| id.trim().parse().ok()).map(MountId).ok_or(Errno::ENOSYS)
+}
+
+fn mount_id_by_statx(fd: BorrowedFd<'_>) -> Result<MountId> {
     // SAFETY: statx is plain data, and all zeroes is a value of it.
     let mut buffer: libc::statx = unsafe { mem::zeroed() };
     // SAFETY: the path is an empty C string, the buffer is ours and of the right size.
@@ -135,21 +147,4 @@ fn set_attributes(fd: BorrowedFd<'_>, set: u64, propagation: u64) -> Result<()> 
         )
     };
     Errno::result(done).map(drop)
-}
-
-/// Whether `fd` is the root directory of the mount that it is in: statx(2), since Linux 5.8.
-///
-/// # Errors
-/// ENOSYS where the kernel does not tell.
-pub fn is_mount_root(fd: BorrowedFd<'_>) -> Result<bool> {
-    const MOUNT_ROOT: u64 = libc::STATX_ATTR_MOUNT_ROOT as u64;
-    // SAFETY: statx is plain data, and all zeroes is a value of it.
-    let mut buffer: libc::statx = unsafe { mem::zeroed() };
-    // SAFETY: the path is an empty C string, the buffer is ours and of the right size.
-    let done = unsafe { libc::statx(fd.as_raw_fd(), c"".as_ptr(), libc::AT_EMPTY_PATH, 0, &raw mut buffer) };
-    Errno::result(done)?;
-    if buffer.stx_attributes_mask & MOUNT_ROOT == 0 {
-        return Err(Errno::ENOSYS);
-    }
-    Ok(buffer.stx_attributes & MOUNT_ROOT != 0)
 }

@@ -5,6 +5,7 @@
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::sync::OnceLock;
 
 use nix::errno::Errno;
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -38,7 +39,7 @@ pub fn go_home(home: &Home) -> Result<()> {
     }
 }
 
-/// In which mount namespace a child runs.
+/// In which mount namespace a child runs, and where in it.
 #[derive(Debug, Clone, Copy)]
 pub enum Where<'a> {
     /// In ours.
@@ -47,8 +48,8 @@ pub enum Where<'a> {
     Private,
     /// In the one that we came from.
     Home(&'a Home),
-    /// In a new one, with a mount over a directory; not at all if that cannot be.
-    Behind(&'a OwnedFd, &'a CStr),
+    /// In ours, with this directory as the working directory.
+    At(&'a OwnedFd),
 }
 
 /// The path that execve(2) was given, from the auxiliary vector: what is left when there is no /proc.
@@ -97,6 +98,7 @@ impl Program {
     /// caller ignored stays ignored. Returns only on failure.
     pub fn exec(&self) -> Errno {
         let pointers = self.pointers();
+        restore_room();
         // SAFETY: NUL-terminated strings in a NULL-terminated array; environ is the process's own.
         unsafe { libc::execv(self.path.as_ptr(), pointers.as_ptr()) };
         Errno::last()
@@ -121,6 +123,7 @@ impl Program {
             if pid == 0 {
                 let say = words.as_ref().map(|(_, write)| write.as_raw_fd());
                 become_child(stdout, stderr, place, say);
+                restore_room();
                 libc::execv(self.path.as_ptr(), pointers.as_ptr());
                 tell(say, b'e', Errno::last_raw());
                 libc::_exit(127);
@@ -234,28 +237,14 @@ fn become_child(
                     libc::_exit(127);
                 }
             }
-            Where::Behind(mount, place) => {
-                if hide_behind(mount, place).is_err() {
+            Where::At(dir) => {
+                if libc::fchdir(dir.as_raw_fd()) != 0 {
                     libc::_exit(127);
                 }
+                // Work that needs no exec needs the descriptor where there are few.
+                libc::close(dir.as_raw_fd());
             }
         }
-    }
-}
-
-/// A namespace of this process's own, from which nothing spreads, and a mount in it. Async-signal-safe.
-fn hide_behind(mount: &OwnedFd, place: &CStr) -> Result<()> {
-    const MOVE_MOUNT_F_EMPTY_PATH: u32 = 4;
-    let private = libc::MS_REC | libc::MS_PRIVATE;
-    let none = std::ptr::null();
-    // SAFETY: C strings, null where mount(2) takes it, an open descriptor, and integers.
-    unsafe {
-        Errno::result(libc::unshare(libc::CLONE_NEWNS))?;
-        Errno::result(libc::mount(none, c"/".as_ptr(), none, private, none.cast()))?;
-        let (from, to) = (c"".as_ptr(), place.as_ptr());
-        let flags = MOVE_MOUNT_F_EMPTY_PATH;
-        let moved = libc::syscall(libc::SYS_move_mount, mount.as_raw_fd(), from, libc::AT_FDCWD, to, flags);
-        Errno::result(moved).map(drop)
     }
 }
 
@@ -278,6 +267,37 @@ pub fn wait(pid: Pid) -> Result<i32> {
 pub fn expect_children() {
     // SAFETY: SIG_DFL is no handler.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+}
+
+/// The caller's limit on descriptors, where we have changed it.
+static ROOM: OnceLock<libc::rlimit> = OnceLock::new();
+
+/// Gives this process room for the few descriptors that it needs, however few the caller left it (`ulimit -n`).
+/// A program that we execute gets the caller's limit back.
+pub fn make_room() {
+    const ENOUGH: libc::rlim_t = 64;
+    let mut before = libc::rlimit { rlim_cur: ENOUGH, rlim_max: ENOUGH };
+    // SAFETY: the kernel writes two integers, which are ours.
+    let known = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut before) } == 0;
+    if !known || before.rlim_cur >= ENOUGH {
+        return;
+    }
+    for most in [before.rlim_max.max(ENOUGH), before.rlim_max] {
+        let room = libc::rlimit { rlim_cur: ENOUGH.min(most), rlim_max: most };
+        // SAFETY: the kernel reads two integers. A hard limit may be raised with CAP_SYS_RESOURCE only.
+        if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const room) } == 0 {
+            let _ = ROOM.set(before);
+            return;
+        }
+    }
+}
+
+/// Async-signal-safe.
+fn restore_room() {
+    if let Some(before) = ROOM.get() {
+        // SAFETY: the kernel reads two integers.
+        unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, before) };
+    }
 }
 
 /// Sets a variable for the programs that this process will run.
@@ -304,4 +324,51 @@ pub fn unharmed<T>(work: impl FnOnce() -> T) -> T {
         unsafe { libc::signal(signal, handler) };
     }
     done
+}
+
+/// The signals that ask a process to end.
+const ENDING: [libc::c_int; 4] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
+
+/// Does something that must not be left half done: a signal that asks this thread to end waits until it is done,
+/// and those that an error can stand for are errors, as in [`unharmed`]. What takes long in it has to look at
+/// [`is_interrupted`].
+pub fn undisturbed<T>(work: impl FnOnce() -> T) -> T {
+    // SAFETY: both sets are initialised by the calls before they are used, and are ours.
+    unsafe {
+        let (mut ending, mut before) = (std::mem::zeroed(), std::mem::zeroed());
+        libc::sigemptyset(&raw mut ending);
+        for signal in ENDING {
+            libc::sigaddset(&raw mut ending, signal);
+        }
+        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const ending, &raw mut before);
+        let done = unharmed(work);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut());
+        done
+    }
+}
+
+/// Whether a signal that asks this process to end waits for [`undisturbed`] to be done.
+pub fn is_interrupted() -> bool {
+    // SAFETY: the set is initialised by the call, and ours.
+    unsafe {
+        let mut waiting = std::mem::zeroed();
+        libc::sigpending(&raw mut waiting) == 0
+            && ENDING.iter().any(|signal| libc::sigismember(&raw const waiting, *signal) == 1)
+    }
+}
+
+/// Whether this process was started by that one, or by one that it started: /proc says so.
+pub fn is_ancestor(other: i32) -> bool {
+    const GENERATIONS: usize = 64;
+    let mut process = nix::unistd::getppid().as_raw();
+    for _ in 0..GENERATIONS {
+        if process == other || process <= 1 {
+            return process == other;
+        }
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        // Its name is in parentheses and may be anything; then come its state and its parent.
+        let parent = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse().ok());
+        process = parent.unwrap_or(0);
+    }
+    false
 }

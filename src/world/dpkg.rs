@@ -4,10 +4,11 @@
 //! goes instead, and the package that is exempt (`:` for none). dpkg refuses to work at all with a file that
 //! it cannot read, so one that makes no sense to us is never written.
 
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
 use crate::error::{Error, Kind, Result};
-use crate::root::{Dir, FileKind, Root};
+use crate::root::{Dir, ELSEWHERE, Entry, FileId, FileKind, Root};
 use crate::shim::tables::{TOOLS, Tool};
 use crate::world::image::{REAL, TEMPORARY, temporary};
 
@@ -19,10 +20,14 @@ pub const DIVERSIONS: &str = "diversions";
 pub const TOOL: &str = "usr/bin/dpkg-divert";
 /// The package of a local diversion.
 pub const LOCAL: &[u8] = b":";
+/// What dpkg and apt lock, in the order in which they do: apt the first, dpkg both.
+pub const LOCKS: [&str; 2] = ["lock-frontend", "lock"];
 /// The lists of the packages that have the tools.
 const USUAL: [&str; 3] = ["mount.list", "util-linux.list", "util-linux-extra.list"];
-/// A list larger than this is not read; the longest in the wild have 2 MB.
-const CAP: u64 = 4 << 20;
+/// A list larger than this is not read, in bytes; the longest in the wild have 2 MB.
+pub const CAP: u64 = 4 << 20;
+/// No more than this is read of all lists together; a desktop with five thousand packages has 60 MB.
+const BUDGET: u64 = 128 << 20;
 
 /// What dpkg knows of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,16 +73,29 @@ pub fn parse(list: &[u8]) -> Option<Vec<Diversion<'_>>> {
 /// did not end had in their temporary names.
 ///
 /// # Errors
-/// Whatever keeps us from the list: not a plain file, too large, not to be understood.
+/// Whatever keeps us from the list: not a plain file, too large, not to be understood, in another mount.
 pub fn look(root: &Root, tokens: &[String]) -> Result<Option<(Dir, Dpkg)>> {
     let Some(dir) = root.directory(Path::new(ADMIN))? else { return Ok(None) };
     let Some(info) = dir.subdirectory("info")? else { return Ok(None) };
+    for dir in [&dir, &info] {
+        if dir.is_elsewhere()? {
+            return Err(Error::new(Kind::State, "use", ELSEWHERE).at(dir.shown("")));
+        }
+    }
+    for name in LOCKS {
+        if let Some(found) = dir.find(name)?
+            && (found.entry.kind != FileKind::Regular || found.is_elsewhere()?)
+        {
+            let reason = "it is not a regular file on the root's own mount";
+            return Err(Error::new(Kind::State, "lock", reason).at(dir.shown(name)));
+        }
+    }
     let list = dir.read(DIVERSIONS, CAP)?;
     if list.as_deref().is_some_and(|list| parse(list).is_none()) {
         let reason = "it is not a list of diversions that dpkg could read";
         return Err(Error::new(Kind::Invalid, "read", reason).at(dir.shown(DIVERSIONS)));
     }
-    let runs = |entry: crate::root::Entry| entry.kind == FileKind::Regular && entry.mode & 0o111 != 0;
+    let runs = |entry: Entry| entry.kind == FileKind::Regular && entry.mode & 0o111 != 0;
     let has_tool = root.find(Path::new(TOOL))?.is_some_and(|found| runs(found.entry));
     let mut leftovers = Vec::new();
     for name in tokens.iter().flat_map(|token| TEMPORARY.map(|end| temporary(DIVERSIONS, token, end))) {
@@ -91,26 +109,42 @@ pub fn look(root: &Root, tokens: &[String]) -> Result<Option<(Dir, Dpkg)>> {
 
 /// Our names in the packages' lists of files. Those of util-linux come first, and nearly always suffice.
 fn listed(info: &Dir) -> Result<Vec<String>> {
-    let mut found = Vec::new();
-    for package in USUAL {
-        found.extend(names_in(info, package));
-    }
-    let has = |tool: &Tool| found.iter().any(|path: &String| path.rsplit('/').next() == Some(tool.name));
+    let mut lists = Lists::default();
+    USUAL.iter().try_for_each(|package| lists.read(info, package))?;
+    let has = |tool: &Tool| lists.found.iter().any(|path| path.rsplit('/').next() == Some(tool.name));
     if !TOOLS.iter().all(has) {
         let names = info.names()?;
         let others = names.iter().filter_map(|name| name.to_str()).filter(|name| name.ends_with(".list"));
-        found.extend(others.filter(|name| !USUAL.contains(name)).flat_map(|name| names_in(info, name)));
+        others.filter(|name| !USUAL.contains(name)).try_for_each(|name| lists.read(info, name))?;
     }
-    found.sort();
-    found.dedup();
-    Ok(found)
+    Ok(lists.found.into_iter().collect())
 }
 
-/// One list's; a list that cannot be read is none of dpkg's.
-fn names_in(info: &Dir, list: &str) -> Vec<String> {
-    let Ok(Some(bytes)) = info.read(list, CAP) else { return Vec::new() };
-    let lines = bytes.split(|byte| *byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
-    lines.filter(|line| is_name(line)).map(str::to_owned).collect()
+/// What was read of the lists: each inode once, because an image may have a hundred thousand links of one.
+#[derive(Default)]
+struct Lists {
+    seen: HashSet<FileId>,
+    bytes: u64,
+    found: BTreeSet<String>,
+}
+
+impl Lists {
+    /// One list; one that cannot be read is none of dpkg's.
+    fn read(&mut self, info: &Dir, list: &str) -> Result<()> {
+        let Ok(Some(entry)) = info.entry(list) else { return Ok(()) };
+        if entry.size > CAP || !self.seen.insert(entry.id) {
+            return Ok(());
+        }
+        let Ok(Some(bytes)) = info.read(list, CAP) else { return Ok(()) };
+        self.bytes += bytes.len() as u64;
+        if self.bytes > BUDGET {
+            let reason = format!("the lists of files have more than {BUDGET} bytes");
+            return Err(Error::new(Kind::Invalid, "read", reason).at(info.shown("")));
+        }
+        let lines = bytes.split(|byte| *byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
+        self.found.extend(lines.filter(|line| is_name(line)).map(str::to_owned));
+        Ok(())
+    }
 }
 
 /// Whether a path is one of our tables', with a slash in front.

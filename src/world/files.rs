@@ -7,14 +7,14 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat, openat2};
+use nix::fcntl::{FallocateFlags, OFlag, OpenHow, ResolveFlag, fallocate, open, openat, openat2};
 use nix::sys::stat::Mode;
 
+use crate::builtin::find::{Key, Tag};
 use crate::builtin::header;
 use crate::paths::OverlayPath;
 use crate::sys::{self, MountId};
@@ -102,13 +102,13 @@ pub enum Header {
 }
 
 impl Header {
-    /// Whether `name=value` (`LABEL=swap`) is what it says; a UUID in any case.
-    pub fn has_tag(&self, name: &[u8], value: &[u8]) -> bool {
+    /// Whether the tag is what it says; a UUID in any case.
+    pub fn has_tag(&self, tag: &Tag) -> bool {
         let Self::Swap { label, uuid, .. } = self else { return false };
-        match name {
-            b"LABEL" => !label.is_empty() && label == value,
-            b"UUID" => header::uuid_text(uuid).as_bytes().eq_ignore_ascii_case(value),
-            _ => false,
+        match tag.key {
+            Key::Label => !label.is_empty() && *label == tag.value,
+            Key::Uuid => header::uuid_text(uuid).as_bytes().eq_ignore_ascii_case(&tag.value),
+            Key::PartLabel | Key::PartUuid | Key::Id => false,
         }
     }
 }
@@ -174,14 +174,6 @@ impl FileFacts {
     }
 }
 
-/// The words that util-linux takes for the beginning of a tag, before it looks at the file system.
-const TAGS: &[&[u8]] = &[b"LABEL=", b"UUID=", b"PARTLABEL=", b"PARTUUID=", b"ID="];
-
-/// Whether this names a swap area by what is written in it, not by a path.
-pub fn is_tag(given: &OsStr) -> bool {
-    TAGS.iter().any(|tag| given.as_bytes().starts_with(tag))
-}
-
 /// Looks at one operand.
 pub fn probe(given: &OsStr, header: bool) -> Operand {
     Operand { given: given.to_owned(), what: look(given, header) }
@@ -238,14 +230,14 @@ pub fn open_beneath(dir: &OwnedFd, path: &OverlayPath, flags: OFlag) -> nix::Res
 /// openat2(2) by hand, for a kernel before 5.6 or a seccomp filter: name by name, no symlink followed, no mount
 /// entered.
 fn walk_beneath(dir: &OwnedFd, path: &OverlayPath, flags: OFlag) -> nix::Result<OwnedFd> {
-    let home = mount_of(dir)?;
+    let home = sys::mount_id(dir.as_fd())?;
     let mut at = dir.try_clone().map_err(|error| errno_of(&error))?;
     let mut names = path.relative().components().peekable();
     while let Some(name) = names.next() {
         let place = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let flags = if names.peek().is_none() { flags } else { place | OFlag::O_DIRECTORY };
         at = openat(&at, name.as_os_str(), flags, Mode::empty())?;
-        if mount_of(&at)? != home {
+        if sys::mount_id(at.as_fd())? != home {
             return Err(Errno::EXDEV);
         }
     }
@@ -263,7 +255,7 @@ pub fn open_path(path: &Path) -> nix::Result<OwnedFd> {
 }
 
 fn look(given: &OsStr, header: bool) -> What {
-    if is_tag(given) {
+    if Tag::parse(given).is_some() {
         return What::Tag;
     }
     let fd = match open_path(Path::new(given)) {
@@ -341,21 +333,9 @@ fn is_no_cow(fd: &OwnedFd) -> bool {
     flags.is_none_or(|flags| flags & sys::NO_COW != 0)
 }
 
-/// statx(2) tells the mount where the kernel knows how (5.8), /proc/self/fdinfo (3.15) elsewhere.
 fn location_of(fd: &OwnedFd) -> nix::Result<Location> {
     let path = fs::read_link(sys::proc_path(fd)).map_err(|error| errno_of(&error))?;
-    Ok(Location { mount: mount_of(fd)?, path })
-}
-
-fn mount_of(fd: &OwnedFd) -> nix::Result<MountId> {
-    sys::mount_id(fd.as_fd()).or_else(|_| mount_id_from_proc(fd))
-}
-
-fn mount_id_from_proc(fd: &OwnedFd) -> nix::Result<MountId> {
-    let info = fs::read_to_string(sys::proc_path(fd).replace("/fd/", "/fdinfo/"))
-        .map_err(|error| errno_of(&error))?;
-    let line = info.lines().find_map(|line| line.strip_prefix("mnt_id:"));
-    line.and_then(|id| id.trim().parse().ok()).map(MountId).ok_or(Errno::ENOSYS)
+    Ok(Location { mount: sys::mount_id(fd.as_fd())?, path })
 }
 
 /// A regular file or an active area only, so this cannot block. A hibernated system's header is nothing that we
@@ -371,6 +351,20 @@ fn read_header(fd: &OwnedFd) -> Header {
         },
         Some(_) => Header::Unread,
     }
+}
+
+/// Whether a file is an active swap area: the kernel refuses to allocate space in one with ETXTBSY, and says so
+/// before it looks at the range, which is one that no file can have. So nothing changes in either case.
+pub fn is_active(file: &impl AsFd) -> bool {
+    let is_file = file.as_fd().try_clone_to_owned().map(File::from).and_then(|file| file.metadata());
+    if !is_file.is_ok_and(|meta| meta.is_file()) {
+        return false;
+    }
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
+    let file = File::options().write(true).custom_flags(flags).open(sys::proc_path(file));
+    file.is_ok_and(|file| {
+        fallocate(&file, FallocateFlags::FALLOC_FL_KEEP_SIZE, i64::MAX, 1) == Err(Errno::ETXTBSY)
+    })
 }
 
 fn errno_of(error: &std::io::Error) -> Errno {

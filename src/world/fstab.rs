@@ -1,17 +1,16 @@
 //! fstab(5), as far as swap goes.
 //!
-//! Fields are separated by blanks and octal-escaped; a line that makes no sense is left out, as every reader
-//! of fstab does.
+//! The lines are read as the real tool reads them (`builtin::fstab`); here their options get a meaning.
 
 use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 
-use crate::builtin::fstab;
+use crate::builtin::fstab::{self, Reader};
 
 /// A line of fstab whose type is `swap`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The first field, decoded: a path or a tag.
+    /// The first field, decoded: a path or a tag, which may be quoted (`LABEL="swap"`).
     pub spec: OsString,
     /// What the fourth field asks for.
     pub options: Options,
@@ -24,88 +23,60 @@ pub struct Options {
     pub noauto: bool,
     /// It may be missing.
     pub nofail: bool,
-    /// `pri=`.
-    pub priority: Option<OsString>,
+    /// `pri=`; negative for the kernel's own choice.
+    pub priority: Option<i16>,
     /// `discard`, with its policy if it has one.
     pub discard: Option<Option<OsString>>,
 }
 
-/// The swap entries in their order.
-pub fn parse(text: &[u8]) -> Vec<Entry> {
-    let entries = fstab::parse(text).into_iter().filter(fstab::Entry::is_swap);
-    entries
-        .map(|entry| Entry { spec: unquoted(entry.spec), options: parse_options(entry.options.as_bytes()) })
-        .collect()
+/// The swap entries in their order, and the numbers of the lines that make no sense, from 1.
+pub fn parse(text: &[u8], reader: Reader) -> (Vec<Entry>, Vec<usize>) {
+    let table = fstab::Table::parse(text, reader);
+    let entries = table.entries.into_iter().filter(fstab::Entry::is_swap);
+    let entry = |entry: fstab::Entry| Entry { options: options_of(&entry), spec: entry.spec };
+    (entries.map(entry).collect(), table.bad_lines)
 }
 
-/// The numbers of the lines that make no sense, from 1.
-pub fn bad_lines(text: &[u8]) -> Vec<usize> {
-    fstab::Table::parse(text).bad_lines
-}
-
-/// `LABEL="swap"` may be quoted.
-fn unquoted(spec: OsString) -> OsString {
-    let bytes = spec.as_bytes();
-    let equals = bytes.iter().position(|&b| b == b'=');
-    let quoted = equals.and_then(|at| {
-        Some((bytes.get(..=at)?, bytes.get(at + 1..)?.strip_prefix(b"\"")?.strip_suffix(b"\"")?))
-    });
-    match quoted {
-        Some((name, value)) => OsString::from_vec([name, value].concat()),
-        None => spec,
+fn options_of(entry: &fstab::Entry) -> Options {
+    let value = |name| fstab::option(&entry.options, name);
+    let discard = value("discard").map(|policy| policy.map(|policy| OsString::from_vec(policy.to_owned())));
+    Options {
+        noauto: entry.has("noauto"),
+        nofail: entry.has("nofail"),
+        priority: value("pri").flatten().and_then(fstab::priority),
+        discard,
     }
-}
-
-fn parse_options(field: &[u8]) -> Options {
-    let mut options = Options::default();
-    let text = |value: &[u8]| OsString::from_vec(value.to_owned());
-    for option in field.split(|&b| b == b',') {
-        match option {
-            b"noauto" => options.noauto = true,
-            b"nofail" => options.nofail = true,
-            b"discard" => options.discard = Some(None),
-            _ => {
-                if let Some(value) = option.strip_prefix(b"pri=") {
-                    options.priority = Some(text(value));
-                } else if let Some(value) = option.strip_prefix(b"discard=") {
-                    options.discard = Some(Some(text(value)));
-                }
-            }
-        }
-    }
-    options
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::os::unix::ffi::OsStrExt;
 
     #[test]
     fn swap_entries_are_read_as_the_tools_read_them() {
-        let entries = parse(
-            b"# a comment\n/dev/vda / ext4 defaults 0 1\n/swap\\040file none swap sw,pri=5,nofail 0 0\n\
-              \tLABEL=x\tnone\text4\tnoauto\n/b none swap\n/c none swap discard\nshort none\n",
+        let (entries, bad) = parse(
+            b"# a comment\n/dev/vda / ext4 defaults 0 1\n/swap\\040file none swap sw,pri=5,pri=6,nofail=1 0 0\n\
+              \tLABEL=x\tnone\text4\tnoauto\n/b none swap\n/c none swap discard,xnofail\nshort none\n\
+              /d none swap noauto=1,discard=once,pri=-4",
+            Reader::Libmount,
         );
         let specs: Vec<&[u8]> = entries.iter().map(|entry| entry.spec.as_bytes()).collect();
-        assert_eq!(specs, [&b"/swap file"[..], b"/b", b"/c"]);
-        assert_eq!(entries[0].options.priority, Some("5".into()));
+        assert_eq!(specs, [&b"/swap file"[..], b"/b", b"/c", b"/d"]);
+        assert_eq!(bad, [7]);
+        assert_eq!(entries[0].options.priority, Some(5));
         assert!(entries[0].options.nofail && !entries[0].options.noauto);
-        assert_eq!(entries[2].options.discard, Some(None));
-    }
-
-    #[test]
-    fn a_quoted_tag_loses_its_quotes() {
-        let entries = parse(b"LABEL=\"swap\" none swap noauto,discard=once 0 0\n");
-        assert_eq!(entries[0].spec, "LABEL=swap");
-        assert!(entries[0].options.noauto);
-        assert_eq!(entries[0].options.discard, Some(Some("once".into())));
+        assert!(entries[2].options.discard == Some(None) && !entries[2].options.nofail);
+        assert!(entries[3].options.noauto && entries[3].options.priority == Some(-1));
+        assert_eq!(entries[3].options.discard, Some(Some("once".into())));
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_survived(text: Vec<u8>) {
-            parse(&text);
+            parse(&text, Reader::Libmount);
+            parse(&text, Reader::Getmntent);
         }
     }
 }

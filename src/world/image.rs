@@ -4,20 +4,22 @@
 //! words that a plan can be made of without a system. Two paths to one directory (usr-merge, sbin-merge) are
 //! one place, known by device and inode.
 
-use std::ffi::OsStr;
-use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Kind, Result};
-use crate::manifest::{self, Manifest};
-use crate::root::{Dir, Entry, FileId, FileKind, Found, Root};
+use crate::manifest;
+use crate::root::{Dir, ELSEWHERE, Entry, FileId, FileKind, Root};
 use crate::shim::tables::TOOLS;
+use crate::world::content::Contents;
 pub use crate::world::content::Machine;
-use crate::world::content::{self, Contents, machine};
 use crate::world::dpkg::{self, Dpkg};
+pub use crate::world::home::Home;
+use crate::world::home::{look_home, tokens};
 use crate::world::layer::{self, Hint, Layer};
+pub use crate::world::leads::Leads;
+use crate::world::leads::follow;
 use crate::{paths, sys};
 
 /// What a renamed tool's name ends in.
@@ -30,10 +32,10 @@ pub const CONFIG: &str = "config.toml";
 pub const BIN: &str = "bin";
 /// The binary, in its directory.
 pub const BINARY: &str = "rootfs-shim";
+/// The file by which the upper directory is proved, under a temporary name.
+pub const MARKER: &str = "marker";
 /// The endings of temporary names: a staged shim, a new real tool, what a failed run puts back.
 pub const TEMPORARY: [&str; 3] = ["new", "tool", "old"];
-/// Symlinks that are followed one after the other: as the kernel.
-const LINKS: usize = 40;
 
 /// A tree's directories, each opened once.
 #[derive(Debug)]
@@ -69,25 +71,10 @@ pub struct Image {
     pub dpkg: Option<Dpkg>,
     /// The root directory's chattr(1) flags.
     pub flags: u32,
+    /// Whether it has what `/usr` has, and nothing of what stands beside that.
+    pub is_usr: bool,
     /// What could not be looked at, and why.
     pub warnings: Vec<String>,
-}
-
-/// What is in `/.rootfs-shim`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Home {
-    /// Which directories in it are there.
-    pub directories: Vec<String>,
-    /// The manifest; `None` if there is none or it makes no sense, which is among the warnings then.
-    pub manifest: Option<Manifest>,
-    /// SHA-256 of the binary.
-    pub binary: Option<String>,
-    /// SHA-256 of the configuration.
-    pub config: Option<String>,
-    /// Temporary names of a run that did not end.
-    pub leftovers: Vec<String>,
-    /// Names that are not ours.
-    pub foreign: Vec<String>,
 }
 
 /// A directory where tools may stand.
@@ -135,19 +122,8 @@ pub struct Standing {
     pub machine: Option<Machine>,
     /// Where a link leads.
     pub leads: Option<Leads>,
-}
-
-/// Where a symlink leads, inside the root.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Leads {
-    /// To nothing, or round in circles.
-    Nowhere,
-    /// To something that is no regular file.
-    Astray(FileKind),
-    /// To a file.
-    File,
-    /// To another name of ours: the path.
-    Name(String),
+    /// Whether it is in another mount than the root; then it is not read, whatever it is.
+    pub elsewhere: bool,
 }
 
 impl Standing {
@@ -161,13 +137,18 @@ impl Tree {
     /// Opens the places and our directory, if it is there.
     ///
     /// # Errors
-    /// Attack if our directory is something else; State for an old kernel.
+    /// Attack if our directory is something else; State for an old kernel, or if a mount hides our directory.
     pub fn open(root: Root) -> Result<(Self, Vec<Place>, Vec<String>)> {
         let home = root.top().subdirectory(paths::HOME)?;
+        if let Some(home) = &home
+            && home.is_elsewhere()?
+        {
+            let error = Error::new(Kind::State, "use", ELSEWHERE).at(home.shown(""));
+            return Err(error.remedy("unmount what is mounted there"));
+        }
         let mut tree = Self { home, root, places: Vec::new(), upper: None, detached: false, dpkg: None };
         let (mut places, mut warnings, mut seen): (Vec<Place>, _, Vec<FileId>) =
             (Vec::new(), Vec::new(), Vec::new());
-        let mount = sys::mount_id(tree.root.top().as_fd());
         for path in TOOLS.iter().flat_map(|tool| tool.directories) {
             if places.iter().any(|place| place.spellings.iter().any(|spelling| spelling == path)) {
                 continue;
@@ -175,9 +156,8 @@ impl Tree {
             let dir = match tree.root.directory(Path::new(path)) {
                 Ok(Some(dir)) => dir,
                 Ok(None) => continue,
-                Err(error) if matches!(error.errno(), Some(nix::errno::Errno::ENOSYS)) => return Err(error),
                 Err(error) => {
-                    warnings.push(error.to_string());
+                    warnings.push(of_the_image(error)?);
                     continue;
                 }
             };
@@ -187,14 +167,25 @@ impl Tree {
                 place.spellings.push((*path).to_owned());
                 continue;
             }
-            let elsewhere = sys::mount_id(dir.as_fd()) != mount;
+            let elsewhere = dir.is_elsewhere()?;
             let (flags, noexec, path) = (dir.flags(), dir.is_noexec(), (*path).to_owned());
             places.push(Place { spellings: vec![path.clone()], path, flags, noexec, elsewhere });
             tree.places.push(dir);
             seen.push(id);
         }
+        warnings.sort();
         warnings.dedup();
         Ok((tree, places, warnings))
+    }
+}
+
+/// What is said of a part of an image that cannot be looked at because of what the image is. If the system fails,
+/// nobody knows what is there, and a plan that takes it for missing would forget it.
+fn of_the_image(error: Error) -> Result<String> {
+    use nix::errno::Errno::{EACCES, ELOOP, ENAMETOOLONG, EXDEV};
+    match error.errno() {
+        None | Some(EACCES | ELOOP | ENAMETOOLONG | EXDEV) => Ok(error.to_string()),
+        Some(_) => Err(error),
     }
 }
 
@@ -210,10 +201,13 @@ pub fn look(root: Root, hint: Hint<'_>) -> Result<(Tree, Image)> {
     let (layer, found) = layer::look(&tree.root, tree.home.as_ref(), hint)?;
     tree.upper = found;
     let tokens = home.as_ref().map(tokens).unwrap_or_default();
-    let dpkg = dpkg::look(&tree.root, &tokens).unwrap_or_else(|error| {
-        warnings.push(format!("{error}; so dpkg is not told of the shims"));
-        None
-    });
+    let dpkg = match dpkg::look(&tree.root, &tokens) {
+        Ok(dpkg) => dpkg,
+        Err(error) => {
+            warnings.push(format!("{}; so dpkg is not told of the shims", of_the_image(error)?));
+            None
+        }
+    };
     let (dir, dpkg) = dpkg.unzip();
     tree.dpkg = dir;
     let mut slots = Vec::new();
@@ -222,79 +216,16 @@ pub fn look(root: Root, hint: Hint<'_>) -> Result<(Tree, Image)> {
         for tool in TOOLS.iter().filter(|tool| tool.directories.iter().any(&serves)) {
             match look_slot(&tree, &mut contents, (index, &place.path), tool.name, &tokens) {
                 Ok(slot) => slots.push(slot),
-                Err(error) => warnings.push(error.to_string()),
+                Err(error) => warnings.push(of_the_image(error)?),
             }
         }
     }
     let (flags, root) = (tree.root.top().flags(), tree.root.top().shown(""));
-    let image = Image { root, home, layer, places, slots, dpkg, flags, warnings };
+    let has_any =
+        |names: [&str; 4]| names.iter().any(|name| matches!(tree.root.top().entry(name), Ok(Some(_))));
+    let is_usr = has_any(["share", "include", "libexec", "local"]) && !has_any(["usr", "etc", "dev", "proc"]);
+    let image = Image { root, home, layer, places, slots, dpkg, flags, is_usr, warnings };
     Ok((tree, image))
-}
-
-fn look_home(home: &Dir, contents: &mut Contents, warnings: &mut Vec<String>) -> Result<Home> {
-    let entry = home.stat()?;
-    if entry.uid != 0 || entry.mode & 0o077 != 0 {
-        let reason =
-            format!("it belongs to uid {} with mode {:04o}, not to root with 0700", entry.uid, entry.mode);
-        let error = Error::new(Kind::Attack, "use", reason).at(home.shown(""));
-        return Err(error.remedy("remove it from the image, or chown and chmod it if it is yours"));
-    }
-    let mut facts = Home::default();
-    for name in [BIN, "upper"] {
-        if home.subdirectory(name)?.is_some() {
-            facts.directories.push(name.to_owned());
-        }
-    }
-    if let Some(bytes) = home.read(MANIFEST, manifest::CAP)? {
-        match Manifest::parse(&bytes) {
-            Ok(manifest) => facts.manifest = Some(manifest),
-            Err(error) => warnings.push(error.at(home.shown(MANIFEST)).to_string()),
-        }
-    }
-    facts.config = home.read(CONFIG, content::CAP)?.map(|bytes| manifest::sha256(&bytes));
-    if let Some(bin) = home.subdirectory(BIN)? {
-        let entry = bin.entry(BINARY)?;
-        let bytes = bin.read(BINARY, content::CAP)?;
-        // What was exchanged meanwhile is not noted for the names that are links of it.
-        let still = bin.entry(BINARY)? == entry;
-        facts.binary = match entry.zip(bytes.as_deref()) {
-            Some((entry, bytes)) if still => contents.learn(entry, bytes).sha256,
-            _ => bytes.map(|bytes| manifest::sha256(&bytes)),
-        };
-        look_names(&bin, &format!("{BIN}/"), &[BINARY], &mut facts)?;
-    }
-    look_names(home, "", &[BIN, "upper", MANIFEST, CONFIG], &mut facts)?;
-    Ok(facts)
-}
-
-/// What runs that did not end had in their temporary names: the manifest knows, and when an uninstall had put
-/// that aside already, its own temporary name does.
-fn tokens(home: &Home) -> Vec<String> {
-    let of = |name: &String| name.rsplit('.').nth(1).map(str::to_owned);
-    let mut tokens: Vec<String> = home.leftovers.iter().filter_map(of).collect();
-    tokens.extend(home.manifest.as_ref().map(|manifest| manifest.token.clone()));
-    tokens.retain(|token| manifest::is_token(token));
-    tokens.sort();
-    tokens.dedup();
-    tokens
-}
-
-/// Sorts the other names of a directory of ours: temporary ones are regular files with a dot in front.
-fn look_names(dir: &Dir, prefix: &str, known: &[&str], facts: &mut Home) -> Result<()> {
-    for name in dir.names()? {
-        let Some(name) = name.to_str() else {
-            facts.foreign.push(crate::escape::path(&name));
-            continue;
-        };
-        let temporary =
-            name.starts_with('.') && TEMPORARY.iter().any(|end| name.ends_with(&format!(".{end}")));
-        if temporary && dir.entry(name)?.is_some_and(|entry| entry.kind == FileKind::Regular) {
-            facts.leftovers.push(format!("{prefix}{name}"));
-        } else if !known.contains(&name) {
-            facts.foreign.push(format!("{prefix}{}", crate::escape::path(name)));
-        }
-    }
-    Ok(())
 }
 
 fn look_slot(
@@ -330,8 +261,11 @@ fn look_name(
     name: &str,
 ) -> Result<Option<Standing>> {
     let Some(found) = dir.find(name)? else { return Ok(None) };
-    let mut standing = Standing { entry: found.entry, sha256: None, flags: 0, machine: None, leads: None };
+    let elsewhere = found.is_elsewhere()?;
+    let mut standing =
+        Standing { entry: found.entry, sha256: None, flags: 0, machine: None, leads: None, elsewhere };
     match found.entry.kind {
+        FileKind::Regular if elsewhere => {}
         FileKind::Regular => {
             let file = found.open()?;
             standing.flags = sys::inode_flags(file.as_fd()).unwrap_or(0);
@@ -346,43 +280,4 @@ fn look_name(
         _ => {}
     }
     Ok(Some(standing))
-}
-
-/// Follows a link name by name, so that one that leads to a name of ours can be told from one that leads to
-/// the same inode by another name (BusyBox's hard links).
-fn follow(tree: &Tree, from: &Path, target: &Path) -> (Option<Leads>, Option<Machine>) {
-    let mut path = from.join(target);
-    for _ in 0..LINKS {
-        let (Some(parent), Some(last)) = (path.parent(), path.file_name().and_then(OsStr::to_str)) else {
-            break;
-        };
-        let Ok(Some(dir)) = tree.root.directory(parent) else { return (Some(Leads::Nowhere), None) };
-        let id = dir.stat().ok().map(|entry| entry.id);
-        let place =
-            tree.places.iter().position(|place| id.is_some() && place.stat().ok().map(|e| e.id) == id);
-        if let (Some(place), Some(tool)) = (place, TOOLS.iter().find(|tool| tool.name == last)) {
-            let known = tree.places.get(place).map(|place| place.shown(tool.name));
-            let root = tree.root.top().shown("");
-            let name = known.as_deref().and_then(|path| path.strip_prefix(root).ok()).and_then(Path::to_str);
-            return (name.map(|name| Leads::Name(name.to_owned())), None);
-        }
-        match dir.entry(last) {
-            Ok(Some(entry)) if entry.kind == FileKind::Symlink => match dir.link_target(last) {
-                Ok(next) => path = parent.join(next),
-                Err(_) => break,
-            },
-            _ => break,
-        }
-    }
-    let Ok(Some(found)) = tree.root.find(&path) else { return (Some(Leads::Nowhere), None) };
-    match found.entry.kind {
-        FileKind::Regular => (Some(Leads::File), head(&found).as_deref().and_then(machine)),
-        kind => (Some(Leads::Astray(kind)), None),
-    }
-}
-
-fn head(found: &Found) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    found.open().ok()?.take(64).read_to_end(&mut bytes).ok()?;
-    Some(bytes)
 }

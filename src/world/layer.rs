@@ -73,10 +73,11 @@ impl Layer {
 #[expect(clippy::disallowed_methods, reason = "the kernel's own table")]
 pub fn look(root: &Root, home: Option<&Dir>, hint: Hint<'_>) -> Result<(Layer, Option<Root>)> {
     let text = std::fs::read("/proc/thread-self/mountinfo").attempt("read", "/proc/thread-self/mountinfo")?;
-    let id = sys::mount_id(root.top().as_fd()).ok();
-    let mounts = Mounts::parse(&text, |line| Some(line) == id);
+    let id = root.top().mount()?;
+    let mounts = Mounts::parse(&text, |line| line == id);
     let mount = mounts.iter().next();
-    let whole = sys::is_mount_root(root.top().as_fd()).unwrap_or(false);
+    let path = root.top().path()?;
+    let whole = mount.is_some_and(|mount| mount.point == path);
     let is_overlay = whole && mount.is_some_and(|mount| mount.fstype == "overlay");
     let (upper, dir) = if is_overlay || matches!(hint, Hint::Given(_)) {
         find_upper(root, home, mount, hint)?
@@ -107,7 +108,7 @@ fn find_upper(
     let candidates = match (hint, mount) {
         (Hint::Given(given), _) => vec![given.to_owned()],
         (Hint::Detached(mount, from), _) => {
-            let candidate = Root::of_mount(mount, &from);
+            let candidate = Root::of_mount(mount, &from)?;
             return Ok(match is_upper_of(root, candidate.top())? {
                 true => (Upper::Found(from), Some(candidate)),
                 false => (Upper::Unproved(vec![from]), None),
@@ -138,8 +139,7 @@ fn mounted_at_home(root: &Root, home: Option<&Dir>) -> Result<Option<Dir>> {
     let Some(home) = home else { return Ok(None) };
     let name = paths::UPPER.rsplit('/').next().unwrap_or_default();
     let Some(dir) = home.subdirectory(name)? else { return Ok(None) };
-    let (inner, outer) = (sys::mount_id(dir.as_fd()), sys::mount_id(root.top().as_fd()));
-    Ok((inner.is_ok() && inner != outer).then_some(dir))
+    Ok((dir.mount()? != root.top().mount()?).then_some(dir))
 }
 
 /// Whether the overlay's root answers as `candidate` does.
@@ -149,7 +149,7 @@ fn is_upper_of(root: &Root, candidate: &Dir) -> Result<bool> {
         let answer =
             |entry: &crate::root::Entry| (entry.mode, entry.uid, entry.gid, entry.modified, entry.changed);
         if answer(&before) == answer(&after) {
-            let apart = sys::mount_id(candidate.as_fd()) != sys::mount_id(root.top().as_fd());
+            let apart = candidate.mount()? != root.top().mount()?;
             return Ok(apart && answer(&before) == answer(&there) && !handles_differ(root, candidate));
         }
     }

@@ -1,21 +1,17 @@
 //! A machine or an image as `status` sees it: the tree, the layers below it, active swap, volumes.
-#![expect(clippy::disallowed_methods, reason = "the running system's own files, and never an image's")]
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
-use nix::fcntl::{FallocateFlags, OFlag, fallocate};
-use nix::sys::statvfs::statvfs;
+use nix::fcntl::OFlag;
 
 use crate::config::{self, Config};
 use crate::error::Result;
 use crate::paths::{self, BackingPath, OverlayPath};
 use crate::root::{Dir, Root};
-use crate::sys;
-use crate::world::image::{self, Image};
+use crate::world::image::{self, Image, Tree};
 use crate::world::layer::{Hint, Upper};
 use crate::world::mountinfo::{Mount, Mounts};
 use crate::world::swaps::Swap;
@@ -38,8 +34,12 @@ pub struct Machine {
     pub swaps: Vec<Area>,
     /// Other filesystems on disks, visible below this root.
     pub volumes: Vec<Mount>,
-    /// Directories kept on the backing filesystem.
-    pub passthrough: Vec<PathBuf>,
+    /// The overlay's lower layers as its mount names them, the topmost first: a rumour, for people only.
+    pub lower: Vec<PathBuf>,
+    /// Directories kept on the backing filesystem: those that are, and those that the configuration wants to be.
+    pub kept: Vec<Kept>,
+    /// The platform's own swap device, if one is configured.
+    pub swap_device: Option<SwapDevice>,
     /// What the configuration says, or why it says nothing.
     pub config: std::result::Result<Config, String>,
 }
@@ -56,13 +56,41 @@ pub struct Area {
     pub of_this_root: bool,
 }
 
-/// In bytes.
-#[derive(Debug, Clone, Copy)]
+/// Of a filesystem; in bytes, but for the inodes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Capacity {
     /// Of the whole filesystem.
     pub size: u64,
     /// That are in use.
     pub used: u64,
+    /// That everybody may still write.
+    pub free: u64,
+    /// How many files it can hold; 0 where that has no bounds of its own.
+    pub inodes: u64,
+    /// How many more.
+    pub inodes_free: u64,
+}
+
+/// A directory kept on the backing filesystem, or one that should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Where it is, the root's own path included.
+    pub path: PathBuf,
+    /// Whether the configuration names it.
+    pub configured: bool,
+    /// Whether the backing filesystem is mounted there.
+    pub bound: bool,
+    /// Whether that is its place in the writable layer, where it is only once its copy from the image is whole.
+    pub seeded: bool,
+}
+
+/// The platform's own swap device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SwapDevice {
+    /// As it is configured.
+    pub path: PathBuf,
+    /// As the kernel lists it, if it is active.
+    pub active: Option<Swap>,
 }
 
 impl Machine {
@@ -74,27 +102,30 @@ impl Machine {
         let root = Root::open(chroot)?;
         let running = root.top().stat()?.id == Root::open(Path::new("/"))?.top().stat()?.id;
         // mountinfo has absolute paths without symlinks, and so has this.
-        let place = fs::read_link(sys::proc_path(root.top())).unwrap_or_else(|_| chroot.to_owned());
+        let place = root.top().path().unwrap_or_else(|_| chroot.to_owned());
         let (tree, image) = image::look(root, Hint::Nothing)?;
-        let upper = place.join(paths::UPPER.trim_start_matches('/'));
+        let upper = join(&place, Path::new(paths::UPPER));
         let mounts = world::all_mounts();
         let backing = mounts.at(&upper).cloned();
-        let space = statvfs(&upper).ok().filter(|_| backing.is_some());
-        let capacity = space.map(|space| {
-            let size = space.blocks() * space.fragment_size();
-            Capacity { size, used: size - space.blocks_free() * space.fragment_size() }
-        });
+        let bound = tree.home.as_ref().and_then(|home| home.subdirectory("upper").ok()?);
+        let capacity = backing.as_ref().and_then(|_| capacity(bound.as_ref()?));
+        let config = load(tree.home.as_ref());
+        let wanted = config.as_ref().map_or(&[][..], |config| &config.layers.passthrough);
+        let kept = kept(&Guest { tree: &tree, place: &place, mounts: &mounts }, backing.as_ref(), wanted);
+        let device = config.as_ref().ok().and_then(|config| config.swap_device.device.clone());
         let seen = match &image.layer.upper {
-            Upper::Bound => Some(upper.as_path()),
-            Upper::Found(path) => Some(path.as_path()),
+            Upper::Bound => bound.as_ref().map(|dir| (upper.as_path(), dir)),
+            Upper::Found(path) => tree.upper.as_ref().map(|root| (path.as_path(), root.top())),
             Upper::Occupied | Upper::Unproved(_) => None,
         };
         let swaps = swaps(running, seen, &mounts);
         let root = image.layer.point.as_ref().and_then(|point| mounts.at(point)).cloned();
         Ok(Self {
             volumes: volumes(&mounts, &place, root.as_ref(), backing.as_ref()),
-            passthrough: passthrough(&mounts, &place, backing.as_ref(), &upper),
-            config: load(tree.home.as_ref()),
+            lower: root.as_ref().map(Mount::lower_layers).unwrap_or_default(),
+            swap_device: device.map(|path| swap_device(&tree.root, path, &swaps)),
+            kept,
+            config,
             swaps,
             running,
             capacity,
@@ -115,9 +146,9 @@ fn load(home: Option<&Dir>) -> std::result::Result<Config, String> {
         .map_err(|error| error.to_string())
 }
 
-fn swaps(running: bool, upper: Option<&Path>, mounts: &Mounts) -> Vec<Area> {
+fn swaps(running: bool, upper: Option<(&Path, &Dir)>, mounts: &Mounts) -> Vec<Area> {
     let all = world::active_swaps();
-    let upper = upper.and_then(|path| Some((path, files::open_path(path).ok()?)));
+    let upper = upper.and_then(|(path, dir)| Some((path, dir.as_fd().try_clone_to_owned().ok()?)));
     let mut known = Vec::new();
     let backing = |swap: &Swap| {
         let (point, dir) = upper.as_ref().filter(|_| swap.is_file)?;
@@ -127,7 +158,8 @@ fn swaps(running: bool, upper: Option<&Path>, mounts: &Mounts) -> Vec<Area> {
     };
     let backing: Vec<_> = all.iter().map(backing).collect();
     let area = |(swap, backing): (Swap, Option<BackingPath>)| {
-        let shown = || !swap.is_file || files::open_path(&swap.path).is_ok_and(|file| is_active(&file));
+        let shown =
+            || !swap.is_file || files::open_path(&swap.path).is_ok_and(|file| files::is_active(&file));
         Area { of_this_root: backing.is_some() || (running && shown()), swap, backing }
     };
     all.iter().cloned().zip(backing).map(area).collect()
@@ -155,7 +187,7 @@ fn is_area(
     known: &mut Vec<(u64, u64)>,
 ) -> bool {
     let Ok(fd) = files::open_beneath(dir, path, OFlag::O_PATH) else { return false };
-    let active = is_active(&fd);
+    let active = files::is_active(&fd);
     let Ok(meta) = File::from(fd).metadata() else { return false };
     let id = (meta.dev(), meta.ino());
     let gap = |one: &Swap| meta.len().checked_sub(one.size.saturating_mul(1024));
@@ -170,20 +202,6 @@ fn is_area(
     ours
 }
 
-/// Whether a file is an active swap area: the kernel refuses to allocate space in one with ETXTBSY, and says so
-/// before it looks at the range, which is one that no file can have. So nothing changes in either case.
-fn is_active(file: &impl AsFd) -> bool {
-    let is_file = file.as_fd().try_clone_to_owned().map(File::from).and_then(|file| file.metadata());
-    if !is_file.is_ok_and(|meta| meta.is_file()) {
-        return false;
-    }
-    let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
-    let file = File::options().write(true).custom_flags(flags).open(sys::proc_path(file));
-    file.is_ok_and(|file| {
-        fallocate(&file, FallocateFlags::FALLOC_FL_KEEP_SIZE, i64::MAX, 1) == Err(Errno::ETXTBSY)
-    })
-}
-
 fn volumes(mounts: &Mounts, chroot: &Path, root: Option<&Mount>, backing: Option<&Mount>) -> Vec<Mount> {
     let known = |mount: &Mount| {
         [root, backing].into_iter().flatten().any(|one| one.device == mount.device) || mount.point == chroot
@@ -193,8 +211,74 @@ fn volumes(mounts: &Mounts, chroot: &Path, root: Option<&Mount>, backing: Option
     below.filter(on_disk).filter(|mount| !known(mount)).cloned().collect()
 }
 
-fn passthrough(mounts: &Mounts, chroot: &Path, backing: Option<&Mount>, upper: &Path) -> Vec<PathBuf> {
-    let Some(backing) = backing else { return Vec::new() };
-    let same = mounts.iter().filter(|mount| mount.device == backing.device && mount.point != upper);
-    same.filter(|mount| mount.point.starts_with(chroot)).map(|mount| mount.point.clone()).collect()
+fn capacity(dir: &Dir) -> Option<Capacity> {
+    let space = dir.space().ok()?;
+    let bytes = |blocks| blocks * space.fragment_size();
+    Some(Capacity {
+        size: bytes(space.blocks()),
+        used: bytes(space.blocks() - space.blocks_free()),
+        free: bytes(space.blocks_available()),
+        inodes: space.files(),
+        inodes_free: space.files_available(),
+    })
+}
+
+/// A root that is looked at: its directories, its path, and the mounts that are visible.
+struct Guest<'a> {
+    tree: &'a Tree,
+    place: &'a Path,
+    mounts: &'a Mounts,
+}
+
+impl Guest<'_> {
+    /// The mount that stands at a path of the guest's, which is resolved inside of its root: a configured path may
+    /// lead through the image's own symlinks.
+    fn mount_at(&self, path: &Path) -> Option<&Mount> {
+        let dir = self.tree.root.directory(path.strip_prefix("/").unwrap_or(path)).ok()??;
+        let mount = self.mounts.get(dir.mount().ok()?)?;
+        (mount.point == dir.path().ok()?).then_some(mount)
+    }
+}
+
+fn kept(guest: &Guest<'_>, backing: Option<&Mount>, wanted: &[PathBuf]) -> Vec<Kept> {
+    let store = backing.and_then(|backing| Some(backing.root.parent()?.join("passthrough")));
+    let is_seeded = |mount: &Mount| store.as_ref().is_some_and(|store| mount.root.starts_with(store));
+    let is_native = |mount: &&Mount| backing.is_some_and(|backing| backing.device == mount.device);
+    let found = |mount: &Mount, configured| Kept {
+        path: mount.point.clone(),
+        configured,
+        bound: true,
+        seeded: is_seeded(mount),
+    };
+    let mut kept: Vec<Kept> = Vec::new();
+    for path in wanted {
+        kept.push(guest.mount_at(path).filter(is_native).map_or_else(
+            || Kept { path: join(guest.place, path), configured: true, bound: false, seeded: false },
+            |mount| found(mount, true),
+        ));
+    }
+    let others = guest.mounts.iter().filter(is_native).filter(|mount| {
+        backing.is_some_and(|backing| backing.point != mount.point) && mount.point.starts_with(guest.place)
+    });
+    for mount in others {
+        if !kept.iter().any(|known| known.path == mount.point) {
+            kept.push(found(mount, false));
+        }
+    }
+    kept
+}
+
+fn join(place: &Path, path: &Path) -> PathBuf {
+    place.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+/// The kernel may list a device by another of its names; both are looked up inside the root, whose configuration
+/// may be a stranger's.
+fn swap_device(root: &Root, path: PathBuf, swaps: &[Area]) -> SwapDevice {
+    let number = |path: &Path| root.find(path).ok()??.device();
+    let own = number(&path);
+    let is_own =
+        |swap: &&Swap| !swap.is_file && (swap.path == path || (own.is_some() && number(&swap.path) == own));
+    let active = swaps.iter().map(|area| &area.swap).find(is_own).cloned();
+    SwapDevice { path, active }
 }

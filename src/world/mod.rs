@@ -8,9 +8,11 @@ pub mod content;
 pub mod dpkg;
 pub mod files;
 pub mod fstab;
+pub mod home;
 pub mod image;
 pub mod layer;
 pub mod layers;
+pub mod leads;
 pub mod machine;
 pub mod mountinfo;
 pub mod real;
@@ -27,6 +29,8 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
+use crate::builtin::find::{self, Tag};
+use crate::builtin::fstab::Reader;
 use crate::paths::{OverlayPath, UPPER};
 use crate::sys::{self, MountId};
 use files::{Location, Operand};
@@ -59,6 +63,10 @@ pub struct World {
     pub active: Vec<Operand>,
     /// The swap entries of fstab, each with what its path turned out to be; gathered only if asked for.
     pub fstab: Vec<Listed>,
+    /// The files that libblkid remembers and that carry one of the tags which are asked for.
+    pub remembered: Vec<Operand>,
+    /// Of the tags that a known file carries, those that a device carries too.
+    pub on_devices: Vec<Tag>,
     /// The lines of fstab that make no sense: its path and the line's number, from 1.
     pub bad_lines: Vec<(PathBuf, usize)>,
 }
@@ -108,6 +116,8 @@ pub struct Sighted {
     pub active: Vec<Operand>,
     /// fstab's entries.
     pub fstab: Vec<Listed>,
+    /// Files that libblkid remembers.
+    pub remembered: Vec<Operand>,
 }
 
 /// What a shim wants to know about the machine.
@@ -121,13 +131,14 @@ pub struct Scope {
     pub leftovers: bool,
     /// Where the upper directory is, if not at its usual place.
     pub upper: Option<PathBuf>,
-    /// Read this fstab.
-    pub fstab: Option<PathBuf>,
+    /// Read this fstab, and how.
+    pub fstab: Option<(PathBuf, Reader)>,
+    /// Look for the files that carry these tags.
+    pub tags: Vec<Tag>,
 }
 
 impl World {
     /// Gathers the facts about `operands`. What cannot be learnt is left out; a World is never an error.
-    #[expect(clippy::disallowed_methods, reason = "the running system's own files, and never an image's")]
     pub fn gather(operands: &[OsString], scope: &Scope) -> Self {
         let upper = scope.upper.as_deref().unwrap_or(Path::new(UPPER));
         let backing = files::locate(upper);
@@ -144,21 +155,19 @@ impl World {
         if scope.active {
             probed.extend(swaps.iter().map(|swap| files::probe_active(&swap.path)));
         }
-        let text = scope.fstab.as_deref().map(|path| (path, fs::read(path).unwrap_or_default()));
-        let entries = text.as_ref().map(|(_, text)| fstab::parse(text));
-        let bad_lines = text.iter().flat_map(|(path, text)| {
-            fstab::bad_lines(text).into_iter().map(|line| (path.to_path_buf(), line))
-        });
-        let list = |entry: fstab::Entry| Listed { operand: files::probe(&entry.spec, scope.headers), entry };
+        let (fstab, bad_lines) = scope.fstab.as_ref().map(read_fstab).unwrap_or_default();
+        let in_fstab = fstab.iter().filter_map(|listed| Tag::parse(&listed.entry.spec));
+        let tags: Vec<Tag> = in_fstab.chain(scope.tags.iter().cloned()).collect();
         let sighted = Sighted {
-            fstab: entries.unwrap_or_default().into_iter().map(list).collect(),
+            remembered: remembered(&tags),
+            fstab,
             root: files::locate(Path::new("/")).ok().map(|root| root.mount),
             upper: backing.ok().map(|upper| upper.mount),
             active: probed.split_off(operands.len()),
             operands: probed,
         };
         let mut world = Self::assemble(sighted, upper, &read_proc("/proc/thread-self/mountinfo"), swaps);
-        world.bad_lines = bad_lines.collect();
+        world.bad_lines = bad_lines;
         world.stand_ins = stand_ins;
         if scope.leftovers {
             world.leftovers = standins::leftovers();
@@ -167,7 +176,20 @@ impl World {
         world.root_unseen = world.root.is_none() && is_overlay();
         world.distrust(upper);
         world.look_for_twins();
+        world.on_devices = tags
+            .into_iter()
+            .filter(|tag| world.file_of(tag).is_some() && find::device(tag).is_some())
+            .collect();
         world
+    }
+
+    /// The known file whose swap header carries this tag, unless a device does: devices come first, and are the
+    /// real tool's to find.
+    pub fn file_of(&self, tag: &Tag) -> Option<&Operand> {
+        let listed = self.fstab.iter().map(|listed| &listed.operand);
+        let mut known = listed.chain(&self.remembered).chain(&self.active);
+        let found = known.find(|operand| operand.file().is_some() && operand.header().has_tag(tag));
+        found.filter(|_| !self.on_devices.contains(tag))
     }
 
     /// What is mounted at the bind mount's place, but is another filesystem than the overlay's own, is not the
@@ -185,10 +207,10 @@ impl World {
     /// The World that these sightings and this mount table come to; what a fixture writes down goes through
     /// here as well.
     pub fn assemble(sighted: Sighted, place: &Path, mountinfo: &[u8], swaps: Vec<Swap>) -> Self {
-        let Sighted { root, upper, operands, active, fstab } = sighted;
+        let Sighted { root, upper, operands, active, fstab, remembered } = sighted;
         let wanted = |id| {
             let has = |operand: &Operand| operand.location().is_some_and(|location| location.mount == id);
-            let listed = fstab.iter().map(|listed| &listed.operand);
+            let listed = fstab.iter().map(|listed| &listed.operand).chain(&remembered);
             Some(id) == root || Some(id) == upper || operands.iter().chain(&active).chain(listed).any(has)
         };
         let mounts = Mounts::parse(mountinfo, wanted);
@@ -201,6 +223,8 @@ impl World {
             operands,
             active,
             fstab,
+            remembered,
+            on_devices: Vec::new(),
             mounts,
             swaps,
             stand_ins: Vec::new(),
@@ -232,16 +256,32 @@ impl World {
             Some(files::twin(&upper, &path))
         };
         let twins: Vec<Option<files::Twin>> = self.all_operands().map(twin_of).collect();
-        let listed = self.fstab.iter_mut().map(|listed| &mut listed.operand);
+        let listed = self.fstab.iter_mut().map(|listed| &mut listed.operand).chain(&mut self.remembered);
         for (operand, twin) in self.operands.iter_mut().chain(&mut self.active).chain(listed).zip(twins) {
             operand.set_twin(twin);
         }
     }
 
-    /// Operands, active areas and fstab's entries.
+    /// Operands, active areas, fstab's entries and what libblkid remembers.
     pub fn all_operands(&self) -> impl Iterator<Item = &Operand> {
-        self.operands.iter().chain(&self.active).chain(self.fstab.iter().map(|listed| &listed.operand))
+        let listed = self.fstab.iter().map(|listed| &listed.operand).chain(&self.remembered);
+        self.operands.iter().chain(&self.active).chain(listed)
     }
+}
+
+/// The swap entries of an fstab, each looked at, and its lines that make no sense.
+#[expect(clippy::disallowed_methods, reason = "the running system's own files, and never an image's")]
+fn read_fstab((path, reader): &(PathBuf, Reader)) -> (Vec<Listed>, Vec<(PathBuf, usize)>) {
+    let (entries, bad) = fstab::parse(&fs::read(path).unwrap_or_default(), *reader);
+    let list = |entry: fstab::Entry| Listed { operand: files::probe(&entry.spec, true), entry };
+    (entries.into_iter().map(list).collect(), bad.into_iter().map(|line| (path.clone(), line)).collect())
+}
+
+/// The files that libblkid remembers and that carry one of the tags now.
+fn remembered(tags: &[Tag]) -> Vec<Operand> {
+    let paths = if tags.is_empty() { Vec::new() } else { find::remembered() };
+    let operands = paths.iter().map(|path| files::probe(path.as_os_str(), true));
+    operands.filter(|operand| tags.iter().any(|tag| operand.header().has_tag(tag))).collect()
 }
 
 /// `/.rootfs-shim/upper` is a mount of its own only if its mount is not the root's.

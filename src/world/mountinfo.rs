@@ -103,6 +103,30 @@ impl Mount {
     }
 }
 
+impl Mount {
+    /// The overlay's lower layers, the topmost first, as whoever mounted it named them. They may be relative to a
+    /// directory that is gone, and a name with a comma ends there: good to read, and for nothing else.
+    pub fn lower_layers(&self) -> Vec<PathBuf> {
+        let options = self.options.as_encoded_bytes().split(|b| *b == b',');
+        let keys: [&[u8]; 2] = [b"lowerdir=", b"lowerdir+="];
+        let lists = options.filter_map(|option| keys.iter().find_map(|key| option.strip_prefix(*key)));
+        let mut layers: Vec<Vec<u8>> = Vec::new();
+        for list in lists {
+            layers.push(Vec::new());
+            let mut escaped = false;
+            for &byte in list {
+                match layers.last_mut() {
+                    Some(layer) if escaped || byte != b':' => layer.push(byte),
+                    _ => layers.push(Vec::new()),
+                }
+                escaped = byte == b'\\' && !escaped;
+            }
+        }
+        let named = layers.iter().filter(|layer| !layer.is_empty());
+        named.map(|layer| OsString::from_vec(unescape(layer)).into()).collect()
+    }
+}
+
 /// The ends of what may be one option: each comma, and the end of the string.
 fn commas(rest: &[u8]) -> impl Iterator<Item = usize> {
     let ends: Vec<usize> = rest.iter().enumerate().filter(|(_, b)| **b == b',').map(|(at, _)| at).collect();
@@ -180,6 +204,17 @@ mod tests {
         let mounts = Mounts::parse(LINES, |id| id == MountId(31));
         assert_eq!(mounts.iter().map(|mount| mount.id).collect::<Vec<_>>(), [MountId(31)]);
         assert!(mounts.get(MountId(31)).unwrap().shared);
+    }
+
+    #[test]
+    fn lower_layers_are_told_apart() {
+        let lower = |options: &str| {
+            let line = format!("31 27 0:39 / / rw - overlay o rw,{options},upperdir=/u,workdir=/w");
+            Mounts::parse_all(line.as_bytes()).get(MountId(31)).unwrap().lower_layers()
+        };
+        assert_eq!(lower(r"lowerdir=/a:/b\134:c::/d"), ["/a", "/b:c", "/d"].map(PathBuf::from));
+        assert_eq!(lower("lowerdir+=/a,lowerdir+=0-vda"), ["/a", "0-vda"].map(PathBuf::from));
+        assert_eq!(lower("index=on"), [] as [PathBuf; 0]);
     }
 
     #[test]

@@ -20,12 +20,15 @@ pub struct Real {
     pub kind: Kind,
     /// There is none, and our builtin does its work.
     pub is_builtin: bool,
+    /// It is a script, and so a shell is what runs.
+    pub is_script: bool,
 }
 
 impl Real {
     /// Our builtin, which is no file and reads its arguments as util-linux does.
     pub fn builtin() -> Self {
-        Self { path: PathBuf::from("the builtin"), kind: Kind::UtilLinux, is_builtin: true }
+        let path = PathBuf::from("the builtin");
+        Self { path, kind: Kind::UtilLinux, is_builtin: true, is_script: false }
     }
 }
 
@@ -49,19 +52,43 @@ pub fn find(tool: &Tool, executable: Option<&Path>) -> Result<Real, NoReal> {
     let own =
         fs::metadata("/proc/self/exe").or_else(|error| executable.map_or(Err(error), fs::metadata)).ok();
     let mut shim = None;
-    for path in beside.into_iter().chain(usual) {
+    for mut path in beside.into_iter().chain(usual) {
         let Ok(meta) = fs::metadata(&path) else { continue };
+        let mut size = meta.size();
         if !meta.is_file() {
             continue;
         }
         if own.as_ref().is_some_and(|own| (own.dev(), own.ino()) == (meta.dev(), meta.ino())) {
-            shim = Some(path);
-            continue;
+            let Some(there) = behind(&path, own.as_ref()) else {
+                shim = Some(path);
+                continue;
+            };
+            (path, size) = there;
         }
-        return Ok(Real { kind: kind_of(&path, meta.size()), path, is_builtin: false });
+        let (kind, is_script) = (kind_of(&path, size), is_script(&path));
+        return Ok(Real { path, kind, is_builtin: false, is_script });
     }
     Err(shim.map_or(NoReal::Missing, NoReal::IsShim))
 }
+
+/// Of links that lead from tool to tool (`swapon -> mkswap -> busybox`) each has a shim at its end by now: what one
+/// led to is what that shim has behind it.
+fn behind(path: &Path, own: Option<&fs::Metadata>) -> Option<(PathBuf, u64)> {
+    let mut path = path.to_owned();
+    for _ in 0..LINKS {
+        let mut name = path.parent()?.join(fs::read_link(&path).ok()?).into_os_string();
+        name.push(".real");
+        path = PathBuf::from(name);
+        let meta = fs::metadata(&path).ok()?;
+        if own.is_none_or(|own| (own.dev(), own.ino()) != (meta.dev(), meta.ino())) {
+            return meta.is_file().then(|| (path, meta.size()));
+        }
+    }
+    None
+}
+
+/// So many links the kernel follows, one after the other.
+const LINKS: usize = 40;
 
 /// A multi-call binary is at least this large; util-linux's tools are smaller by far, static ones too.
 const MULTI_CALL_AT_LEAST: u64 = 150 * 1024;
@@ -81,6 +108,12 @@ fn kind_of(path: &Path, size: u64) -> Kind {
     } else {
         kind_by_content(path)
     }
+}
+
+fn is_script(path: &Path) -> bool {
+    let mut start = [0; 2];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
+    read.is_ok() && start == *b"#!"
 }
 
 /// A hard link or a copy of a multi-call binary has no telling name.

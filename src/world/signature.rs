@@ -4,7 +4,7 @@
 //! never formatted by itself. The trick for a format that was cut short: [`MARK`] is written near the end of
 //! the device before mkfs begins and wiped after it is done, in a block that mkfs itself does not touch. A
 //! mark is believed only while there is no filesystem of ours that was ever mounted, so that a guest cannot
-//! write one into a file and have its layer reset.
+//! write one into a file and have its layer reset. It names the filesystem that was to be made.
 
 use crate::builtin::header::{OLD_SIGNATURE, PAGE_SIZES, SIGNATURE, SUSPENDED};
 
@@ -12,7 +12,10 @@ use crate::builtin::header::{OLD_SIGNATURE, PAGE_SIZES, SIGNATURE, SUSPENDED};
 pub const HEAD: usize = 1 << 20;
 /// The label that says a filesystem is a writable layer of ours.
 pub const LABEL: &str = "rootfs-shim";
-/// What stands at [`mark_offset`] while a format is under way; the rest of its block is zero.
+/// The filesystems that a writable layer can have; the first is what an empty device becomes.
+pub const WRITABLE: [&str; 3] = ["ext4", "xfs", "btrfs"];
+/// What stands at [`mark_offset`] while a format is under way; the filesystem's name follows, unless it is the
+/// first of [`WRITABLE`], and the rest of the block is zero.
 pub const MARK: &[u8] = b"rootfs-shim: formatting, not finished yet\n";
 /// The length of the block that the mark is in.
 pub const MARK_BLOCK: usize = 4096;
@@ -31,8 +34,8 @@ pub enum Content {
     },
     /// A swap signature.
     Swap,
-    /// A format of ours that did not get to its end.
-    Unfinished,
+    /// A format of ours that did not get to its end: which of [`WRITABLE`] was being made.
+    Unfinished(&'static str),
     /// Something with a name that is no filesystem for us: LUKS, a partition table, another filesystem.
     Other(String),
     /// Bytes that nobody knows.
@@ -47,15 +50,16 @@ impl Content {
             Self::Filesystem { kind, ours: true } => format!("a writable layer ({kind})"),
             Self::Filesystem { kind, ours: false } => format!("an {kind} filesystem"),
             Self::Swap => "a swap area".to_owned(),
-            Self::Unfinished => "a writable layer whose reset was cut short".to_owned(),
+            Self::Unfinished(_) => "a writable layer whose reset was cut short".to_owned(),
             Self::Other(name) => name.clone(),
             Self::Unknown => "data of an unknown kind".to_owned(),
         }
     }
 }
 
-/// Where the mark stands on a device of that size: mkfs.ext4 clears the last 64 to 128 KiB, and a block this
-/// near to the end is otherwise free on a new filesystem.
+/// Where the mark stands on a device of that size: mkfs.ext4 and mkfs.xfs clear the last 64 to 128 KiB, and a
+/// block this near to the end is otherwise free on a new filesystem. mkfs.btrfs clears 2 MiB at the end of what
+/// it makes a filesystem of, so its filesystems end here.
 pub fn mark_offset(size: u64) -> Option<u64> {
     (size & !0xffff).checked_sub(192 << 10).filter(|offset| *offset >= HEAD as u64)
 }
@@ -63,19 +67,24 @@ pub fn mark_offset(size: u64) -> Option<u64> {
 /// What the first MiB and the block of the mark say.
 pub fn identify(head: &[u8], mark: &[u8]) -> Content {
     let content = recognise(head);
-    if mark.starts_with(MARK) && !is_in_use(head, &content) {
-        return Content::Unfinished;
+    match mark.strip_prefix(MARK) {
+        Some(kind) if !is_in_use(head, &content) => {
+            let named = WRITABLE.into_iter().find(|name| kind.starts_with(name.as_bytes()));
+            Content::Unfinished(named.unwrap_or("ext4"))
+        }
+        _ => content,
     }
-    content
 }
 
 /// Whether this is a layer of ours that was mounted at least once: ext4's s_mtime, and s_mnt_count for a
-/// machine whose clock stands at 1970.
+/// machine whose clock stands at 1970. mkfs.xfs says itself, in sb_inprogress, that it is not done; mkfs.btrfs
+/// writes the signature last. Theirs are left as they are once they are whole.
 fn is_in_use(head: &[u8], content: &Content) -> bool {
     match content {
         Content::Filesystem { kind: "ext4", .. } => {
             at(head, 1024 + 0x2c, 4) != Some(&[0; 4]) || at(head, 1024 + 0x34, 2) != Some(&[0; 2])
         }
+        Content::Filesystem { kind: "xfs", .. } => at(head, 126, 1) != Some(&[1]),
         Content::Empty | Content::Unknown => false,
         _ => true,
     }
@@ -189,8 +198,14 @@ mod tests {
     fn a_mark_is_believed_only_before_the_first_mount() {
         let fresh = with(&[(1080, b"\x53\xef"), (1144, b"rootfs-shim")]);
         let used = with(&[(1080, b"\x53\xef"), (1144, b"rootfs-shim"), (1024 + 0x2c, b"\x01")]);
-        assert_eq!(identify(&fresh, MARK), Content::Unfinished);
-        assert_eq!(identify(&with(&[(5000, b"old")]), MARK), Content::Unfinished);
+        assert_eq!(identify(&fresh, MARK), Content::Unfinished("ext4"));
+        assert_eq!(
+            identify(&with(&[(5000, b"old")]), &[MARK, b"btrfs"].concat()),
+            Content::Unfinished("btrfs")
+        );
+        let (half, whole) = (with(&[(0, b"XFSB"), (126, b"\x01")]), with(&[(0, b"XFSB")]));
+        assert_eq!(identify(&half, &[MARK, b"xfs\0"].concat()), Content::Unfinished("xfs"));
+        assert_eq!(identify(&whole, MARK), Content::Filesystem { kind: "xfs", ours: false });
         assert_eq!(identify(&used, MARK), Content::Filesystem { kind: "ext4", ours: true });
         assert_eq!(identify(&with(&[(0, b"LUKS\xba\xbe")]), MARK), Content::Other("a LUKS volume".into()));
     }

@@ -11,6 +11,7 @@ pub const TESTS: &[Test] = &[
     ("a_spoofed_upperdir_is_not_believed", spoofed_upperdir),
     ("our_directory_as_a_link_is_an_attack", home_is_a_link),
     ("our_directory_as_anything_else_is_refused", home_is_something_else),
+    ("a_config_that_the_image_brings_is_named", brought_config),
     ("a_foreign_real_is_kept", foreign_real),
     ("odd_files_under_a_tools_name_are_skipped", odd_files),
     ("directories_that_lead_out_lead_nowhere", directories_that_lead_out),
@@ -99,6 +100,33 @@ fn home_is_something_else() {
     let said = bench.shim_ok("uninstall", &[]);
     assert!(said.contains(".rootfs-shim/keep"), "{said}");
     assert_eq!(fs::read_to_string(home.join("keep/me")).unwrap(), "foreign");
+}
+
+fn brought_config() {
+    let bench = Bench::new();
+    tools(&bench.guest, "sbin");
+    let home = bench.guest.join(".rootfs-shim");
+    let (config, own) = (home.join("config.toml"), bench.top.join("own.toml"));
+    fs::create_dir(&home).unwrap();
+    run("chmod", &["700", home.to_str().unwrap()]);
+    let named = ".rootfs-shim/config.toml is not what an install wrote, and holds as it is";
+    for content in ["[console]\npath = \"/dev/sda\"\n", "\x1b[2J = [[[["] {
+        fs::write(&config, content).unwrap();
+        for _ in 0..2 {
+            assert!(bench.shim_ok("install", &[]).contains(named), "{content:?}");
+        }
+        bench.shim_ok("uninstall", &[]);
+        assert_eq!(fs::read_to_string(&config).unwrap(), content, "it is not ours to remove");
+    }
+    fs::write(&own, "[swap]\nvolumes = \"allow\"\n").unwrap();
+    let said = bench.shim_ok("install", &["--config", own.to_str().unwrap()]);
+    assert!(!said.contains(named) && fs::read(&config).unwrap() == fs::read(&own).unwrap(), "{said}");
+    assert!(!bench.shim_ok("install", &[]).contains(named));
+    fs::write(&config, "").unwrap();
+    assert!(bench.shim_ok("install", &[]).contains(named), "the operator's own change");
+    fs::write(&config, fs::read(&own).unwrap()).unwrap();
+    bench.shim_ok("uninstall", &[]);
+    assert!(!home.exists());
 }
 
 fn foreign_real() {

@@ -2,13 +2,13 @@
 
 use crate::images::{Does, Image, Site};
 
-const BIN: Does = Does::Install(&["usr/bin/swapon", "usr/bin/swapoff", "usr/bin/mkswap"]);
-const SBIN: Does = Does::Install(&["sbin/swapon", "sbin/swapoff", "sbin/mkswap"]);
+pub const BIN: Does = Does::Install(&["usr/bin/swapon", "usr/bin/swapoff", "usr/bin/mkswap"]);
+pub const SBIN: Does = Does::Install(&["sbin/swapon", "sbin/swapoff", "sbin/mkswap"]);
 /// All but swapon, which is the odd one.
-const OTHERS: Does = Does::Install(&["sbin/swapoff", "sbin/mkswap"]);
-const REFUSE: Does = Does::Refuse;
+pub const OTHERS: Does = Does::Install(&["sbin/swapoff", "sbin/mkswap"]);
+pub const REFUSE: Does = Does::Refuse;
 
-const fn image(name: &'static str, does: Does, said: &'static str, build: fn(&Site)) -> Image {
+pub const fn image(name: &'static str, does: Does, said: &'static str, build: fn(&Site)) -> Image {
     Image { name, build, does, said }
 }
 
@@ -19,13 +19,13 @@ fn led(site: &Site, path: &str, target: &str) {
 }
 
 /// Tools in `sbin`, but no swapon.
-fn odd(site: &Site) {
+pub fn odd(site: &Site) {
     site.tools("sbin");
     std::fs::remove_file(site.guest.join("sbin/swapon")).unwrap();
 }
 
 /// Tools, and a dpkg of which something is wrong.
-fn dpkg(site: &Site) {
+pub fn dpkg(site: &Site) {
     site.tools("sbin");
     site.directory("var/lib/dpkg/info");
 }

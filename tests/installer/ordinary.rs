@@ -247,8 +247,9 @@ fn provided() {
     let bench = Bench::new();
     fs::create_dir(bench.guest.join("etc")).unwrap();
     let before = tree(&bench.guest);
-    let said = bench.shim_ok("install", &[]);
-    assert!(said.contains("the image has no swapon"), "{said}");
+    let said = bench.shim_fails("install", &[], 1);
+    assert!(said.contains("has no swapon") && said.contains("--provide-missing"), "{said}");
+    assert_eq!(before, tree(&bench.guest));
     bench.shim_ok("install", &["--provide-missing"]);
     for name in NAMES {
         assert!(bench.is_shim(&format!("sbin/{name}")), "{name}");

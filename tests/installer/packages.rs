@@ -125,13 +125,13 @@ fn hostile_lists() {
 }
 
 /// The host's Debian as a guest that apt can work in.
-struct Debian {
-    bench: Bench,
-    packages: PathBuf,
+pub struct Debian {
+    pub bench: Bench,
+    pub packages: PathBuf,
 }
 
 impl Debian {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let bench = Bench::new();
         bench.overlay_on(Path::new("/"), &bench.ext4());
         for (what, kind) in [("proc", "proc"), ("dev", "tmpfs"), ("tmp", "tmpfs")] {
@@ -143,13 +143,13 @@ impl Debian {
         Self { bench, packages }
     }
 
-    fn inside(&self, arguments: &[&str]) -> Output {
+    pub fn inside(&self, arguments: &[&str]) -> Output {
         let mut call = Command::new("chroot");
         call.arg(&self.bench.guest).args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
         call.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output().unwrap()
     }
 
-    fn inside_ok(&self, arguments: &[&str]) -> String {
+    pub fn inside_ok(&self, arguments: &[&str]) -> String {
         let output = self.inside(arguments);
         assert!(output.status.success(), "{arguments:?}: {}", text(&output));
         text(&output)
@@ -157,6 +157,18 @@ impl Debian {
 
     /// A package of that name and version whose tools are scripts that say the version, at that spelling.
     fn package(&self, name: &str, version: &str, sbin: &str, contents: &[&str]) -> String {
+        self.package_with(name, version, sbin, contents, None)
+    }
+
+    /// The same, with a script that dpkg runs before it unpacks.
+    pub fn package_with(
+        &self,
+        name: &str,
+        version: &str,
+        sbin: &str,
+        contents: &[&str],
+        script: Option<&str>,
+    ) -> String {
         let build = self.packages.join(format!("{name}-{version}"));
         for content in contents {
             let script = format!("#!/bin/sh\necho {content} of {name} {version}\n");
@@ -169,6 +181,9 @@ impl Debian {
         fs::create_dir_all(build.join("DEBIAN")).unwrap();
         fs::write(build.join("DEBIAN/control"), control).unwrap();
         fs::set_permissions(build.join("DEBIAN"), fs::Permissions::from_mode(0o755)).unwrap();
+        if let Some(script) = script {
+            tool(&build.join("DEBIAN/preinst"), script);
+        }
         let file = format!("tmp/{name}_{version}.deb");
         let to = self.bench.guest.join(&file);
         run(

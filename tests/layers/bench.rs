@@ -121,6 +121,16 @@ pub fn contains(text: &str, part: &str) -> Outcome {
     if text.contains(part) { Ok(()) } else { Err(format!("{part:?} is not in {text:?}").into()) }
 }
 
+/// Those of these programs that are not there, each with the package that brings it.
+pub fn lacking(tools: &[(&str, &str)]) -> Vec<String> {
+    let there = |tool: &str| -> bool {
+        let places = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(PathBuf::from);
+        places.iter().any(|dir| dir.join(tool).exists())
+    };
+    let lacking = tools.iter().filter(|(tool, _)| !there(tool));
+    lacking.map(|(tool, package)| format!("{tool} (apt-get install {package})")).collect()
+}
+
 /// What this machine lacks to run these tests.
 pub fn missing() -> Vec<String> {
     if !nix::unistd::geteuid().is_root() {
@@ -129,21 +139,17 @@ pub fn missing() -> Vec<String> {
     let tools = [
         ("mkfs.ext4", "e2fsprogs"),
         ("mkfs.xfs", "xfsprogs"),
+        ("mkfs.btrfs", "btrfs-progs"),
         ("losetup", "mount"),
         ("setfattr", "attr"),
         ("setfacl", "acl"),
         ("setcap", "libcap2-bin"),
         ("mksquashfs", "squashfs-tools"),
+        ("mkfs.erofs", "erofs-utils"),
         ("strace", "strace"),
         ("busybox", "busybox-static"),
     ];
-    let there = |tool: &str| -> bool {
-        let places = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(PathBuf::from);
-        places.iter().any(|dir| dir.join(tool).exists())
-    };
-    let lacking = tools.iter().filter(|(tool, _)| !there(tool));
-    let mut missing: Vec<String> =
-        lacking.map(|(tool, package)| format!("{tool} (apt-get install {package})")).collect();
+    let mut missing = lacking(&tools);
     if !std::fs::read_to_string("/proc/filesystems").is_ok_and(|text| text.contains("overlay")) {
         missing.push("overlayfs in the kernel (modprobe overlay)".into());
     }

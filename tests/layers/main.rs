@@ -5,6 +5,8 @@
 #![allow(clippy::print_stderr, reason = "a test that did not run says why")]
 
 mod bench;
+mod docker;
+mod looking;
 mod mounting;
 mod resetting;
 mod seeding;
@@ -16,13 +18,18 @@ use libtest_mimic::{Arguments, Trial};
 fn main() {
     let arguments = Arguments::from_args();
     let missing = bench::missing();
+    let own = [looking::TESTS, mounting::TESTS, resetting::TESTS, seeding::TESTS, swapping::TESTS].concat();
+    let docker = [missing.as_slice(), &bench::lacking(docker::TOOLS)].concat();
+    let groups = [("the layers", own, missing), ("Docker", docker::TESTS.to_vec(), docker)];
     let required = std::env::var_os("ROOTFS_SHIM_REQUIRE_ALL").is_some_and(|value| value == "1");
-    if !missing.is_empty() {
-        eprintln!("the tests of the layers need {}", missing.join(", "));
+    let mut trials = Vec::new();
+    for (what, tests, missing) in groups {
+        if !missing.is_empty() {
+            eprintln!("the tests of {what} need {}", missing.join(", "));
+        }
+        let ignored = !missing.is_empty() && !required;
+        trials.extend(tests.into_iter().map(|(name, test)| trial(name, test, ignored)));
     }
-    let ignored = !missing.is_empty() && !required;
-    let all = [mounting::TESTS, resetting::TESTS, seeding::TESTS, swapping::TESTS];
-    let trials = all.concat().into_iter().map(|(name, test)| trial(name, test, ignored)).collect();
     libtest_mimic::run(&arguments, trials).exit();
 }
 

@@ -5,6 +5,7 @@ use crate::bench::{Bench, Outcome, Test, contains, equal};
 pub const TESTS: &[(&str, Test)] = &[
     ("mount_tells_the_truth_to_df_and_findmnt", truth),
     ("mount_takes_images_of_every_kind_topmost_first", kinds),
+    ("mount_takes_erofs_and_squashfs_in_a_file_and_on_a_device", packed),
     ("mount_never_writes_an_image_not_even_its_journal", dirty),
     ("mount_takes_directories_and_xfs", directories),
     ("mount_has_all_of_the_capacity", capacity),
@@ -43,6 +44,37 @@ fn kinds(b: &Bench) -> Outcome {
     equal(b.sh("cat t/kind t/mid t/etc/name")?, "squash\nmid\nimage")?;
     b.sh("echo changed > t/mid; $SHIM unmount t")?;
     equal(b.sh("sha256sum mid.img")?, sum)?;
+    equal(b.stray_loops()?, [""; 0])
+}
+
+/// What platforms really boot: a packed image, with all that its files have.
+fn packed(b: &Bench) -> Outcome {
+    b.sh("mkdir -p low/bin low/sbin low/proc low/srv; cp \"$(command -v busybox)\" low/bin/busybox
+          for n in swapon swapoff mkswap; do ln -s /bin/busybox low/sbin/$n; done
+          cp /bin/true low/srv/cap; setcap cap_net_raw+ep low/srv/cap; mknod low/srv/null c 1 3; chown 7:8 low/etc/name
+          fallocate -l 16M low/swapfile; chmod 600 low/swapfile; mkswap -q low/swapfile
+          mksquashfs low squash.img -quiet >/dev/null 2>&1; mksquashfs low zstd.img -comp zstd -quiet >/dev/null 2>&1
+          mkfs.erofs erofs.img low >/dev/null 2>&1; mkfs.erofs -zlz4 lz4.img low >/dev/null 2>&1")?;
+    for image in ["squash.img", "zstd.img", "erofs.img", "lz4.img"] {
+        let device = b.device("20M")?;
+        let sum = b.sh(&format!("cat {image} > {device}; sha256sum < {device}"))?;
+        for lower in [image, &device] {
+            b.sh(&format!(
+                "truncate -s 0 w.img; truncate -s 256M w.img
+                 $SHIM mount --lower {lower} --writable w.img --passthrough /srv t; ln t/etc/name t/etc/linked"
+            ))?;
+            let kept =
+                b.sh("stat -c '%u:%g %h' t/etc/name; stat -c %t:%T t/srv/null; getcap -n t/srv/cap")?;
+            equal(kept, "7:8 2\n1:3\nt/srv/cap cap_net_raw=ep")?;
+            b.sh("$SHIM unmount t")?;
+        }
+        equal(b.sh(&format!("sha256sum < {device}"))?, sum)?;
+    }
+    // And a swapfile of such an image.
+    b.take_swap()?;
+    b.sh("$SHIM mount --lower erofs.img --writable w.img --install t; mount -t proc proc t/proc
+          chroot t /sbin/swapon /swapfile; grep -q '^/swapfile ' /proc/swaps; chroot t /sbin/swapoff /swapfile
+          umount t/proc; $SHIM unmount t")?;
     equal(b.stray_loops()?, [""; 0])
 }
 

@@ -7,6 +7,7 @@ use crate::bench::{Bench, Outcome, Test, contains, equal, eventually};
 pub const TESTS: &[(&str, Test)] = &[
     ("reset_makes_a_device_as_new", device),
     ("reset_makes_a_directory_as_new", directory),
+    ("reset_keeps_the_filesystem's_type_also_when_cut", types),
     ("reset_refuses_what_is_not_ours", foreign),
     ("reset_refuses_what_is_in_use", in_use),
     ("reset_cut_short_is_finished_by_the_next_mount", cut),
@@ -90,6 +91,44 @@ fn cut(b: &Bench) -> Outcome {
          dd if=/dev/zero of={device} bs=4096 count=1 conv=notrunc status=none"
     ))?;
     b.fails(1, &format!("$SHIM mount --lower low --writable {device} t")).map(drop)
+}
+
+/// The type is kept by a forced reset, by the next one of what is then ours, and by the mount after one that was
+/// cut while mkfs wrote.
+fn types(b: &Bench) -> Outcome {
+    for kind in ["xfs", "btrfs"] {
+        let device = b.device("400M")?;
+        let mount = format!("$SHIM mount --lower low --writable {device} t");
+        b.sh(&format!("mkfs.{kind} -q {device}"))?;
+        contains(&b.fails(1, &format!("$SHIM reset {device}"))?, "use --force")?;
+        b.sh(&format!("$SHIM reset --force {device}; {mount}; echo x > t/x; $SHIM unmount t"))?;
+        cut_in_mkfs(b, kind, &device)?;
+        b.sh(&format!("{mount}; test ! -e t/x"))?;
+        let shown = b.sh("findmnt -no FSTYPE t/.rootfs-shim/upper; $SHIM unmount t")?;
+        equal(shown, format!("{kind}\nunmounted"))?;
+    }
+    Ok(())
+}
+
+/// Resets, with mkfs killed as it enters its nth write, until it gets through.
+fn cut_in_mkfs(b: &Bench, kind: &str, device: &str) -> Outcome {
+    for at in 1..60 {
+        // Each of the first writes, then fewer.
+        let nth = at * (1 + at / 8);
+        let reset = format!(
+            "mkdir -p bin; cat > bin/mkfs.{kind} <<E
+#!/bin/sh
+exec strace -f -o /dev/null -e inject=pwrite64,pwritev,write:signal=KILL:when={nth} $(command -v mkfs.{kind}) \"\\$@\"
+E
+            chmod +x bin/mkfs.{kind}; PATH=$D/bin:$PATH; $SHIM reset {device}"
+        );
+        if b.sh(&reset).is_ok() {
+            return equal(at > 8, true);
+        }
+        let next = b.sh(&format!("$SHIM mount --dry-run --lower low --writable {device} t"))?;
+        contains(&next, &format!("would format {device} as {kind}"))?;
+    }
+    Err("it never got through".into())
 }
 
 fn cut_directory(b: &Bench) -> Outcome {

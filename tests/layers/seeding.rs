@@ -4,6 +4,7 @@ use crate::bench::{Bench, Outcome, Test, contains, equal};
 
 pub const TESTS: &[(&str, Test)] = &[
     ("seed_keeps_everything", everything),
+    ("seed_keeps_the_flags_of_chattr", flags),
     ("seed_happens_once_and_whole", once),
     ("seed_says_before_it_begins_that_it_does_not_fit", too_big),
 ];
@@ -35,6 +36,24 @@ fn everything(b: &Bench) -> Outcome {
     }
     equal(b.sh("stat -c %i t/srv/file t/srv/hard t/srv/deep/hard | sort -u | wc -l")?, "1")?;
     equal(b.sh("stat -c %b t/srv/hole")?.parse::<u64>()? < 512, true)
+}
+
+/// Each on its own kind of filesystem, since none knows all of them; `i` and `a` stay in the image.
+fn flags(b: &Bench) -> Outcome {
+    b.sh("mkdir low/srv; cd low/srv; mkdir D S; echo x | tee A d Sf i a plain; chattr +A A; chattr +d d
+          chattr +S Sf S; chattr +D D; chattr +i i; chattr +a a")?;
+    let copied = b.sh("list() { (cd $1; lsattr -d * | tr -d e-); }
+        $SHIM mount --lower low --writable w.img --passthrough /srv t; list low/srv; echo; list t/srv; rm -r t/srv/*
+        chattr -ia low/srv/i low/srv/a; $SHIM unmount t")?;
+    equal(
+        copied,
+        "mounted\nA A\nD D\nS S\nS Sf\na a\nd d\ni i\n plain\n\nA A\nD D\nS S\nS Sf\n a\nd d\n i\n plain\nunmounted",
+    )?;
+    b.sh("mkdir m; truncate -s 128M b.img; mkfs.btrfs -q b.img; mount b.img m; mkdir -p m/srv/db m/srv/c; chattr +C m/srv/db
+          echo x > m/srv/db/with; chattr +c m/srv/c; echo x > m/srv/c/c; chattr -c m/srv/c/c; mv m/srv/c/c m/srv/plain
+          echo x > m/srv/cow; mv m/srv/cow m/srv/db; umount m; truncate -s 128M wb.img; mkfs.btrfs -q -L rootfs-shim wb.img
+          $SHIM mount --lower b.img --writable wb.img --passthrough /srv t")?;
+    equal(b.sh("cd t/srv; lsattr -d db db/* c plain | tr -d -")?, "C db\n db/cow\nC db/with\nc c\n plain")
 }
 
 fn once(b: &Bench) -> Outcome {

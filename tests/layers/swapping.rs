@@ -33,6 +33,8 @@ fn refused(b: &Bench) -> Outcome {
     contains(&b.fails(1, &format!("$SHIM swap {device}"))?, "it carries an ext4 filesystem")?;
     contains(&b.fails(1, "$SHIM swap w.img")?, "it is no block device")?;
     b.fails(2, "$SHIM swap")?;
+    b.fails(2, "$SHIM swap --config missing.toml")?;
+    equal(b.sh(": > none.toml; $SHIM swap --config none.toml")?, "nothing to do")?;
     let small = b.device("16K")?;
     contains(&b.fails(1, &format!("$SHIM swap {small}"))?, "smaller than ten pages")
 }

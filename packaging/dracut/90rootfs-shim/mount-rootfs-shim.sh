@@ -7,9 +7,7 @@ if [ "$root" = rootfs-shim ]; then
         reset=--reset
     fi
     # shellcheck disable=SC2086
-    rootfs-shim mount $reset --install --config /etc/rootfs-shim.toml "$NEWROOT" ||
+    rootfs-shim mount $reset --install --config /etc/rootfs-shim.toml "$NEWROOT" >/dev/null ||
         die "rootfs-shim could not put the root together"
-    if grep -q '^\[swap_device\]' /etc/rootfs-shim.toml; then
-        rootfs-shim swap --config /etc/rootfs-shim.toml || warn "going on without the swap device"
-    fi
+    rootfs-shim swap --config /etc/rootfs-shim.toml >/dev/null || warn "going on without the swap device"
 fi

@@ -1,6 +1,7 @@
 #!/bin/sh
-# root=rootfs-shim is a root that dracut need not wait for.
-# shellcheck disable=SC2034,SC2154
-if [ "$root" = rootfs-shim ]; then
+# rootfs_shim on the kernel's command line takes the place of root=.
+# shellcheck disable=SC2034
+if getargbool 0 rootfs_shim; then
+    root=rootfs-shim
     rootok=1
 fi

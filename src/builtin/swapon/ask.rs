@@ -171,7 +171,8 @@ impl How {
             };
         }
         if let Some(Some(value)) = fstab::option(options, "pri") {
-            self.priority = lenient_priority(value).unwrap_or(self.priority);
+            let read = fstab::priority(value).map(|number| (number >= 0).then_some(number));
+            self.priority = read.unwrap_or(self.priority);
         }
         self.may_be_missing |= fstab::option(options, "nofail").is_some();
         self
@@ -185,13 +186,4 @@ impl How {
         let discard = if self.discard == 0 { 0 } else { DISCARD | policy };
         discard | self.priority.map_or(0, |priority| PREFER | i32::from(priority))
     }
-}
-
-/// As atoi(3) reads it, at most what the kernel takes; `None` if it does not begin with a number.
-fn lenient_priority(text: &[u8]) -> Option<Option<i16>> {
-    let text = text.trim_ascii_start();
-    let signs = usize::from(matches!(text.first(), Some(b'-' | b'+')));
-    let digits = text.iter().skip(signs).take_while(|b| b.is_ascii_digit()).count();
-    let number = parse_number(text.get(..signs + digits)?)?.unwrap_or(i128::MAX);
-    Some((number >= 0).then(|| i16::try_from(number).unwrap_or(i16::MAX)))
 }

@@ -155,15 +155,17 @@ struct Show {
 
 impl Show {
     fn heading(&self, text: &str) {
-        print(&if self.colour { format!("\n\x1b[1m{text}\x1b[0m\n") } else { format!("\n== {text}\n") });
+        let _ =
+            print(&if self.colour { format!("\n\x1b[1m{text}\x1b[0m\n") } else { format!("\n== {text}\n") });
     }
 
     fn say(&self, text: &str) {
-        print(&format!("{text}\n"));
+        let _ = print(&format!("{text}\n"));
     }
 
     fn command(&self, text: &str) {
-        print(&if self.colour { format!("\x1b[36m# {text}\x1b[0m\n") } else { format!("# {text}\n") });
+        let _ =
+            print(&if self.colour { format!("\x1b[36m# {text}\x1b[0m\n") } else { format!("# {text}\n") });
     }
 
     fn script(&self, text: &str) {
@@ -175,7 +177,8 @@ impl Show {
     fn output(&self, text: &str) {
         for line in text.lines() {
             let line = crate::escape::sanitise(&expand(line));
-            print(&if self.colour { format!("  \x1b[2m{line}\x1b[0m\n") } else { format!("  {line}\n") });
+            let _ =
+                print(&if self.colour { format!("  \x1b[2m{line}\x1b[0m\n") } else { format!("  {line}\n") });
         }
     }
 }

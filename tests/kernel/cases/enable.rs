@@ -174,28 +174,30 @@ fn undo(guest: &Guest, names: &[String]) {
     assert_eq!(guest.swaps(), "");
 }
 
+/// Names that are none of the shell's business.
+pub(super) const ODD_NAMES: &[&[u8]] = &[
+    b"a b",
+    b"a\tb",
+    b"a\nb",
+    b"a\\b",
+    b"a\\040b",
+    b"a#b",
+    b"#",
+    b"a\x1b[2Jb",
+    b"\xff\xfe",
+    b"a,b=c:d",
+    b"*",
+    b"LABEL",
+    b"a\"b'c",
+    b"\xe2\x80\xaeabc",
+    b" ",
+    b"swapfile (deleted)",
+];
+
 /// A file whose name is none of the shell's business is enabled and disabled under exactly that name.
 fn odd_names(guest: &Guest, kind: Kind) {
-    const NAMES: &[&[u8]] = &[
-        b"a b",
-        b"a\tb",
-        b"a\nb",
-        b"a\\b",
-        b"a\\040b",
-        b"a#b",
-        b"#",
-        b"a\x1b[2Jb",
-        b"\xff\xfe",
-        b"a,b=c:d",
-        b"*",
-        b"LABEL",
-        b"a\"b'c",
-        b"\xe2\x80\xaeabc",
-        b" ",
-        b"swapfile (deleted)",
-    ];
     let mut wrong = Vec::new();
-    for name in NAMES {
+    for name in ODD_NAMES {
         let path = std::ffi::OsString::from_vec([b"/data/".as_slice(), name].concat());
         let ran = guest.sh_with("mk \"$1\" && swapon \"$1\"", &[&path]);
         let (paths, notices) = (guest.swap_paths(), guest.notices());
@@ -211,7 +213,7 @@ fn odd_names(guest: &Guest, kind: Kind) {
 }
 
 /// As the kernel writes a path into /proc/swaps.
-fn escaped(path: &[u8]) -> Vec<u8> {
+pub(super) fn escaped(path: &[u8]) -> Vec<u8> {
     let escape = |byte: &u8| match byte {
         b' ' | b'\t' | b'\n' | b'\\' => format!("\\{byte:03o}").into_bytes(),
         other => vec![*other],

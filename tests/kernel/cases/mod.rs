@@ -5,6 +5,7 @@ mod demo;
 mod enable;
 mod install;
 mod itself;
+mod names;
 mod notices;
 mod ready;
 mod rough;
@@ -28,6 +29,7 @@ pub fn all() -> Vec<Test> {
         demo::tests(),
         notices::tests(),
         active::tests(),
+        names::tests(),
     ]
     .into_iter()
     .flatten()

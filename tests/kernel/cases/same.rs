@@ -20,6 +20,7 @@ use crate::harness::{Test, supervise};
 const SUBJECTS: &[(&str, &str)] = &[
     ("active", include_str!("../scripts/active.sh")),
     ("all", include_str!("../scripts/all.sh")),
+    ("argv", include_str!("../scripts/argv.sh")),
     ("classic", include_str!("../scripts/classic.sh")),
     ("clients", include_str!("../scripts/clients.sh")),
     ("environment", include_str!("../scripts/environment.sh")),
@@ -27,6 +28,7 @@ const SUBJECTS: &[(&str, &str)] = &[
     ("listing", include_str!("../scripts/listing.sh")),
     ("mkswap", include_str!("../scripts/mkswap.sh")),
     ("names", include_str!("../scripts/names.sh")),
+    ("oddities", include_str!("../scripts/oddities.sh")),
     ("options", include_str!("../scripts/options.sh")),
     ("places", include_str!("../scripts/places.sh")),
     ("swapoff", include_str!("../scripts/swapoff.sh")),
@@ -56,7 +58,7 @@ const ZRAM: &str = "[swap]\non_failure = \"fail\"\nfallback = [\"zram\"]\n[conso
 const COPY_ON_WRITE: &str = "NOCOW=\n";
 
 /// Takes away the image's tools: in a lower layer, such a node hides what lies below.
-const NO_TOOLS: &str =
+pub(super) const NO_TOOLS: &str =
     "mkdir -p $IMAGE/usr/sbin; for tool in swapon swapoff mkswap; do mknod $IMAGE/usr/sbin/$tool c 0 0; done";
 
 /// How a pair of guests differs.
@@ -195,7 +197,7 @@ fn outcomes(scratch: &Path, spec: Spec, rows: &[Row], prelude: &str) -> Vec<[Str
             format!("status {}", ran.status),
             format!("stdout {:?}", level(&ran.out())),
             format!("stderr {stderr:?}"),
-            format!("swaps {:?}", level(&areas)),
+            format!("swaps {:?}", level_words(&areas)),
             format!("files {files:?}"),
         ]
     };
@@ -251,6 +253,11 @@ fn whatever_device(text: &str) -> String {
 
 /// Text without UUIDs, negative priorities and how much of an area is in use, which no two runs share.
 fn level(text: &str) -> String {
+    level_words(&text.split_inclusive('\n').map(unused).collect::<String>())
+}
+
+/// The same, but for how much is in use, which not every list tells.
+fn level_words(text: &str) -> String {
     let word = |word: &str| {
         let is_uuid = word.len() == 36 && word.matches('-').count() == 4;
         let is_automatic = word.strip_prefix('-').is_some_and(|rest| rest.parse::<u16>().is_ok());
@@ -261,7 +268,6 @@ fn level(text: &str) -> String {
             _ => word.to_owned(),
         }
     };
-    let text: String = text.split_inclusive('\n').map(unused).collect();
     text.split_inclusive([' ', '\n', '\t'])
         .map(|part| {
             let end = part.trim_end_matches([' ', '\n', '\t']).len();

@@ -105,6 +105,12 @@ const PASSTHROUGH: fn(Spec) -> Spec = |spec| Spec { passthrough: "/var/lib/docke
 #[rustfmt::skip]
 const TROUBLE: &[Scene] = &[
     scene("missing_file", PLAIN, "swapon /nope; echo $?", "0\n", &[], &["/nope was not enabled"]),
+    scene("the_real_tool_has_the_callers_limits", PLAIN,
+        r#"R=/usr/sbin/swapon.real; mv $R /r; printf '#!/bin/sh\nulimit -S -n\nexec /r "$@"\n' >$R; chmod 755 $R; mk /s
+           (ulimit -S -n 20; swapon /s); echo $?; (ulimit -S -n 20; swapon -V >/dev/null); echo $?; mv /r $R"#,
+        "20\n0\n0\n", &["/s"], &["/s is enabled"]),
+    scene("three_hundred_missing_files", PLAIN, "swapon $(seq -f /n%g 300) 2>/dev/null; echo $?", "0\n", &[],
+        &["not all of 300 were enabled (/n1, /n2, /n3, ...)"]),
     scene("missing_file_strict", STRICT, "swapon /nope 2>/dev/null; echo $?", "255\n", &[], &[]),
     scene("not_swap", PLAIN, "space /s; swapon /s 2>/dev/null; echo $?", "0\n", &[], &["/s was not enabled", "mkswap"]),
     scene("not_swap_strict", STRICT, "space /s; swapon /s 2>/dev/null; echo $?", "255\n", &[], &[]),
@@ -127,6 +133,7 @@ const TROUBLE: &[Scene] = &[
     scene("real_is_missing", PLAIN, "mk /s; rm /usr/sbin/swapon.real; swapon /s 2>/dev/null; echo $(($? < 124))", "1\n", ANY, &["swapon"]),
     scene("real_is_the_shim", PLAIN, "mk /s; ln -f /.rootfs-shim/bin/rootfs-shim /usr/sbin/swapon.real; swapon /s 2>/dev/null; echo $(($? < 124))", "1\n", ANY, &[]),
     scene("real_calls_its_own_name", PLAIN, "mk /s; rm /usr/sbin/swapon.real; printf '#!/bin/sh\\nexec swapon \"$@\"\\n' >/usr/sbin/swapon.real; chmod +x /usr/sbin/swapon.real; swapon /s 2>/dev/null; echo $(($? < 124))", "1\n", ANY, &[]),
+    scene("real_is_a_script", PLAIN, "mk /s; mv /usr/sbin/swapon.real /usr/sbin/swapon.elf; printf '#!/bin/bash\\nexec /usr/sbin/swapon.elf \"$@\"\\n' >/usr/sbin/swapon.real; chmod +x /usr/sbin/swapon.real; swapon /s 2>&1; echo $?", "0\n", &["/s"], &[]),
     scene("argv0_exact", PLAIN, "mk /s; ln -s /usr/sbin/swapon /tmp/swapon; cd /tmp; ./swapon /s; echo $?", "0\n", &["/s"], &[]),
     scene("argv0_other", PLAIN, "mk /s; for n in -swapon SWAPON swapon.real swapo ''; do bash -c 'exec -a \"$0\" /usr/sbin/swapon /s' \"$n\" 2>/dev/null; echo $?; done", "2\n2\n2\n2\n2\n", &[], &[]),
     scene("rm_while_active", PLAIN, "mk /s; swapon /s; rm /s 2>/dev/null; echo $?; mkswap /s >/dev/null 2>&1; echo $?; dd if=/dev/zero of=/s bs=4k count=1 2>/dev/null; echo $?", "1\n1\n1\n", &["/s"], &[]),
