@@ -11,6 +11,7 @@ use crate::notice::Notice;
 use crate::shim::tables::{Kind, Purpose};
 
 use super::runs::Run;
+use super::standin;
 use super::swap::{Decided, Decision, Plan, Twofold};
 
 /// What execute found out about one operand before the real tool was run.
@@ -163,18 +164,6 @@ pub fn may_be_stood_in_for(plan: &Plan, ran: &Ran) -> Option<usize> {
     (unfit && ran.status != 0 && !is_usage(plan, ran) && plan.ways(at).is_some()).then_some(at)
 }
 
-/// A run that a device's took the place of: what was said of the file itself stays said, but for the last line,
-/// which was why it failed.
-pub fn stood_in_for(first: Ran, mut ran: Ran, way: Fallback) -> Ran {
-    let mut said = first.held.unwrap_or_default();
-    said.retain(|(target, line)| *target != 2 || line.trim_ascii() != first.last_words);
-    if let Some(held) = &mut ran.held {
-        said.retain(|line| !held.contains(line));
-        held.splice(..0, said);
-    }
-    Ran { way: Some(way), ..ran }
-}
-
 /// EINVAL, which is what the kernel says of a file that cannot be swap; in the words of the C locale.
 fn is_refusal(ran: &Ran) -> bool {
     ran.last_words.ends_with(b"Invalid argument")
@@ -284,7 +273,7 @@ fn after(
     }
     let name = plan.tool.name;
     if let (0, Some(way)) = (ran.status, ran.way) {
-        return Some(stood_in_words(name, operand, way));
+        return Some(standin::words(name, operand, way));
     }
     if ran.status == 0 {
         let twofold = twofold?;
@@ -307,20 +296,6 @@ fn after(
     let shown = twofold.map_or(Path::new(&operand.given), |twofold| &twofold.seen);
     let why = reason(plan, operand, shown, ran);
     Some(Notice::error(format!("{name}: {} was not enabled: {why}.", escape::path(shown))))
-}
-
-fn stood_in_words(name: &str, operand: &Decided, way: Fallback) -> Notice {
-    let (path, size) = match &operand.decision {
-        Decision::StandIn { path, size, .. } => (path, *size),
-        Decision::Backing(twofold) => (&twofold.seen, twofold.size),
-        _ => return Notice::warn(format!("{name}: a {} device is enabled.", way.word())),
-    };
-    let what = match way {
-        Fallback::Loop => "through a loop device, which is slower",
-        Fallback::Zram => "as compressed memory (zram), and its disk space is not used",
-    };
-    let (path, size) = (escape::path(path), size_words(size));
-    Notice::warn(format!("{name}: {path} cannot be swap where it is; {size} of swap are enabled {what}."))
 }
 
 /// One run was about several areas, and only the real tool knows which of them failed.

@@ -1,4 +1,4 @@
-//! Which device stands in for an operand's file.
+//! Which device stands in for an operand's file, and what is said of one.
 //!
 //! The file tells it, whatever its name is by now; only where there is no file any more does the name that it
 //! had. So a new file at an old name is not taken for an active one, and what was enabled for a file that is
@@ -8,9 +8,15 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 
+use crate::config::Fallback;
+use crate::escape;
+use crate::notice::Notice;
 use crate::world::World;
 use crate::world::files::{Location, Operand, What};
 use crate::world::standins::StandIn;
+
+use super::report::{Ran, size_words};
+use super::swap::{Decided, Decision};
 
 /// A device that stands in for an operand's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,4 +60,31 @@ fn path_of(operand: &Operand, world: &World) -> Option<PathBuf> {
     let inside = location
         .and_then(|location| world.overlay_path(&Location { mount: location.mount, path: path.clone() }));
     Some(inside.map_or(path, |path| path.as_path().to_owned()))
+}
+
+/// A run that a device's took the place of: what was said of the file itself stays said, but for the last line,
+/// which was why it failed.
+pub fn stood_in_for(first: Ran, mut ran: Ran, way: Fallback) -> Ran {
+    let mut said = first.held.unwrap_or_default();
+    said.retain(|(target, line)| *target != 2 || line.trim_ascii() != first.last_words);
+    if let Some(held) = &mut ran.held {
+        said.retain(|line| !held.contains(line));
+        held.splice(..0, said);
+    }
+    Ran { way: Some(way), ..ran }
+}
+
+/// What the user is told.
+pub fn words(name: &str, operand: &Decided, way: Fallback) -> Notice {
+    let (path, size) = match &operand.decision {
+        Decision::StandIn { path, size, .. } => (path, *size),
+        Decision::Backing(twofold) => (&twofold.seen, twofold.size),
+        _ => return Notice::warn(format!("{name}: a {} device is enabled.", way.word())),
+    };
+    let what = match way {
+        Fallback::Loop => "through a loop device, which is slower",
+        Fallback::Zram => "as compressed memory (zram), and its disk space is not used",
+    };
+    let (path, size) = (escape::path(path), size_words(size));
+    Notice::warn(format!("{name}: {path} cannot be swap where it is; {size} of swap are enabled {what}."))
 }

@@ -13,6 +13,7 @@ use crate::invocation::Invocation;
 use crate::notice::{self, Notice};
 use crate::plan::report::{self, Prepared, Ran};
 use crate::plan::runs::Run;
+use crate::plan::standin as found;
 use crate::plan::swap::Plan;
 use crate::world::real::Real;
 
@@ -143,7 +144,7 @@ impl Supervisor<'_> {
         for way in ways {
             match turn.make(*way, name, &plan.upper) {
                 Ok(made) => match self.run_with(at, &made.device) {
-                    Some(ran) if ran.status == 0 => return report::stood_in_for(first, ran, *way),
+                    Some(ran) if ran.status == 0 => return found::stood_in_for(first, ran, *way),
                     // Killed, but not before the kernel had it.
                     Some(ran) if turn.taken().is_some() => return Ran { way: Some(*way), ..ran },
                     _ => made.unmake(),
