@@ -94,12 +94,12 @@ impl Extent {
     }
 }
 
-/// The extents from byte `start` on, at most [`EXTENTS_AT_ONCE`], after the file's dirty pages were given
-/// their places.
+/// The extents from byte `start` on, at most [`EXTENTS_AT_ONCE`]; with `settled`, after the file's dirty pages
+/// were given their places.
 ///
 /// # Errors
 /// EOPNOTSUPP where the filesystem does not tell.
-pub fn extents(fd: BorrowedFd<'_>, start: u64) -> Result<Vec<Extent>> {
+pub fn extents(fd: BorrowedFd<'_>, start: u64, settled: bool) -> Result<Vec<Extent>> {
     const FS_IOC_FIEMAP: libc::Ioctl = 0xC020_660B;
     const FLAG_SYNC: u32 = 1;
     #[repr(C)]
@@ -116,7 +116,7 @@ pub fn extents(fd: BorrowedFd<'_>, start: u64) -> Result<Vec<Extent>> {
     let mut map: Map = unsafe { mem::zeroed() };
     map.start = start;
     map.length = u64::MAX - start;
-    map.flags = FLAG_SYNC;
+    map.flags = if settled { FLAG_SYNC } else { 0 };
     map.count = EXTENTS_AT_ONCE as u32;
     // SAFETY: struct fiemap with `count` extents behind it, all ours.
     Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), FS_IOC_FIEMAP, &raw mut map) })?;
@@ -168,15 +168,19 @@ pub fn filesystem_uuid(fd: BorrowedFd<'_>) -> Result<[u8; 16]> {
     }
 }
 
-/// FS_NOCOW_FL: chattr +C.
-pub const NO_COW: u32 = 0x0080_0000;
+/// Whether the file is one without copy-on-write (chattr +C).
+pub fn is_no_cow(fd: BorrowedFd<'_>) -> bool {
+    inode_flags(fd).is_ok_and(|flags| flags & FS_NOCOW_FL != 0)
+}
+
+const FS_NOCOW_FL: u32 = 0x0080_0000;
 
 /// chattr +C: a file without copy-on-write, on btrfs. Works only while the file is empty.
 ///
 /// # Errors
 /// ENOTTY or EOPNOTSUPP where there is no such flag.
 pub fn set_no_cow(fd: BorrowedFd<'_>) -> Result<()> {
-    set_inode_flags(fd, inode_flags(fd)? | NO_COW)
+    set_inode_flags(fd, inode_flags(fd)? | FS_NOCOW_FL)
 }
 
 /// What chattr(1) does, with all flags at once.
@@ -208,6 +212,21 @@ pub fn terminal_device(fd: BorrowedFd<'_>) -> Result<u32> {
 pub fn swapon(path: &CStr, flags: i32) -> Result<()> {
     // SAFETY: a C string and an integer.
     Errno::result(unsafe { libc::swapon(path.as_ptr(), flags) }).map(drop)
+}
+
+/// Whether anybody has the file open for writing, which `reader` has not: whoever has it open may get no read
+/// lease then, fcntl(2).
+///
+/// # Errors
+/// EINVAL where the filesystem has no leases.
+pub fn is_written(reader: BorrowedFd<'_>) -> Result<bool> {
+    // SAFETY: integers.
+    let lease = |kind: i32| Errno::result(unsafe { libc::fcntl(reader.as_raw_fd(), libc::F_SETLEASE, kind) });
+    // Who opens it in between is kept waiting for that long, and we are told so by a signal.
+    unharmed(|| match lease(libc::F_RDLCK) {
+        Err(Errno::EAGAIN) => Ok(true),
+        other => other.and_then(|_| lease(libc::F_UNLCK)).map(|_| false),
+    })
 }
 
 /// swapoff(2).

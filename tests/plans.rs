@@ -13,7 +13,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -67,7 +67,8 @@ struct OperandFacts {
     mount: Option<u64>,
     #[serde(default)]
     size: u64,
-    allocated: Option<u64>,
+    #[serde(default)]
+    holes: u64,
     signature: Option<bool>,
     twin: Option<String>,
     #[serde(default)]
@@ -143,13 +144,22 @@ fn operand(facts: OperandFacts) -> Operand {
         ("tag", _) => What::Tag,
         ("missing", parent) => What::Missing { errno: Errno::ENOENT, parent, path: None },
         ("file", Some(location)) => What::File(FileFacts {
-            location,
             size: facts.size,
             links: 1,
-            id: FileId::default(),
+            id: FileId::numbered(
+                0,
+                location
+                    .path
+                    .as_os_str()
+                    .as_bytes()
+                    .iter()
+                    .fold(7, |sum, byte| (sum * 31 + u64::from(*byte)) % 1_000_003),
+            ),
+            location,
             no_cow: true,
             filesystem: None,
-            allocated: facts.allocated.unwrap_or(facts.size),
+            holes: facts.holes,
+            active: false,
             header: match facts.signature {
                 None => Header::Unread,
                 Some(false) => Header::Missing,
@@ -157,6 +167,7 @@ fn operand(facts: OperandFacts) -> Operand {
                     label: facts.label.clone().into_bytes(),
                     uuid: [0x11; 16],
                     bytes: facts.size,
+                    usable: true,
                 },
             },
             twin: facts.twin.as_deref().map(|twin| match twin {

@@ -43,6 +43,8 @@ pub struct Header {
     pub version: u32,
     /// The number of the last page.
     pub last_page: u32,
+    /// How many pages must not be used.
+    pub bad_pages: u32,
     /// All zeros for none.
     pub uuid: [u8; 16],
     /// Without trailing NULs; empty for none.
@@ -69,6 +71,7 @@ impl Header {
             signature,
             version: number(FIELDS)?,
             last_page: number(FIELDS + 4)?,
+            bad_pages: number(FIELDS + 8)?,
             uuid: head.get(FIELDS + 12..FIELDS + 28)?.try_into().ok()?,
             label: label.split(|&b| b == 0).next().unwrap_or_default().to_owned(),
         })

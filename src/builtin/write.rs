@@ -237,7 +237,7 @@ fn holes(file: &File) -> Option<Vec<String>> {
     let size = file.metadata().ok()?.size();
     let (mut end, mut findings) = (0, Vec::new());
     loop {
-        let extents = sys::extents(file.as_fd(), end).ok()?;
+        let extents = sys::extents(file.as_fd(), end, true).ok()?;
         let Some(last) = extents.last().copied() else { break };
         for extent in extents {
             if extent.logical > end {

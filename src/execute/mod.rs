@@ -13,6 +13,7 @@ pub mod output;
 pub mod prepare;
 pub mod remake;
 pub mod reset;
+pub mod rewrite;
 pub mod seed;
 pub mod stage;
 pub mod standin;

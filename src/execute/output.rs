@@ -127,7 +127,7 @@ pub fn say_what_is_left(plan: &Plan, range: std::ops::Range<usize>) {
         return;
     }
     for operand in plan.operands.get(range).unwrap_or_default() {
-        if let Decision::Leave(words) = operand.decision {
+        if let Decision::Leave(words, _) = operand.decision {
             let line =
                 [plan.tool.name.as_bytes(), b": ", operand.given.as_bytes(), b": ", words.as_bytes(), b"\n"];
             write_all(2, &line.concat());

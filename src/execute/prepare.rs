@@ -18,9 +18,9 @@ use crate::error::{Attempt, Error, Kind, Result};
 use crate::plan::report::{Done, Prepared};
 use crate::plan::swap::{Plan, Twofold};
 use crate::sys;
-use crate::world::{files, trail};
+use crate::world::{blocks, files, trail};
 
-use super::remake;
+use super::{remake, rewrite};
 
 /// Prepares and proves each operand that has two names. The descriptor is the backing file's.
 pub fn prepare_all(plan: &Plan) -> Vec<(Prepared, Option<OwnedFd>)> {
@@ -38,33 +38,38 @@ fn prepare(twofold: &Twofold, plan: &Plan) -> Result<(Vec<Done>, OwnedFd)> {
     let seen = &twofold.seen;
     let mut done = Vec::new();
     // If it cannot be made new, it is copied up, which is slower and no worse.
-    if twofold.remake && remake::remake(seen, plan.fstype == "btrfs").is_ok() {
+    if twofold.remake && remake::remake(twofold, &plan.upper, plan.fstype == "btrfs").unwrap_or(false) {
         done.push(Done::Remade);
     }
     let user = open_regular(seen, twofold.bring_up)?;
-    if twofold.fill {
+    // Nothing that is done to its blocks helps a file with copy-on-write.
+    let worthwhile = plan.fstype != "btrfs" || sys::is_no_cow(user.as_fd());
+    if twofold.fill && worthwhile {
         done.extend(fill_holes(&user, seen)?);
     }
-    if twofold.rewrite {
-        done.extend(remake::unshare(&user, seen)?);
-    }
     let backing = open_backing(twofold, &plan.upper)?;
+    if twofold.rewrite && worthwhile {
+        done.extend(rewrite::unshare(&user, seen)?);
+    }
     prove(&user, &backing, seen)?;
     Ok((done, backing.into()))
 }
 
 /// Writes a file's blocks anew after the kernel has refused them; `None` if there is nothing that could be
-/// the matter with them. The file is proved to be what swapon was run on, and it is not active: the kernel
-/// lets nobody write into an active area.
+/// the matter with them. It is not active: the kernel lets nobody write into an active area.
 ///
 /// # Errors
 /// A write that failed.
-pub fn second_chance(twofold: &Twofold) -> Result<Option<Done>> {
-    if !twofold.rewrite {
+pub fn second_chance(twofold: &Twofold, plan: &Plan) -> Result<Option<Done>> {
+    let backing = open_backing(twofold, &plan.upper)?;
+    let is_btrfs = plan.fstype == "btrfs";
+    let hopeless = is_btrfs && !sys::is_no_cow(backing.as_fd());
+    if !twofold.rewrite || hopeless || sys::is_written(backing.as_fd()).unwrap_or(true) {
         return Ok(None);
     }
     let user = open_regular(&twofold.seen, true)?;
-    remake::rewrite_unwritten(&user, &twofold.seen)
+    prove(&user, &backing, &twofold.seen)?;
+    rewrite::rewrite(&user, &twofold.seen, !is_btrfs)
 }
 
 /// Opening for writing is what copies a lower file up, a metacopy stub's data too.
@@ -86,7 +91,7 @@ fn open_regular(path: &Path, write: bool) -> Result<File> {
 /// disk has not the room, because a half-filled file would leave a full disk behind.
 fn fill_holes(user: &File, path: &Path) -> Result<Option<Done>> {
     let meta = user.metadata().attempt("stat", path)?;
-    let holes = meta.size().saturating_sub(meta.blocks().saturating_mul(512));
+    let holes = blocks::holes(user).attempt("look for the holes of", path)?;
     if holes == 0 {
         return Ok(None);
     }
@@ -153,7 +158,7 @@ fn same_handle(user: &File, backing: &File) -> Option<bool> {
 /// Two files never have the same blocks, unless those are shared; FIEMAP through the overlay tells the real
 /// file's.
 fn same_blocks(user: &File, backing: &File) -> Option<bool> {
-    let (a, b) = (sys::extents(user.as_fd(), 0).ok()?, sys::extents(backing.as_fd(), 0).ok()?);
+    let (a, b) = (sys::extents(user.as_fd(), 0, true).ok()?, sys::extents(backing.as_fd(), 0, true).ok()?);
     let runs = |extents: &[sys::Extent]| {
         merged(extents.iter().map(|extent| Run {
             logical: extent.logical,

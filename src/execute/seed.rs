@@ -220,12 +220,20 @@ fn dress(source: &Path, target: &OwnedFd, name: &OsStr, meta: &fs::Metadata, sho
     };
     for attribute in names {
         let value = xattr::get(source, &attribute).attempt("read an attribute of", shown)?;
-        xattr::set(&made, &attribute, &value).attempt("set an attribute of", shown)?;
+        match xattr::set(&made, &attribute, &value) {
+            Err(Errno::EOPNOTSUPP) if !is_everywhere(attribute.to_bytes()) => {}
+            other => other.attempt("set an attribute of", shown)?,
+        }
     }
     let time = |seconds, nanoseconds| TimeSpec::new(seconds, nanoseconds);
     let (read, written) = (time(meta.atime(), meta.atime_nsec()), time(meta.mtime(), meta.mtime_nsec()));
     utimensat(target, name, &read, &written, UtimensatFlags::NoFollowSymlink)
         .attempt("set the times of", shown)
+}
+
+/// The others (`btrfs.compression`) are about how one filesystem stores a file, and mean nothing on another.
+fn is_everywhere(attribute: &[u8]) -> bool {
+    ["user.", "trusted.", "security.", "system."].iter().any(|space| attribute.starts_with(space.as_bytes()))
 }
 
 fn special(kind: fs::FileType) -> SFlag {

@@ -108,9 +108,10 @@ fn on_the_overlay(
     if purpose == Purpose::Enable && upper.fstype == "tmpfs" {
         return instead(file, upper.fstype.clone(), "lives in memory", config);
     }
-    let ready = purpose == Purpose::Enable && matches!(file.header, Header::Swap { .. });
+    // An area that the kernel will refuse whatever is done to the file is left as it is.
+    let ready = purpose == Purpose::Enable && file.header.is_usable();
     let lower_only = file.twin == Some(Twin::Nothing);
-    let only_swap = ready && is_all_swap(file);
+    let only_swap = ready && file.header.fills(file.size);
     Decision::Backing(Twofold {
         seen: file.location.path.clone(),
         backing: path.on(&upper.point),
@@ -122,15 +123,10 @@ fn on_the_overlay(
         ways: if ready { config.swap.fallback.clone() } else { Vec::new() },
         cow: !file.no_cow,
         fill: ready,
-        holes: file.holes(),
+        holes: file.holes,
+        active: file.active,
         size: file.size,
         unformatted: file.header == Header::Missing,
+        foreign: matches!(file.header, Header::Swap { usable: false, .. }),
     })
-}
-
-/// Whether the area that the header tells of is the whole file, but for less than a page at its end.
-fn is_all_swap(file: &FileFacts) -> bool {
-    const LARGEST_PAGE: u64 = 64 * 1024;
-    let Header::Swap { bytes, .. } = file.header else { return false };
-    bytes <= file.size && file.size - bytes < LARGEST_PAGE
 }

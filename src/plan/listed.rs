@@ -57,8 +57,8 @@ pub fn decide(act: &Act, kind: Kind, world: &World, judge: impl Fn(&Operand) -> 
 
 /// Whether two lines mean one file, of which the second finds it active already.
 fn is_same_file(one: &Listed, other: &Listed) -> bool {
-    let place = |listed: &Listed| listed.operand.file().map(|file| file.location.clone());
-    !one.entry.options.noauto && place(one).is_some() && place(one) == place(other)
+    let inode = |listed: &Listed| listed.operand.file().map(|file| file.id);
+    !one.entry.options.noauto && inode(one).is_some() && inode(one) == inode(other)
 }
 
 /// What libmount says of the lines of fstab that make no sense.
@@ -91,18 +91,27 @@ fn entry(
     let mut given = operand.given.clone();
     let decision = if listed.entry.options.noauto {
         given.clone_from(&listed.entry.spec);
-        Decision::Leave("noauto option -- ignored")
-    } else if again || is_active(operand, world) {
+        Decision::Leave("noauto option -- ignored", true)
+    } else if again || is_active(operand, kind, world) {
         given = said_of(operand);
-        Decision::Leave("already active -- ignored")
+        Decision::Leave("already active -- ignored", is_seen(listed, operand, world))
     } else {
         match operand.what {
-            What::Missing { .. } if optional => Decision::Leave("inaccessible -- ignored"),
+            What::Missing { .. } if optional => Decision::Leave("inaccessible -- ignored", true),
             What::Tag if optional && kind == Kind::UtilLinux => Decision::IfFound,
             _ => judge(operand),
         }
     };
     Decided { origin: Origin::Fstab(arguments(&listed.entry.options, kind)), given, decision }
+}
+
+/// Whether the real tool sees by itself that this is active. It finds devices by their tags and no files, and of
+/// a file it compares the path without symlinks, which through a bind mount is not the one that is listed.
+fn is_seen(listed: &Listed, operand: &Operand, world: &World) -> bool {
+    let by_tag = Tag::parse(&listed.entry.spec).is_some();
+    operand
+        .file()
+        .is_none_or(|file| !by_tag && world.swaps.iter().any(|swap| swap.path == file.location.path))
 }
 
 /// The name by which the real tool speaks of an active area: its path without symlinks.
@@ -115,10 +124,12 @@ fn said_of(operand: &Operand) -> OsString {
     path.map_or_else(|| operand.given.clone(), |path| path.clone().into_os_string())
 }
 
-/// `/proc/swaps` shows the user's own path of a file of the root overlay, and that is what is compared; a tag
-/// is compared with what the active areas' own headers say.
-fn is_active(operand: &Operand, world: &World) -> bool {
+/// `/proc/swaps` shows the user's own path of a file of the root overlay, and that is what util-linux compares;
+/// the others pass over what the kernel says is active, by whatever name. A tag is compared with what the active
+/// areas' own headers say.
+fn is_active(operand: &Operand, kind: Kind, world: &World) -> bool {
     let path = match &operand.what {
+        What::File(file) if kind != Kind::UtilLinux && file.active => return true,
         What::File(file) => {
             let inside = world.overlay_path(&file.location);
             inside.map_or_else(|| file.location.path.clone(), |path| path.as_path().to_owned())

@@ -157,8 +157,7 @@ pub fn may_be_stood_in_for(plan: &Plan, ran: &Ran) -> Option<usize> {
         None => true,
         Some(twofold) => {
             let refused = is_refusal(ran) || twofold.cow;
-            let free = ran.run.private && !plan.active.contains(&twofold.overlay);
-            plan.fstype == "btrfs" && refused && free
+            plan.fstype == "btrfs" && refused && ran.run.private && !twofold.active
         }
     };
     (unfit && ran.status != 0 && !is_usage(plan, ran) && plan.ways(at).is_some()).then_some(at)
@@ -169,14 +168,14 @@ fn is_refusal(ran: &Ran) -> bool {
     ran.last_words.ends_with(b"Invalid argument")
 }
 
-/// The operand of a failed run whose blocks may be written anew: on ext4 and xfs, whose refusal can lie in
-/// them, and not if the area is active already, which the kernel would not let us write to anyway.
+/// The operand of a failed run whose blocks may be written anew: the refusal can lie in them, and the area is
+/// not active already, when the kernel would not let us write to it anyway.
 pub fn may_be_mended(plan: &Plan, ran: &Ran) -> Option<usize> {
     let at = *ran.run.operands.first()?;
     let twofold = plan.backing(at)?;
-    let free = twofold.rewrite && !plan.active.contains(&twofold.overlay);
+    let free = twofold.rewrite && !twofold.active;
     let fitting = ran.run.private && free && is_refusal(ran);
-    (fitting && ran.status != 0 && !is_usage(plan, ran) && plan.fstype != "btrfs").then_some(at)
+    (fitting && ran.status != 0 && !is_usage(plan, ran)).then_some(at)
 }
 
 /// Whether a failed run was about a tag that nobody has and nobody need have. Where something has it, the real
@@ -244,9 +243,7 @@ fn done_words(done: Done) -> String {
             "came with the image; it was made new at the same size instead of being copied".to_owned()
         }
         Done::Unshared => "shared disk blocks with another file; it has its own now".to_owned(),
-        Done::Rewritten => {
-            "had disk blocks that the kernel refuses; they were written anew with zeros".to_owned()
-        }
+        Done::Rewritten => "had disk blocks that the kernel refuses; they were written anew".to_owned(),
     }
 }
 
@@ -336,24 +333,25 @@ fn reason(plan: &Plan, operand: &Decided, seen: &Path, ran: &Ran) -> String {
 }
 
 fn known_reason(plan: &Plan, operand: &Decided, ran: &Ran) -> Option<String> {
-    /// Ten pages of 4 KiB.
-    const SMALLEST: u64 = 40 * 1024;
-    let enabled = || Some("it is enabled already".to_owned());
+    const SMALLEST: u64 = 10 * 4096;
+    let enabled = || "it is enabled already".to_owned();
     let twofold = match &operand.decision {
         Decision::Backing(twofold) => twofold,
-        Decision::StoodIn { .. } => return enabled(),
+        Decision::StoodIn { .. } => return Some(enabled()),
         _ => return None,
     };
-    if plan.active.contains(&twofold.overlay) || ran.last_words.ends_with(b"Device or resource busy") {
-        return enabled();
-    }
-    match twofold.unformatted {
-        true if twofold.size < SMALLEST => {
-            Some(format!("it is smaller than {}, the least that mkswap takes", size_words(SMALLEST)))
+    Some(match twofold.unformatted {
+        _ if twofold.active || ran.last_words.ends_with(b"Device or resource busy") => enabled(),
+        _ if twofold.foreign => {
+            "its swap signature is for another page size, so run mkswap on it again".to_owned()
         }
-        true => Some("it has no swap signature, so run mkswap on it first".to_owned()),
-        false => (plan.fstype == "btrfs").then(|| btrfs_recipe(twofold)),
-    }
+        true if twofold.size < SMALLEST => {
+            format!("it is smaller than {}, the least that mkswap takes", size_words(SMALLEST))
+        }
+        true => "it has no swap signature, so run mkswap on it first".to_owned(),
+        false if plan.fstype == "btrfs" => btrfs_recipe(twofold),
+        false => return None,
+    })
 }
 
 /// btrfs takes a swapfile only if it was made without copy-on-write while it was empty.

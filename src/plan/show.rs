@@ -108,7 +108,7 @@ impl Plan {
                 Decision::Backing(_) => "backing",
                 Decision::Refuse { .. } => "refuse",
                 Decision::Skip { .. } => "skip",
-                Decision::Leave(_) => "leave",
+                Decision::Leave(..) => "leave",
                 Decision::StandIn { .. } => "stand-in",
                 Decision::StoodIn { .. } => "stood-in",
             },
@@ -148,7 +148,7 @@ fn words(operand: &Decided) -> String {
         Decision::StoodIn { area, gone: true, .. } => {
             format!("is gone; {} stood in for it", escape::path(&area.device))
         }
-        Decision::Leave(why) => (*why).to_owned(),
+        Decision::Leave(why, _) => (*why).to_owned(),
         Decision::Skip { fstype, reason, .. } => format!("is on {fstype}, which {reason}; skipped"),
         Decision::Backing(twofold) => {
             let mut text = format!("is on the root overlay; {}", escape::path(twofold.backing.as_path()));

@@ -33,8 +33,6 @@ pub struct Plan {
     pub upper: PathBuf,
     /// The backing filesystem's type; empty if it is not visible.
     pub fstype: String,
-    /// Files of the root overlay that are active already.
-    pub active: Vec<OverlayPath>,
     /// Devices that a call of ours left when it was killed; they go first.
     pub leftovers: Vec<PathBuf>,
     /// The options that every run of the real tool gets when the call is taken apart.
@@ -123,8 +121,9 @@ pub enum Decision {
     /// A tag that no known file carries, in a line whose device may be missing: the real tool looks for it, and
     /// where it finds none, nothing is said.
     IfFound,
-    /// Nothing is to be done, and natively nothing would be; the real tool says these words with `-v`.
-    Leave(&'static str),
+    /// Nothing is to be done, and natively nothing would be; the real tool says these words with `-v`. The second
+    /// field: called as the user did, util-linux sees that by itself.
+    Leave(&'static str, bool),
 }
 
 /// One file with two names, and what it needs before swapon takes it.
@@ -157,6 +156,10 @@ pub struct Twofold {
     pub size: u64,
     /// It was looked at and carries no swap signature.
     pub unformatted: bool,
+    /// It carries a swap signature, but of an area for another machine.
+    pub foreign: bool,
+    /// It is active already, by this name or another.
+    pub active: bool,
 }
 
 /// How the real tool is run.
@@ -204,7 +207,6 @@ pub fn plan(
     world: &World,
     config: &Config,
 ) -> Plan {
-    let files = world.swaps.iter().filter(|swap| swap.is_file);
     let mut plan = Plan {
         tool,
         flavour,
@@ -213,7 +215,6 @@ pub fn plan(
         road: Road::Untouched(Reason::NothingToDo),
         upper: world.backing.mount().map_or_else(PathBuf::new, |mount| mount.point.clone()),
         fstype: world.backing.mount().map_or_else(String::new, |mount| mount.fstype.clone()),
-        active: files.filter_map(|swap| OverlayPath::parse(&swap.path)).collect(),
         leftovers: world.leftovers.clone(),
         common: Vec::new(),
         apart: false,
@@ -309,7 +310,9 @@ impl Decided {
         match self.decision {
             Decision::AsItIs(_, worth_a_notice) => !worth_a_notice,
             Decision::IfFound => true,
-            Decision::Leave(_) => flavour.kind == Kind::UtilLinux && !matches!(self.origin, Origin::Argv(_)),
+            Decision::Leave(_, by_itself) => {
+                by_itself && flavour.kind == Kind::UtilLinux && !matches!(self.origin, Origin::Argv(_))
+            }
             _ => false,
         }
     }

@@ -112,7 +112,7 @@ impl Supervisor<'_> {
         else {
             return first;
         };
-        match prepare::second_chance(twofold) {
+        match prepare::second_chance(twofold, plan) {
             Ok(Some(what)) => {
                 done.push(what);
                 tool::run(self.real, plan, first.run.clone(), self.call, self.stage).unwrap_or(first)

@@ -315,7 +315,7 @@ pub fn stdio(fd: u8) -> BorrowedFd<'static> {
 /// Does something that the kernel may answer with SIGXFSZ (a limit on file sizes) or SIGPIPE (a reader who has
 /// gone), which then are an error and not our end. What the caller had set for them is set again afterwards.
 pub fn unharmed<T>(work: impl FnOnce() -> T) -> T {
-    let signals = [libc::SIGXFSZ, libc::SIGPIPE];
+    let signals = [libc::SIGXFSZ, libc::SIGPIPE, libc::SIGIO];
     // SAFETY: SIG_IGN is no handler, and what signal() gave back is what it takes.
     let before = signals.map(|signal| unsafe { libc::signal(signal, libc::SIG_IGN) });
     let done = work();

@@ -1,6 +1,7 @@
-//! Extended attributes of a path whose last component is never followed.
+//! Extended attributes: of a path whose last component is never followed, and from one open file to another.
 
 use std::ffi::{CStr, CString};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -16,7 +17,7 @@ pub fn list(path: &Path) -> Result<Vec<CString>> {
     let path = c_path(path)?;
     // SAFETY: the kernel writes at most the length that is passed.
     let raw = grow(|buffer, length| unsafe { libc::llistxattr(path.as_ptr(), buffer.cast(), length) })?;
-    Ok(raw.split(|b| *b == 0).filter(|n| !n.is_empty()).filter_map(|n| CString::new(n).ok()).collect())
+    Ok(split(&raw))
 }
 
 /// One attribute's value.
@@ -39,6 +40,43 @@ pub fn set(path: &Path, name: &CStr, value: &[u8]) -> Result<()> {
     let done =
         unsafe { libc::lsetxattr(path.as_ptr(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
     Errno::result(done).map(drop)
+}
+
+/// Gives `to` the attributes of `from`, access lists too, and no others: both are open files.
+///
+/// # Errors
+/// As flistxattr(2), fgetxattr(2), fsetxattr(2) and fremovexattr(2) say.
+pub fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<()> {
+    let (from, to) = (from.as_raw_fd(), to.as_raw_fd());
+    let names = |fd| {
+        // SAFETY: the kernel writes at most the length that is passed.
+        match grow(|buffer, length| unsafe { libc::flistxattr(fd, buffer.cast(), length) }) {
+            Err(Errno::EOPNOTSUPP) => Ok(Vec::new()),
+            other => other.map(|raw| split(&raw)),
+        }
+    };
+    let wanted = names(from)?;
+    for name in names(to)?.into_iter().filter(|name| !wanted.contains(name)) {
+        // SAFETY: a C string.
+        match Errno::result(unsafe { libc::fremovexattr(to, name.as_ptr()) }) {
+            // xfs lists an access list under two names.
+            Ok(_) | Err(Errno::ENODATA) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    for name in wanted {
+        // SAFETY: the kernel writes at most the length that is passed.
+        let value =
+            grow(|buffer, length| unsafe { libc::fgetxattr(from, name.as_ptr(), buffer.cast(), length) })?;
+        // SAFETY: C strings, and a buffer with its length.
+        let done = unsafe { libc::fsetxattr(to, name.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
+        Errno::result(done)?;
+    }
+    Ok(())
+}
+
+fn split(raw: &[u8]) -> Vec<CString> {
+    raw.split(|b| *b == 0).filter(|n| !n.is_empty()).filter_map(|n| CString::new(n).ok()).collect()
 }
 
 /// Asks for the size, then for the value, again if it grew meanwhile.

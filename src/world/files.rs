@@ -20,6 +20,8 @@ use crate::paths::OverlayPath;
 use crate::sys::{self, MountId};
 use crate::world::standins::FileId;
 
+use super::blocks;
+
 /// An operand of a command line, or a path of `/proc/swaps`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operand {
@@ -75,12 +77,14 @@ pub struct FileFacts {
     pub no_cow: bool,
     /// How many names it has.
     pub links: u64,
-    /// In bytes; less than `size` means that the file has holes.
-    pub allocated: u64,
+    /// The bytes that no block holds; known of swap areas only.
+    pub holes: u64,
     /// Its swap header.
     pub header: Header,
     /// What stands at its backing path; `None` if it has none.
     pub twin: Option<Twin>,
+    /// The backing file is an active swap area, by this name or another.
+    pub active: bool,
 }
 
 /// What the first page of a file says (mkswap(8)).
@@ -98,6 +102,8 @@ pub enum Header {
         uuid: [u8; 16],
         /// How large it says that the area is.
         bytes: u64,
+        /// It is as the kernel wants a file's: for pages of this machine's size, and without bad ones.
+        usable: bool,
     },
 }
 
@@ -110,6 +116,17 @@ impl Header {
             Key::Uuid => header::uuid_text(uuid).as_bytes().eq_ignore_ascii_case(&tag.value),
             Key::PartLabel | Key::PartUuid | Key::Id => false,
         }
+    }
+
+    /// Whether the kernel takes it.
+    pub fn is_usable(&self) -> bool {
+        matches!(self, Self::Swap { usable: true, .. })
+    }
+
+    /// Whether a file of that size holds this area and nothing else: the rest at its end is no whole page.
+    pub fn fills(&self, size: u64) -> bool {
+        const LARGEST_PAGE: u64 = 64 * 1024;
+        matches!(self, Self::Swap { bytes, .. } if *bytes <= size && size - bytes < LARGEST_PAGE)
     }
 }
 
@@ -160,17 +177,11 @@ impl Operand {
         }
     }
 
-    pub(super) fn set_twin(&mut self, twin: Option<Twin>) {
+    pub(super) fn set_twin(&mut self, twin: Option<(Twin, bool)>) {
         if let What::File(file) = &mut self.what {
-            file.twin = twin;
+            file.twin = twin.map(|(twin, _)| twin);
+            file.active = twin.is_some_and(|(_, active)| active);
         }
-    }
-}
-
-impl FileFacts {
-    /// The bytes that no block holds yet.
-    pub fn holes(&self) -> u64 {
-        self.size.saturating_sub(self.allocated)
     }
 }
 
@@ -186,7 +197,7 @@ pub fn probe_active(path: &Path) -> Operand {
         && thing.kind == "block device"
         && let Ok(fd) = open_path(path)
     {
-        thing.header = read_header(&fd);
+        thing.header = look_inside(&fd).0;
     }
     operand
 }
@@ -246,6 +257,13 @@ fn walk_beneath(dir: &OwnedFd, path: &OverlayPath, flags: OFlag) -> nix::Result<
     if is_link { Err(Errno::ELOOP) } else { Ok(file.into()) }
 }
 
+/// Whether the file at `path` on the backing filesystem is an active swap area. The kernel is asked, not
+/// `/proc/swaps`, where a hard link has another name, and another filesystem's file may have the same.
+pub(super) fn is_active_at(upper: &Path, path: &OverlayPath) -> bool {
+    let file = open_path(upper).and_then(|upper| open_beneath(&upper, path, OFlag::O_PATH));
+    file.is_ok_and(|file| is_active(&file))
+}
+
 /// Opens a path as a place only.
 ///
 /// # Errors
@@ -275,18 +293,20 @@ fn look(given: &OsStr, header: bool) -> What {
         return What::NotAFile(Thing { kind: name_of(kind), path, header: Header::Unread });
     }
     let fd = OwnedFd::from(file);
+    let (header, holes) = if header { look_inside(&fd) } else { (Header::Unread, 0) };
     match location_of(&fd) {
         Err(errno) => What::Missing { errno, parent: None, path: None },
         Ok(location) => What::File(FileFacts {
-            header: if header { read_header(&fd) } else { Header::Unread },
+            header,
             location,
             filesystem: filesystem_uuid(&fd),
             no_cow: is_no_cow(&fd),
             size: meta.size(),
             id: FileId::of(&meta),
             links: meta.nlink(),
-            allocated: meta.blocks().saturating_mul(512),
+            holes,
             twin: None,
+            active: false,
         }),
     }
 }
@@ -327,10 +347,8 @@ pub fn filesystem_uuid(fd: &OwnedFd) -> Option<[u8; 16]> {
     sys::filesystem_uuid(file.as_fd()).ok()
 }
 
-/// Where a filesystem knows no such flag, nobody needs it.
 fn is_no_cow(fd: &OwnedFd) -> bool {
-    let flags = File::open(sys::proc_path(fd)).ok().and_then(|file| sys::inode_flags(file.as_fd()).ok());
-    flags.is_none_or(|flags| flags & sys::NO_COW != 0)
+    File::open(sys::proc_path(fd)).is_ok_and(|file| sys::is_no_cow(file.as_fd()))
 }
 
 fn location_of(fd: &OwnedFd) -> nix::Result<Location> {
@@ -338,19 +356,31 @@ fn location_of(fd: &OwnedFd) -> nix::Result<Location> {
     Ok(Location { mount: sys::mount_id(fd.as_fd())?, path })
 }
 
-/// A regular file or an active area only, so this cannot block. A hibernated system's header is nothing that we
-/// have a word for, so it is as if nobody had looked.
-fn read_header(fd: &OwnedFd) -> Header {
-    let header = File::open(sys::proc_path(fd)).ok().and_then(|file| header::Header::read(&file));
-    match header {
+/// A regular file's header and holes; a file that cannot be read has none that anybody knows of.
+fn look_inside(fd: &OwnedFd) -> (Header, u64) {
+    let Ok(file) = File::open(sys::proc_path(fd)) else { return (Header::Missing, 0) };
+    let header = header_of(&file);
+    let holes = if header.is_usable() { blocks::holes(&file).unwrap_or(0) } else { 0 };
+    (header, holes)
+}
+
+/// A hibernated system's header is nothing that we have a word for, so it is as if nobody had looked.
+pub fn header_of(file: &File) -> Header {
+    match header::Header::read(file) {
         None => Header::Missing,
         Some(header) if header.signature == header::Signature::Swap => Header::Swap {
             bytes: (u64::from(header.last_page) + 1) * header.page_size as u64,
+            usable: header.version == 1 && header.bad_pages == 0 && header.page_size == page_size(),
             label: header.label,
             uuid: header.uuid,
         },
         Some(_) => Header::Unread,
     }
+}
+
+fn page_size() -> usize {
+    let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten();
+    size.and_then(|size| usize::try_from(size).ok()).unwrap_or(4096)
 }
 
 /// Whether a file is an active swap area: the kernel refuses to allocate space in one with ETXTBSY, and says so

@@ -4,6 +4,7 @@
 //! with O_PATH, and the kernel says which mount that file is in (`STATX_MNT_ID`) and what its name is there
 //! (`/proc/self/fd`). No path is ever compared with a list of mount points.
 
+pub mod blocks;
 pub mod content;
 pub mod dpkg;
 pub mod files;
@@ -251,11 +252,13 @@ impl World {
     /// Looks at the backing path of each file of the root overlay.
     fn look_for_twins(&mut self) {
         let Some(upper) = self.backing.mount().map(|mount| mount.point.clone()) else { return };
+        let asked = !self.swaps.is_empty();
         let twin_of = |operand: &Operand| {
             let path = self.overlay_path(&operand.file()?.location)?;
-            Some(files::twin(&upper, &path))
+            let twin = files::twin(&upper, &path);
+            Some((twin, asked && twin == files::Twin::File && files::is_active_at(&upper, &path)))
         };
-        let twins: Vec<Option<files::Twin>> = self.all_operands().map(twin_of).collect();
+        let twins: Vec<Option<(files::Twin, bool)>> = self.all_operands().map(twin_of).collect();
         let listed = self.fstab.iter_mut().map(|listed| &mut listed.operand).chain(&mut self.remembered);
         for (operand, twin) in self.operands.iter_mut().chain(&mut self.active).chain(listed).zip(twins) {
             operand.set_twin(twin);

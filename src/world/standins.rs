@@ -44,6 +44,11 @@ impl FileId {
         Self { device: meta.dev(), inode: meta.ino(), born }
     }
 
+    /// One that a fixture writes down.
+    pub fn numbered(device: u64, inode: u64) -> Self {
+        Self { device, inode, born: 0 }
+    }
+
     fn to_bytes(self) -> Vec<u8> {
         [self.device, self.inode, self.born].map(u64::to_ne_bytes).concat()
     }

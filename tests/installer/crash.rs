@@ -3,7 +3,7 @@
 //! strace does the injecting; which calls there are, a run without injection tells. After each kill the names
 //! answer, `status` names what did not end, and the next run finishes the job; after each error everything is as
 //! it was, and the outcome says so. Every call that changes something is tried, and of the many that only look
-//! every so manieth; with ROOTFS_SHIM_WHOLE_MATRIX=1 every call with every error, which takes an hour.
+//! every so manieth; with ROOTFS_SHIM_WHOLE_MATRIX=1 every call with every error, which takes hours.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,7 +13,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::bench::{Bench, Test, run, text, tools, tree};
+use crate::bench::{Bench, Test, is_whole, run, text, tools, tree};
 
 pub const TESTS: &[Test] = &[
     ("killed_at_the_calls_of_install", || killed("install")),
@@ -22,6 +22,9 @@ pub const TESTS: &[Test] = &[
     ("an_error_at_the_calls_of_install", || failing("install", &["mkdirat", "move_mount", "mount_setattr"])),
     ("an_error_at_the_calls_of_upgrade", || failing("upgrade", &["fchmod"])),
     ("an_error_at_the_calls_of_uninstall", || failing("uninstall", &["umount2", "open_tree"])),
+    ("killed_while_an_install_is_put_back", || killed_while_put_back("install")),
+    ("killed_while_an_upgrade_is_put_back", || killed_while_put_back("upgrade")),
+    ("killed_while_an_uninstall_is_put_back", || killed_while_put_back("uninstall")),
     ("a_filesystem_that_cannot_exchange_names_will_do", cannot_exchange),
 ];
 
@@ -137,10 +140,6 @@ impl Stage {
         };
         all.enumerate().filter(wanted).map(|(_, case)| case).collect()
     }
-}
-
-fn is_whole() -> bool {
-    std::env::var_os("ROOTFS_SHIM_WHOLE_MATRIX").is_some_and(|value| value == "1")
 }
 
 impl Scene<'_> {
@@ -312,6 +311,45 @@ fn failing(what: &'static str, own: &[&str]) {
         }
     }
     assert!(stage.count > 40, "only {} calls were tried", stage.count);
+}
+
+/// The last fsync that is still undone fails, and then each of the calls that put everything back is the last.
+fn killed_while_put_back(what: &'static str) {
+    let mut stage = Stage::new(what);
+    let fsyncs = stage.calls()["fsync"];
+    let fail = |nth: usize| format!("inject=fsync:error=EIO:when={nth}");
+    let undone = (1..=fsyncs).rev().find_map(|nth| {
+        let scene = stage.scene(nth + 1);
+        let (output, log) = scene.traced(&["-e", &fail(nth)]);
+        scene.end();
+        (!output.status.success()).then_some((nth, log))
+    });
+    let (nth, log) = undone.unwrap();
+    let mut counts = BTreeMap::new();
+    let (mut failed, mut cases) = (false, Vec::new());
+    for line in log.lines() {
+        let call =
+            line.split_whitespace().nth(1).and_then(|rest| rest.split_once('(')).map_or("", |(name, _)| name);
+        let count = counts.entry(call).or_insert(0);
+        *count += 1;
+        failed |= line.contains("INJECTED");
+        if failed && ["unlinkat", "renameat", "renameat2", "fchmod", "umount2", "move_mount"].contains(&call)
+        {
+            cases.push((call, *count));
+        }
+    }
+    for (number, (call, count)) in cases.iter().enumerate() {
+        let scene = stage.scene(number + 100);
+        let kill = format!("inject={call}:signal=KILL:when={count}");
+        let (output, _) = scene.traced(&["-e", "trace=all", "-e", &fail(nth), "-e", &kill]);
+        let when = format!("{what} killed at {call} {count} while it was put back");
+        assert_eq!(output.status.code(), None, "{when}: {}", text(&output));
+        scene.answers(&when);
+        scene.tells(&when);
+        scene.mends(stage.command(), &when);
+        scene.end();
+    }
+    assert!(cases.len() > 3, "only {cases:?}");
 }
 
 fn may_fail(call: &str) -> bool {

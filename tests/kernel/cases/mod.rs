@@ -3,8 +3,10 @@
 mod active;
 mod demo;
 mod enable;
+mod harmless;
 mod install;
 mod itself;
+mod killed;
 mod names;
 mod notices;
 mod ready;
@@ -24,7 +26,9 @@ pub fn all() -> Vec<Test> {
         scenes::tests(),
         ready::tests(),
         standin::tests(),
+        harmless::tests(),
         rough::tests(),
+        killed::tests(),
         same::tests(),
         demo::tests(),
         notices::tests(),

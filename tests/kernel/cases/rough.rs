@@ -1,5 +1,5 @@
-//! Rough treatment: terminals and consoles, a kill before and after every system call, a hundred calls at
-//! once, and calls while install and uninstall are at work.
+//! Rough treatment: terminals and consoles, a hundred calls at once, and calls while install and uninstall are
+//! at work.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -9,40 +9,49 @@ use crate::harness::guest::{Guest, HINT, KINDS, SHIM, Spec, needs};
 use crate::harness::needs::Need;
 use crate::harness::{Test, host, host_sh};
 
+type Body = fn(&Path);
+
 /// Each by itself: none has another's shape.
 pub fn tests() -> Vec<Test> {
-    type Body = fn(&Path);
-    let bodies: [(&str, Body); 9] = [
-        ("stderr_is_a_terminal", |scratch| {
-            let guest = Guest::boot(scratch, Spec::overlay(KINDS[0]));
-            let terminal = guest.sh("mk /s; script -qec 'swapon /s' /dev/null").ok("on a terminal");
-            assert_eq!(count(&terminal), 1, "{terminal:?}");
-            assert_eq!(count(&guest.notices()), 1);
-            off(&guest);
-        }),
-        ("stderr_is_the_console", |scratch| {
-            let guest = Guest::boot(scratch, Spec::overlay(KINDS[0]));
-            let script = "mk /s; script -qec 'ln -sf $(tty) /console; swapon /s' /dev/null; rm /console";
-            let terminal = guest.sh(script).ok("on the console");
-            assert_eq!(count(&terminal), 1, "{terminal:?}");
-            off(&guest);
-        }),
-        ("the_console_is_a_terminal_and_stderr_a_file", |scratch| {
-            let guest = Guest::boot(scratch, Spec::overlay(KINDS[0]));
-            let script =
-                "mk /s; script -qec 'ln -sf $(tty) /console; swapon /s 2>/err' /dev/null; rm /console";
-            let terminal = guest.sh(script).ok("a console");
-            assert_eq!(count(&terminal), 1, "{terminal:?}");
-            assert_eq!(guest.sh("cat /err").ok("stderr"), "");
-            off(&guest);
-        }),
-        ("no_shim_takes_a_controlling_terminal", |scratch| {
-            let guest = Guest::boot(scratch, Spec::overlay(KINDS[0]));
-            // The caller leads a session without a terminal, and the console is a terminal of nobody's: whoever
-            // opens it then without saying no gets it for good.
-            let script = r#"
-                mk /s
-                python3 - <<'X'
+    let needs = [needs(KINDS[0]), vec![Need::Package("strace")]].concat();
+    let tests = TERMINALS.iter().chain(OTHERS).map(|(name, body)| {
+        let mut test = Test::new(format!("rough::{name}"), &needs, *body);
+        test.limit = Duration::from_secs(300);
+        test
+    });
+    tests.collect()
+}
+
+const TERMINALS: &[(&str, Body)] = &[
+    ("stderr_is_a_terminal", |scratch| {
+        let guest = Guest::boot(scratch, Spec::overlay(KINDS[0]));
+        let terminal = guest.sh("mk /s; script -qec 'swapon /s' /dev/null").ok("on a terminal");
+        assert_eq!(count(&terminal), 1, "{terminal:?}");
+        assert_eq!(count(&guest.notices()), 1);
+        off(&guest);
+    }),
+    ("stderr_is_the_console", |scratch| {
+        let guest = Guest::boot(scratch, Spec::overlay(KINDS[0]));
+        let script = "mk /s; script -qec 'ln -sf $(tty) /console; swapon /s' /dev/null; rm /console";
+        let terminal = guest.sh(script).ok("on the console");
+        assert_eq!(count(&terminal), 1, "{terminal:?}");
+        off(&guest);
+    }),
+    ("the_console_is_a_terminal_and_stderr_a_file", |scratch| {
+        let guest = Guest::boot(scratch, Spec::overlay(KINDS[0]));
+        let script = "mk /s; script -qec 'ln -sf $(tty) /console; swapon /s 2>/err' /dev/null; rm /console";
+        let terminal = guest.sh(script).ok("a console");
+        assert_eq!(count(&terminal), 1, "{terminal:?}");
+        assert_eq!(guest.sh("cat /err").ok("stderr"), "");
+        off(&guest);
+    }),
+    ("no_shim_takes_a_controlling_terminal", |scratch| {
+        let guest = Guest::boot(scratch, Spec::overlay(KINDS[0]));
+        // The caller leads a session without a terminal, and the console is a terminal of nobody's: whoever
+        // opens it then without saying no gets it for good.
+        let script = r#"
+            mk /s
+            python3 - <<'X'
 import os, pty, subprocess
 ours, theirs = pty.openpty()
 if os.path.exists("/console"): os.remove("/console")
@@ -53,50 +62,44 @@ opens = [line for line in open("/tmp/opens") if '"/console"' in line]
 print("opens", len(opens), "without", sum("O_NOCTTY" not in line for line in opens))
 print("notices", os.read(ours, 4096).decode().count("rootfs-shim:"))
 X
-                rm -f /console"#;
-            assert_eq!(guest.sh(script).ok("a strange terminal"), "opens 1 without 0\nnotices 1\n");
-            off(&guest);
-        }),
-        ("without_a_console_the_kernel_log_has_the_notice", |scratch| {
-            let guest = Guest::boot(scratch, Spec::overlay(KINDS[0]));
-            let name = format!("/log{}", std::process::id() ^ nonce(scratch));
-            guest.sh_with("rm /console; mk \"$1\"; swapon \"$1\"", &[OsStr::new(&name)]).ok("swapon");
-            let log = guest.sh("dmesg").ok("dmesg");
-            let lines = log.lines().filter(|line| line.contains(&name) && line.contains("rootfs-shim:"));
-            assert_eq!(lines.count(), 1, "{name} is not in the kernel log once");
-            guest.sh_with(": >/console; swapoff \"$1\"", &[OsStr::new(&name)]).ok("swapoff");
-        }),
-        ("mkswap_of_a_file_of_the_image", |scratch| {
-            let prepare = "fallocate -l 16M $1/swapfile; chmod 600 $1/swapfile; echo text >$1/other";
-            let guest = Guest::boot(scratch, Spec { prepare, ..Spec::overlay(KINDS[0]) });
-            let script = "mkswap /swapfile; swapon /swapfile; cat /other";
-            let said = guest.sh(script).ok("mkswap");
-            assert!(said.starts_with("Setting up") && said.ends_with("text\n"), "{said}");
-            assert_eq!(guest.swap_paths(), ["/swapfile"]);
-            guest.sh("swapoff /swapfile && rm /swapfile && ! ls /swapfile 2>/dev/null").ok("off");
-        }),
-        ("a_hundred_at_once_and_one_is_told_0", |scratch| {
-            let guest = Guest::boot(scratch, Spec::overlay(KINDS[0]).strict());
-            let script = "mk /s; for i in $(seq 100); do (swapon /s 2>/dev/null; echo $? >/tmp/end$i) & done
-                wait; cat /tmp/end* | sort | uniq -c | tr -s ' '";
-            assert_eq!(guest.sh(script).ok("a hundred"), " 1 0\n 99 255\n");
-            assert_eq!(guest.swap_paths(), ["/s"]);
-            let script = "for i in $(seq 100); do (swapoff /s 2>/dev/null; echo $? >/tmp/end$i) & done
-                wait; cat /tmp/end* | sort | uniq -c | tr -s ' '";
-            assert_eq!(guest.sh(script).ok("a hundred"), " 1 0\n 99 4\n");
-            assert_eq!(guest.swaps(), "");
-        }),
-        ("killed_at_any_system_call", killed),
-        ("never_without_a_swapon_while_installing", installing),
-    ];
-    let needs = [needs(KINDS[0]), vec![Need::Package("strace")]].concat();
-    let tests = bodies.into_iter().map(|(name, body)| {
-        let mut test = Test::new(format!("rough::{name}"), &needs, body);
-        test.limit = Duration::from_secs(300);
-        test
-    });
-    tests.collect()
-}
+            rm -f /console"#;
+        assert_eq!(guest.sh(script).ok("a strange terminal"), "opens 1 without 0\nnotices 1\n");
+        off(&guest);
+    }),
+];
+
+const OTHERS: &[(&str, Body)] = &[
+    ("without_a_console_the_kernel_log_has_the_notice", |scratch| {
+        let guest = Guest::boot(scratch, Spec::overlay(KINDS[0]));
+        let name = format!("/log{}", std::process::id() ^ nonce(scratch));
+        guest.sh_with("rm /console; mk \"$1\"; swapon \"$1\"", &[OsStr::new(&name)]).ok("swapon");
+        let log = guest.sh("dmesg").ok("dmesg");
+        let lines = log.lines().filter(|line| line.contains(&name) && line.contains("rootfs-shim:"));
+        assert_eq!(lines.count(), 1, "{name} is not in the kernel log once");
+        guest.sh_with(": >/console; swapoff \"$1\"", &[OsStr::new(&name)]).ok("swapoff");
+    }),
+    ("mkswap_of_a_file_of_the_image", |scratch| {
+        let prepare = "fallocate -l 16M $1/swapfile; chmod 600 $1/swapfile; echo text >$1/other";
+        let guest = Guest::boot(scratch, Spec { prepare, ..Spec::overlay(KINDS[0]) });
+        let script = "mkswap /swapfile; swapon /swapfile; cat /other";
+        let said = guest.sh(script).ok("mkswap");
+        assert!(said.starts_with("Setting up") && said.ends_with("text\n"), "{said}");
+        assert_eq!(guest.swap_paths(), ["/swapfile"]);
+        guest.sh("swapoff /swapfile && rm /swapfile && ! ls /swapfile 2>/dev/null").ok("off");
+    }),
+    ("a_hundred_at_once_and_one_is_told_0", |scratch| {
+        let guest = Guest::boot(scratch, Spec::overlay(KINDS[0]).strict());
+        let script = "mk /s; for i in $(seq 100); do (swapon /s 2>/dev/null; echo $? >/tmp/end$i) & done
+            wait; cat /tmp/end* | sort | uniq -c | tr -s ' '";
+        assert_eq!(guest.sh(script).ok("a hundred"), " 1 0\n 99 255\n");
+        assert_eq!(guest.swap_paths(), ["/s"]);
+        let script = "for i in $(seq 100); do (swapoff /s 2>/dev/null; echo $? >/tmp/end$i) & done
+            wait; cat /tmp/end* | sort | uniq -c | tr -s ' '";
+        assert_eq!(guest.sh(script).ok("a hundred"), " 1 0\n 99 4\n");
+        assert_eq!(guest.swaps(), "");
+    }),
+    ("never_without_a_swapon_while_installing", installing),
+];
 
 fn count(text: &str) -> usize {
     let lines: Vec<&str> = text.lines().filter(|line| line.contains("rootfs-shim:")).collect();
@@ -113,54 +116,6 @@ fn off(guest: &Guest) {
 /// What no other run's scratch directory has.
 fn nonce(scratch: &Path) -> u32 {
     scratch.as_os_str().as_encoded_bytes().iter().fold(7, |sum, byte| sum * 31 % 1_000_003 + u32::from(*byte))
-}
-
-/// swapon and swapoff, with SIGKILL at every system call of theirs and of their children: then the file is on
-/// under its own name, or it is not on; nothing is mounted; the next call works.
-fn killed(scratch: &Path) {
-    let guest = Guest::boot(scratch, Spec::overlay(KINDS[0]));
-    let mounts = guest.sh("mk /s; mount").ok("mount");
-    for (tool, before) in [("swapon", "swapoff /s 2>/dev/null"), ("swapoff", "swapon /s 2>/dev/null")] {
-        let trace = format!("{before}; strace -f -o /tmp/trace {tool} /s; cat /tmp/trace");
-        for (call, times) in calls(&guest.sh(&trace).ok("strace")) {
-            let script = format!(
-                "for n in $(seq {times}); do {before}
-                    strace -f -qq -o /dev/null -e inject={call}:signal=KILL:when=$n {tool} /s >/dev/null 2>&1
-                    tail -n +2 /proc/swaps | awk '{{print $1}}'
-                done"
-            );
-            let said = guest.sh(&script).ok("killing");
-            assert!(said.lines().all(|line| line == "/s"), "{tool} killed at {call}: {said}");
-            assert_eq!(guest.sh("mount").ok("mount"), mounts, "{tool} killed at {call}");
-        }
-    }
-    guest.sh("swapoff /s 2>/dev/null; swapon /s").ok("swapon after all that");
-    off(&guest);
-}
-
-/// The system calls of a trace and how often one process makes each.
-pub(super) fn calls(trace: &str) -> Vec<(String, usize)> {
-    let mut made: Vec<(String, String, usize)> = Vec::new();
-    for line in trace.lines() {
-        let Some((pid, rest)) = line.split_once(' ') else { continue };
-        let Some((call, _)) = rest.trim_start().split_once('(') else { continue };
-        if !call.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') || call.is_empty() {
-            continue;
-        }
-        match made.iter_mut().find(|(other, name, _)| (other.as_str(), name.as_str()) == (pid, call)) {
-            Some((_, _, times)) => *times += 1,
-            None => made.push((pid.to_owned(), call.to_owned(), 1)),
-        }
-    }
-    let mut most: Vec<(String, usize)> = Vec::new();
-    for (_, call, times) in made {
-        match most.iter_mut().find(|(name, _)| *name == call) {
-            Some((_, other)) => *other = times.max(*other),
-            None => most.push((call, times)),
-        }
-    }
-    assert!(most.len() > 10, "that is no trace: {trace}");
-    most
 }
 
 /// `swapon --version` in a loop while the shim comes and goes: it answers each time.

@@ -20,6 +20,7 @@ use crate::harness::{Test, supervise};
 const SUBJECTS: &[(&str, &str)] = &[
     ("active", include_str!("../scripts/active.sh")),
     ("all", include_str!("../scripts/all.sh")),
+    ("apart", include_str!("../scripts/apart.sh")),
     ("argv", include_str!("../scripts/argv.sh")),
     ("classic", include_str!("../scripts/classic.sh")),
     ("clients", include_str!("../scripts/clients.sh")),
@@ -31,6 +32,7 @@ const SUBJECTS: &[(&str, &str)] = &[
     ("oddities", include_str!("../scripts/oddities.sh")),
     ("options", include_str!("../scripts/options.sh")),
     ("places", include_str!("../scripts/places.sh")),
+    ("ready", include_str!("../scripts/ready.sh")),
     ("swapoff", include_str!("../scripts/swapoff.sh")),
     ("tags", include_str!("../scripts/tags.sh")),
     ("usage", include_str!("../scripts/usage.sh")),

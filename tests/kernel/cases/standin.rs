@@ -8,7 +8,7 @@ use crate::harness::Test;
 use crate::harness::guest::{Fs, Guest, Kind, Spec, Tools, needs};
 use crate::harness::needs::Need;
 
-use super::rough::calls;
+use super::killed::calls;
 
 const EXT4: Kind = (Fs::Ext4, Tools::Debian);
 const BTRFS: Kind = (Fs::Btrfs, Tools::Debian);

@@ -112,3 +112,112 @@ t swapon s
 swapoff s 2>/dev/null
 chattr -i s
 
+
+#: bind_and_fstab util-linux
+mkdir a b; mk a/s
+mount --bind a b
+echo '/w/b/s none swap pri=3 0 0' >/etc/fstab
+t swapon -av
+t swapon -av
+t swapoff b/s
+t swapon -a
+t swapoff a/s
+t swapoff /w/a/s
+t swapon -a
+t swapoff -a
+
+#: bind_and_fstab_elsewhere quiet
+mkdir a b; mk a/s
+mount --bind a b
+echo '/w/b/s none swap sw 0 0' >/etc/fstab
+t swapon -a
+swapon -a
+cd b
+t swapoff s
+
+#: bind_of_a_bind
+mkdir -p a/i b c; mk a/i/s
+mount --bind a b; mount --bind b/i c
+t swapon c/s
+t swapoff b/i/s
+t swapon b/i/s
+t swapoff a/i/s
+umount c b
+t swapon a/i/s
+
+#: bind_whose_directory_is_hidden
+mkdir a b; mk a/s
+mount --bind a b; mount -t tmpfs t a
+t swapon b/s
+t swapoff b/s
+t swapon b/s
+t swapoff b/s
+t swapoff b/s
+
+#: bind_over_a_file_of_that_name
+mkdir a b; mk a/s; mk b/s
+t swapon b/s
+mount --bind a b
+t swapon b/s
+t swapoff b/s
+t swapoff b/s
+umount b
+t swapoff b/s
+
+#: own_namespace strict
+mk s
+unshare -m /sbin/swapon s; echo $?
+awk 'NR>1{print $1}' /proc/swaps
+t swapoff s
+unshare -m sh -c '/sbin/swapon /w/s; echo $?; /sbin/swapon s; echo $?; /sbin/swapoff s; echo $?'
+unshare -m sh -c 'cd /; /sbin/swapon w/s; echo $?; exec /sbin/swapoff -a'; echo $?
+
+#: own_namespace_without_upper
+mk s
+unshare -m sh -c 'umount -l /.rootfs-shim/upper; /sbin/swapon s; echo $?' 2>/dev/null
+awk 'NR>1{print $1}' /proc/swaps
+unshare -m sh -c 'umount -l /.rootfs-shim/upper; /sbin/swapoff s; echo $?' 2>/dev/null
+t swapon s
+
+#: own_namespace_with_home_covered
+mk s
+unshare -m sh -c 'mount -t tmpfs t /.rootfs-shim; /sbin/swapon s; echo $?' 2>/dev/null
+awk 'NR>1{print $1}' /proc/swaps
+unshare -m sh -c 'mount -t tmpfs t /.rootfs-shim; /sbin/swapoff s; echo $?' 2>/dev/null
+t swapon s
+
+#: own_namespace_with_a_file_of_that_name strict
+mkdir t; mk t/s; mk o 2
+unshare -m sh -c 'mount -t tmpfs t t; cp o t/s; chmod 600 t/s; /sbin/swapon t/s' 2>/dev/null; echo $?
+unshare -m sh -c 'mount --bind o t/s; /sbin/swapon t/s; echo $?'
+t swapon o
+t swapon t/s
+t swapoff o
+
+#: chroot_into_the_whole_root
+mk s; mkdir r
+unshare -m sh -c 'mount --rbind / r; chroot r /sbin/swapon /w/s; echo $?'
+awk 'NR>1{print $1}' /proc/swaps
+unshare -m sh -c 'mount --rbind / r; chroot r /sbin/swapoff /w/s; echo $?'
+t swapon s
+
+#: chroot_without_upper
+mk s; mkdir r
+enter='mount --rbind / r; umount -l r/.rootfs-shim/upper 2>/dev/null'
+unshare -m sh -c "$enter; chroot r /sbin/swapon /w/s; echo \$?"
+awk 'NR>1{print $1}' /proc/swaps
+unshare -m sh -c "$enter; chroot r /sbin/swapoff /w/s; echo \$?"
+t swapon s
+
+#: hard_link_in_another_directory quiet
+mkdir d; mk d/s; ln d/s l
+t swapon l
+t swapon d/s
+t swapoff d/s
+t swapon d/s
+t rm d/s
+t swapoff l
+
+#: directory_made_again_under_another_mount
+mkdir d; mk d/s; mount -t tmpfs t d; umount d; rm -r d; mkdir d; mk d/s
+t swapon d/s
