@@ -14,6 +14,7 @@ use nix::errno::Errno;
 use super::find::{self, Key, Tag};
 use super::fstab::{Reader, Table};
 use super::{Call, Console, Refusal};
+use crate::shim::args::labels_first;
 use crate::sys;
 use crate::world::swaps::Swap;
 
@@ -92,7 +93,7 @@ fn ask(call: &Call<'_>) -> Result<Disable, Refusal> {
     if !disable.all && disable.tags.is_empty() && disable.operands.is_empty() {
         return Err(call.refuse(&[b"bad usage"]).with_hint());
     }
-    disable.tags.sort_by_key(|(_, tag)| tag.key != Key::Label);
+    disable.tags = labels_first(disable.tags, |(_, tag)| tag.key == Key::Label);
     Ok(disable)
 }
 

@@ -80,9 +80,15 @@ fn tags(options: &[Given]) -> Vec<Tag> {
         Tag { key, value: given.value.clone().unwrap_or_default().into_vec() }
     };
     let given = options.iter().filter(|given| given.option.effect == Effect::Tag);
-    let mut tags: Vec<Tag> = given.map(tag).collect();
-    tags.sort_by_key(|tag| tag.key != Key::Label);
-    tags
+    labels_first(given.map(tag).collect(), |tag| tag.key == Key::Label)
+}
+
+/// util-linux takes labels before UUIDs, each in the order given. The library's stable sort would be 4 KiB of code
+/// for each type.
+pub fn labels_first<T>(tags: Vec<T>, is_label: impl FnMut(&T) -> bool) -> Vec<T> {
+    let (mut labels, others): (Vec<T>, Vec<T>) = tags.into_iter().partition(is_label);
+    labels.extend(others);
+    labels
 }
 
 /// `argv` with some arguments replaced (`Some`) or left out (`None`); the others are the same bytes in the

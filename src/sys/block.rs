@@ -110,19 +110,17 @@ fn configure(device: BorrowedFd<'_>, file: BorrowedFd<'_>, read_only: bool) -> R
 /// standard descriptors, and of ours only those in `keep`, because an inherited lock or pipe would make our
 /// caller wait after all.
 ///
-/// The calling process must have one thread: the child goes on in a copy of it.
+/// The calling process must have one thread: the child goes on in a copy of it. It is to end soon: init inherits the
+/// child then.
 ///
 /// # Errors
 /// EAGAIN and ENOMEM from fork(2).
 pub fn detach(keep: &[RawFd], work: impl FnOnce()) -> Result<()> {
-    // SAFETY: one thread, by contract, so that the copy is whole; both children end in _exit.
+    // SAFETY: one thread, by contract, so that the copy is whole; the child ends in _exit.
     unsafe {
         let pid = Errno::result(libc::fork())?;
         if pid == 0 {
             libc::setsid();
-            if libc::fork() != 0 {
-                libc::_exit(0);
-            }
             let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC);
             for fd in 0..3 {
                 libc::dup2(null, fd);
@@ -131,8 +129,8 @@ pub fn detach(keep: &[RawFd], work: impl FnOnce()) -> Result<()> {
             work();
             libc::_exit(0);
         }
-        super::wait(nix::unistd::Pid::from_raw(pid)).map(drop)
     }
+    Ok(())
 }
 
 /// Closes every descriptor from 3 on but those in `keep`.

@@ -353,7 +353,18 @@ fn is_no_cow(fd: &OwnedFd) -> bool {
 
 fn location_of(fd: &OwnedFd) -> nix::Result<Location> {
     let path = fs::read_link(sys::proc_path(fd)).map_err(|error| errno_of(&error))?;
+    // What the kernel says of a file that has lost its name, and what any file may be called.
+    if path.as_os_str().as_bytes().ends_with(b" (deleted)") && !leads_to(&path, fd) {
+        return Err(Errno::ENOENT);
+    }
     Ok(Location { mount: sys::mount_id(fd.as_fd())?, path })
+}
+
+fn leads_to(path: &Path, fd: &OwnedFd) -> bool {
+    let inode =
+        |stat: nix::Result<nix::sys::stat::FileStat>| stat.ok().map(|stat| (stat.st_dev, stat.st_ino));
+    let there = inode(nix::sys::stat::stat(path));
+    there.is_some() && there == inode(nix::sys::stat::fstat(fd))
 }
 
 /// A regular file's header and holes; a file that cannot be read has none that anybody knows of.

@@ -173,12 +173,17 @@ fn medium(path: &Path) -> Result<Medium> {
         Some(offset) => file.read_exact_at(&mut mark, offset).attempt("read the layer", path)?,
         None => mark.clear(),
     }
-    let mut head = Vec::with_capacity(signature::HEAD);
-    (&mut file).take(signature::HEAD as u64).read_to_end(&mut head).attempt("read the layer", path)?;
-    let mut content = signature::identify(&head, &mark);
-    if matches!(content, Content::Empty | Content::Unknown) {
-        content = asked_of_blkid(path).unwrap_or(content);
+    let (mut head, mut content) = (Vec::new(), Content::Unknown);
+    // What has a name has it near the beginning; only to be empty takes all of it.
+    for length in [signature::NEAR, signature::HEAD] {
+        let more = length.saturating_sub(head.len()) as u64;
+        (&mut file).take(more).read_to_end(&mut head).attempt("read the layer", path)?;
+        content = signature::identify(&head, &mark);
+        if !matches!(content, Content::Empty | Content::Unknown) {
+            return Ok(Medium { size, content });
+        }
     }
+    content = asked_of_blkid(path).unwrap_or(content);
     Ok(Medium { size, content })
 }
 

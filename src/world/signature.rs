@@ -10,6 +10,8 @@ use crate::builtin::header::{OLD_SIGNATURE, PAGE_SIZES, SIGNATURE, SUSPENDED};
 
 /// How much of the beginning is looked at.
 pub const HEAD: usize = 1 << 20;
+/// Within how much of it every signature that we know stands.
+pub const NEAR: usize = 128 << 10;
 /// The label that says a filesystem is a writable layer of ours.
 pub const LABEL: &str = "rootfs-shim";
 /// The filesystems that a writable layer can have; the first is what an empty device becomes.
@@ -176,6 +178,12 @@ mod tests {
         assert_eq!(identify(&with(&[]), &[]), Content::Empty);
         assert_eq!(identify(&with(&[(HEAD - 1, b"\x01")]), &[]), Content::Unknown);
         assert_eq!(identify(&with(&[(0, b"LUKS\xba\xbe")]), &[]), Content::Other("a LUKS volume".into()));
+    }
+
+    #[test]
+    fn every_signature_is_near_the_beginning() {
+        let last = OTHERS.iter().map(|(offset, magic, _)| offset + magic.len()).max().unwrap();
+        assert!(last <= NEAR && PAGE_SIZES.iter().all(|page| *page <= NEAR));
     }
 
     #[test]

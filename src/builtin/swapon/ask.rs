@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use crate::builtin::find::{Key, Tag};
 use crate::builtin::show::{self, Column, Style};
 use crate::builtin::{Call, Refusal, fstab, parse_number, strerror};
+use crate::shim::args::labels_first;
 
 /// What a call asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,7 +101,7 @@ pub(super) fn ask(call: &Call<'_>) -> Result<Ask, Refusal> {
     if enable.how.may_be_missing && !enable.all {
         return Err(call.refuse(&[b"bad usage"]).with_hint());
     }
-    enable.tags.sort_by_key(|(_, tag)| tag.key != Key::Label);
+    enable.tags = labels_first(enable.tags, |(_, tag)| tag.key == Key::Label);
     if let Some(options) = options {
         enable.how = enable.how.with(&options);
     }

@@ -65,6 +65,15 @@ pub fn tests() -> Vec<Test> {
         assert_eq!((seen, ran.status, ran.err()), (names(&["/data/s"]), 0, String::new()));
         guest.sh("swapoff /data/s").ok("swapoff");
     }));
+    tests.push(Test::new("names::without_detached_mounts", &strace, |scratch: &Path| {
+        let guest = Guest::boot(scratch, Spec::overlay(KINDS[0]));
+        let script =
+            "mk /s; strace -f -qq -o /t -e trace=open_tree -e inject=open_tree:error=ENOSYS swapon /s; grep -c INJECTED /t";
+        let ran = guest.sh(script);
+        assert_eq!((ran.out().as_str(), ran.err().as_str()), ("1\n", ""));
+        assert_eq!(guest.swap_paths(), ["/s"]);
+        guest.sh("swapoff /s").ok("swapoff");
+    }));
     tests
 }
 

@@ -95,6 +95,19 @@ const PLACES: &[Scene] = &[
     scene("loop_device", PLAIN, "fallocate -l 16M /s; D=$(losetup -f --show /s); mkswap -q $D; swapon $D; echo $?; grep -c ^$D /proc/swaps; swapoff $D; losetup -d $D", "0\n1\n", &[], &[]),
     scene("no_proc", PLAIN, "mk /s; umount -l /proc; swapon /s 2>/dev/null; S=$?; echo $((S == 0 || S == 255)); mount -t proc proc /proc", "1\n", ANY, &[]),
     scene("chroot_without_the_bind", PLAIN, "mkdir /c; for d in usr bin sbin lib lib64 dev proc; do if [ -h /$d ]; then cp -a /$d /c; else mkdir /c/$d; mount --rbind /$d /c/$d; fi; done; mk /c/s; chroot /c swapon /s 2>/dev/null; S=$?; echo $((S == 0 || S == 255))", "1\n", ANY, &[]),
+    scene("bind_of_the_root", PLAIN, "mk /s; mkdir /r; mount --bind / /r; swapon /r/s; echo $?; swapoff /r/s; echo $?; swapon /r/s; umount /r", "0\n0\n", &["/s"], &["/r/s is enabled"]),
+    scene("lower_file_through_a_bind", |spec| Spec { prepare: "mkdir $1/img; fallocate -l 16M $1/img/s; chmod 600 $1/img/s; mkswap -q $1/img/s", ..spec },
+        "mkdir /b; mount --bind /img /b; swapon /b/s; echo $?; umount /b; ls /img", "0\ns\n", &["/img/s"], &["/b/s is enabled"]),
+    scene("tmpfs_file_over_the_file", PLAIN,
+        "mk /s; mkdir /t; mount -t tmpfs t /t; cp -a /s /t/s; mount --bind /t/s /s; swapon /s; echo $?; umount /s; swapon /s; echo $?", "0\n0\n", &["/s"], &["tmpfs", "/s is enabled"]),
+    scene("deleted_file_and_one_of_the_name_that_it_then_has", PLAIN,
+        "mk /s; mk '/s (deleted)'; exec 5<>/s; rm /s; swapon /proc/self/fd/5 2>/dev/null; echo $?", "0\n", &[], &["was not enabled"]),
+    scene("replaced_while_it_is_open", PLAIN,
+        "mk /s; mk /o; exec 5<>/s; mv /o /s; swapon /proc/self/fd/5 2>/dev/null; echo $?; swapon /s; echo $?", "0\n0\n", &["/s"], &["was not enabled", "/s is enabled"]),
+    scene("own_namespace_without_proc", PLAIN,
+        "mk /s; unshare -m sh -c 'while umount -l /proc 2>/dev/null; do :; done; ls /proc; swapon /s 2>/dev/null; echo $?'", "0\n", &["/s"], &["/s is enabled"]),
+    scene("loop_device_over_a_volume", PLAIN,
+        "fallocate -l 16M /vol/f; D=$(losetup -f --show /vol/f); mkswap -q $D; swapon $D; echo $?; grep -c ^$D /proc/swaps; swapoff $D; losetup -d $D", "0\n1\n", &[], &[]),
 ];
 
 /// The swap areas are not fixed: the right file or none.

@@ -39,6 +39,7 @@ t swapoff b
 mkdir a r; mk a/s
 mount --bind a r; mount -o remount,bind,ro r
 t mkswap r/s
+t swapon r/s
 t swapon a/s
 t swapoff a/s
 
