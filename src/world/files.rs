@@ -19,7 +19,7 @@ use crate::builtin::find::{Key, Tag};
 use crate::builtin::header;
 use crate::paths::OverlayPath;
 use crate::sys::{self, MountId};
-use crate::world::standins::FileId;
+use crate::world::standins::{self, FileId};
 
 use super::blocks;
 
@@ -280,8 +280,8 @@ fn look(given: &OsStr, header: bool) -> What {
     let fd = match open_path(Path::new(given)) {
         Ok(fd) => fd,
         Err(errno) => {
-            let path = Path::new(given);
-            return What::Missing { errno, parent: locate(parent_of(path)).ok(), path: would_be(path) };
+            let (parent, path) = (locate(parent_of(given.as_ref())).ok(), standins::would_be(given.as_ref()));
+            return What::Missing { errno, parent, path };
         }
     };
     let file = File::from(fd);
@@ -301,7 +301,7 @@ fn look(given: &OsStr, header: bool) -> What {
             header,
             location,
             filesystem: filesystem_uuid(&fd),
-            no_cow: is_no_cow(&fd),
+            no_cow: File::open(sys::proc_path(&fd)).is_ok_and(|file| sys::is_no_cow(file.as_fd())),
             size: meta.size(),
             id: FileId::of(&meta),
             links: meta.nlink(),
@@ -312,20 +312,9 @@ fn look(given: &OsStr, header: bool) -> What {
     }
 }
 
-/// The nearest directory above it that is there, as the kernel calls it, and the rest of the path.
-fn would_be(path: &Path) -> Option<PathBuf> {
-    let mut above =
-        path.ancestors().skip(1).map(|dir| if dir.as_os_str().is_empty() { Path::new(".") } else { dir });
-    let (dir, found) = above.find_map(|dir| Some((dir, locate(dir).ok()?)))?;
-    Some(found.path.join(path.strip_prefix(dir).unwrap_or(path)))
-}
-
 fn parent_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
-        Some(parent) => parent,
-        None => path,
-    }
+    let parent = path.parent().unwrap_or(path);
+    if parent.as_os_str().is_empty() { Path::new(".") } else { parent }
 }
 
 fn name_of(kind: fs::FileType) -> &'static str {
@@ -346,10 +335,6 @@ fn name_of(kind: fs::FileType) -> &'static str {
 pub fn filesystem_uuid(fd: &OwnedFd) -> Option<[u8; 16]> {
     let file = File::open(sys::proc_path(fd)).ok()?;
     sys::filesystem_uuid(file.as_fd()).ok()
-}
-
-fn is_no_cow(fd: &OwnedFd) -> bool {
-    File::open(sys::proc_path(fd)).is_ok_and(|file| sys::is_no_cow(file.as_fd()))
 }
 
 fn location_of(fd: &OwnedFd) -> nix::Result<Location> {

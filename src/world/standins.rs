@@ -16,6 +16,7 @@ use std::time::UNIX_EPOCH;
 use sha2::{Digest, Sha256};
 
 use crate::config::Fallback;
+use crate::world::files;
 use crate::world::swaps::Swap;
 
 /// Where our mark is: in the part of the page that belongs to a boot loader. The word, whose name it is, which
@@ -123,6 +124,14 @@ fn devices() -> Vec<(PathBuf, Fallback)> {
         is_whole.then(|| (Path::new("/dev").join(OsStr::from_bytes(name)), way))
     };
     names.filter_map(known).collect()
+}
+
+/// Where a file that is not there would be: the nearest directory above it that is there, as the kernel calls it, and the rest of the path.
+pub fn would_be(path: &Path) -> Option<PathBuf> {
+    let mut above =
+        path.ancestors().skip(1).map(|dir| if dir.as_os_str().is_empty() { Path::new(".") } else { dir });
+    let (dir, found) = above.find_map(|dir| Some((dir, files::locate(dir).ok()?)))?;
+    Some(found.path.join(path.strip_prefix(dir).unwrap_or(path)))
 }
 
 /// The zram devices that a call of ours added and did not live to use or to remove.
