@@ -342,9 +342,7 @@ fn known_reason(plan: &Plan, operand: &Decided, ran: &Ran) -> Option<String> {
     };
     Some(match twofold.unformatted {
         _ if twofold.active || ran.last_words.ends_with(b"Device or resource busy") => enabled(),
-        _ if twofold.foreign => {
-            "its swap signature is for another page size, so run mkswap on it again".to_owned()
-        }
+        _ if twofold.foreign => "it was formatted for another page size, so run mkswap again".to_owned(),
         true if twofold.size < SMALLEST => {
             format!("it is smaller than {}, the least that mkswap takes", size_words(SMALLEST))
         }
