@@ -347,10 +347,8 @@ fn location_of(fd: &OwnedFd) -> nix::Result<Location> {
 }
 
 fn leads_to(path: &Path, fd: &OwnedFd) -> bool {
-    let inode =
-        |stat: nix::Result<nix::sys::stat::FileStat>| stat.ok().map(|stat| (stat.st_dev, stat.st_ino));
-    let there = inode(nix::sys::stat::stat(path));
-    there.is_some() && there == inode(nix::sys::stat::fstat(fd))
+    let inode = |path: &Path| fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()));
+    inode(path).is_some_and(|there| Some(there) == inode(Path::new(&sys::proc_path(fd))))
 }
 
 /// A regular file's header and holes; a file that cannot be read has none that anybody knows of.
