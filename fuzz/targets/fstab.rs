@@ -1,15 +1,18 @@
-//! fstab, as the shim and as the builtin read it.
+//! fstab, as the shim and as the builtin read it, by the rules of either library.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use rootfs_shim::builtin::fstab::{self, Entry};
+use rootfs_shim::builtin::fstab::{self, Entry, Reader, Table};
 use rootfs_shim::world;
 
 fuzz_target!(|bytes: &[u8]| {
-    let all = fstab::parse(bytes);
-    assert_eq!(world::fstab::parse(bytes).len(), all.iter().filter(|entry| entry.is_swap()).count());
-    for entry in all.iter().filter(|entry| Entry::is_swap(entry)) {
-        entry.has("noauto");
-        fstab::option(&entry.options, "pri");
+    for reader in [Reader::Libmount, Reader::Getmntent] {
+        let all = Table::parse(bytes, reader);
+        let (swap, bad_lines) = world::fstab::parse(bytes, reader);
+        assert_eq!(swap.len(), all.entries.iter().filter(|entry| Entry::is_swap(entry)).count());
+        assert_eq!(bad_lines, all.bad_lines);
+        for option in all.entries.iter().filter_map(|entry| fstab::option(&entry.options, "pri").flatten()) {
+            fstab::priority(option);
+        }
     }
 });

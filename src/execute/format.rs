@@ -31,24 +31,29 @@ pub fn format(path: &Path, size: u64, kind: &str, mkfs: &Path) -> Result<()> {
     let mut mark = vec![0; MARK_BLOCK];
     let words = [MARK, kind.as_bytes()].concat();
     mark.splice(..words.len(), words);
-    write(path, &[(offset, &mark)])?;
-    write(path, &SUPERBLOCKS.map(|offset| (offset, [0; MARK_BLOCK].as_slice())))?;
+    let file = write(path, offset, &mark)?;
+    // After the mark and before mkfs, in whatever order with mkfs's own writes: nothing to wait for.
+    for superblock in SUPERBLOCKS {
+        file.write_all_at(&[0; MARK_BLOCK], superblock).attempt("write to", path)?;
+    }
+    // The last one to close a device would wait for it all the same.
+    let _held = File::open(path).attempt("open", path)?;
+    drop(file);
     run_mkfs(path, offset, kind, mkfs)?;
-    write(path, &[(offset, &[0; MARK_BLOCK])])
+    write(path, offset, &[0; MARK_BLOCK]).map(drop)
 }
 
 /// The file of an image may be in use through a loop device; that is seen by whoever attaches the loop.
-fn write(path: &Path, blocks: &[(u64, &[u8])]) -> Result<()> {
+fn write(path: &Path, offset: u64, bytes: &[u8]) -> Result<File> {
     let mut options = File::options();
     options.write(true).custom_flags(libc::O_CLOEXEC);
     if block::device_size(File::open(path).attempt("open", path)?.as_fd()).is_ok() {
         options.custom_flags(libc::O_CLOEXEC | libc::O_EXCL);
     }
     let file = patiently(|| options.open(path)).attempt("open for formatting", path)?;
-    for (offset, bytes) in blocks {
-        file.write_all_at(bytes, *offset).attempt("write to", path)?;
-    }
-    file.sync_data().attempt("sync", path)
+    file.write_all_at(bytes, offset).attempt("write to", path)?;
+    file.sync_data().attempt("sync", path)?;
+    Ok(file)
 }
 
 /// A filesystem that was unmounted a moment ago lets go of its device a moment later.

@@ -143,6 +143,7 @@ fn one(image: &Image, tool: &Tool, slot: &Slot, warnings: &mut Vec<String>) -> V
     let is_shim = ours::may_go(image, name);
     match &slot.real {
         None if is_shim && tool.real == Real::Nothing => Verdict::Do(Step::RemoveShim { path }),
+        None if is_shim && package_is_gone(image, slot) => Verdict::Do(Step::RemoveShim { path }),
         None if is_shim => Verdict::Keep(format!("{path}.real is gone")),
         None => Verdict::Nothing,
         Some(real) if is_shim => {
@@ -163,6 +164,17 @@ fn one(image: &Image, tool: &Tool, slot: &Slot, warnings: &mut Vec<String>) -> V
             Verdict::Leave(format!("it was replaced since the install, so it and {path}.real are left"))
         }
     }
+}
+
+/// Whether dpkg was told to put a package's file at `.real`, and no package has such a file any more: then the
+/// tool went with its package, and so does the shim.
+fn package_is_gone(image: &Image, slot: &Slot) -> bool {
+    let Some((dpkg, manifest)) = image.dpkg.as_ref().zip(ours::manifest_of(image)) else { return false };
+    let directories =
+        image.places.get(slot.place).map(|place| place.spellings.as_slice()).unwrap_or_default();
+    let names: Vec<String> = directories.iter().map(|dir| format!("/{dir}/{}", slot.tool)).collect();
+    names.iter().any(|name| manifest.diversions.contains(name))
+        && !names.iter().any(|name| dpkg.listed.contains(name))
 }
 
 /// Whether that can do a tool's work; else why not.

@@ -16,7 +16,7 @@ use nix::fcntl::{AtFlags, OFlag, RenameFlags, openat, readlinkat, renameat2};
 use nix::sys::stat::{Mode, fchmod, fstat, fstatat, futimens, mkdirat};
 use nix::sys::statvfs::{FsFlags, Statvfs, fstatvfs};
 use nix::sys::time::TimeSpec;
-use nix::unistd::{UnlinkatFlags, fsync, linkat, unlinkat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fsync, linkat, unlinkat};
 
 use super::{Entry, FileKind, Found, mount_of};
 use crate::error::{Attempt, Error, Kind, Result};
@@ -176,7 +176,8 @@ impl Dir {
         opened
     }
 
-    /// Makes the new file `name` with this content, on the disk when this returns. On failure it is gone.
+    /// Makes the new file `name` with this content, on the disk when this returns. On failure it is gone. It is
+    /// root's, whatever group the directory would give it.
     ///
     /// # Errors
     /// EEXIST if anything stands there; what writing says.
@@ -188,6 +189,9 @@ impl Dir {
         let written = file
             .write_all(content)
             .attempt("write", &shown)
+            .and_then(|()| {
+                fchown(&file, Some(Uid::from_raw(0)), Some(Gid::from_raw(0))).attempt("chown", &shown)
+            })
             .and_then(|()| fchmod(&file, Mode::from_bits_truncate(mode)).attempt("set the mode of", &shown))
             .and_then(|()| file.sync_all().attempt("fsync", &shown));
         if written.is_err() {

@@ -29,8 +29,18 @@ pub const TESTS: &[Test] = &[
 ];
 
 /// The calls that change a file system or a mount, in each of the three commands.
-const CHANGING: [&str; 9] =
-    ["linkat", "renameat", "renameat2", "unlinkat", "fsync", "write", "fchmod", "utimensat", "flock"];
+const CHANGING: [&str; 10] = [
+    "fchown",
+    "linkat",
+    "renameat",
+    "renameat2",
+    "unlinkat",
+    "fsync",
+    "write",
+    "fchmod",
+    "utimensat",
+    "flock",
+];
 /// And those of one.
 const MORE: [&str; 5] = ["mkdirat", "move_mount", "mount_setattr", "umount2", "open_tree"];
 /// The calls that only look and may fail as well.

@@ -126,7 +126,7 @@ fn brought_config() {
     assert!(bench.shim_ok("install", &[]).contains(named), "the operator's own change");
     fs::write(&config, fs::read(&own).unwrap()).unwrap();
     bench.shim_ok("uninstall", &[]);
-    assert!(!home.exists());
+    assert!(!config.exists() && !home.join("bin").exists());
 }
 
 fn foreign_real() {

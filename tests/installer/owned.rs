@@ -272,6 +272,16 @@ fn home_was_there() {
         assert_eq!(before, names(&bench));
         assert_eq!(fs::metadata(&home).unwrap().mode() & 0o7777, 0o700);
     }
+    // What is made in it would be another group's.
+    fs::create_dir(home.join("bin")).unwrap();
+    run("chgrp", &["1000", str(&home.join("bin"))]);
+    run("chmod", &["2755", str(&home.join("bin"))]);
+    bench.shim_ok("install", &[]);
+    assert_eq!(status(&bench)["healthy"], true);
+    assert!(bench.shim_ok("install", &[]).contains("nothing to do"));
+    bench.shim_ok("uninstall", &[]);
+    assert_eq!(fs::metadata(home.join("bin")).unwrap().mode() & 0o7777, 0o2755);
+    fs::remove_dir(home.join("bin")).unwrap();
     fs::remove_dir(&home).unwrap();
     bench.shim_ok("install", &[]);
     bench.shim_ok("uninstall", &[]);

@@ -278,6 +278,11 @@ fn apt() {
         "{}",
         text(&status)
     );
+    let plan = bench.shim_ok("uninstall", &["--dry-run"]);
+    assert!(
+        plan.contains("would remove usr/sbin/swapon\n"),
+        "its package is gone, and so the shim goes: {plan}"
+    );
     debian.dpkg(&["--install", &first]);
     debian.shim_over("of mount 90.1", "a removal and a new install");
     bench.shim_ok("uninstall", &[]);

@@ -148,7 +148,13 @@ const TROUBLE: &[Scene] = &[
     scene("real_calls_its_own_name", PLAIN, "mk /s; rm /usr/sbin/swapon.real; printf '#!/bin/sh\\nexec swapon \"$@\"\\n' >/usr/sbin/swapon.real; chmod +x /usr/sbin/swapon.real; swapon /s 2>/dev/null; echo $(($? < 124))", "1\n", ANY, &[]),
     scene("real_is_a_script", PLAIN, "mk /s; mv /usr/sbin/swapon.real /usr/sbin/swapon.elf; printf '#!/bin/bash\\nexec /usr/sbin/swapon.elf \"$@\"\\n' >/usr/sbin/swapon.real; chmod +x /usr/sbin/swapon.real; swapon /s 2>&1; echo $?", "0\n", &["/s"], &[]),
     scene("argv0_exact", PLAIN, "mk /s; ln -s /usr/sbin/swapon /tmp/swapon; cd /tmp; ./swapon /s; echo $?", "0\n", &["/s"], &[]),
-    scene("argv0_other", PLAIN, "mk /s; for n in -swapon SWAPON swapon.real swapo ''; do bash -c 'exec -a \"$0\" /usr/sbin/swapon /s' \"$n\" 2>/dev/null; echo $?; done", "2\n2\n2\n2\n2\n", &[], &[]),
+    scene("argv0_other", PLAIN,
+        "mk /s; for n in -swapon SWAPON swapon.real swapo ''; do bash -c 'exec -a \"$0\" /usr/sbin/swapon /s' \"$n\" 2>/dev/null; echo $?; swapoff /s; done",
+        "0\n0\n0\n0\n0\n", &[], &["/s is enabled"]),
+    scene("argv0_of_the_manager", PLAIN,
+        "mk /s; for f in /usr/sbin/swapon /.rootfs-shim/bin/rootfs-shim; do bash -c 'exec -a rootfs-shim $0 /s' $f 2>/dev/null; echo $?; done
+         bash -c 'exec -a -swapon /.rootfs-shim/bin/rootfs-shim /s' 2>/dev/null; echo $?",
+        "2\n2\n2\n", &[], &[]),
     scene("rm_while_active", PLAIN, "mk /s; swapon /s; rm /s 2>/dev/null; echo $?; mkswap /s >/dev/null 2>&1; echo $?; dd if=/dev/zero of=/s bs=4k count=1 2>/dev/null; echo $?", "1\n1\n1\n", &["/s"], &[]),
     scene("fixpgsz", PLAIN, "mk /s; swapon --fixpgsz /s; echo $?", "0\n", &["/s"], &[]),
 ];
