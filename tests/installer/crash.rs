@@ -205,7 +205,6 @@ impl Scene<'_> {
         if names == self.stage.clean {
             assert!(said.contains("not installed") && !said.contains("did not end"), "{when}: {status}");
         } else if names == self.stage.installed && status["state"] == "installed" {
-            // The program that looks is the new one, but what counts is what the manifest says.
             assert_eq!(status["healthy"], true, "{when}: {status}");
         } else {
             assert!(said.contains("did not end"), "{when}: {names:?} {status}");
@@ -361,7 +360,7 @@ fn killed_while_put_back(what: &'static str) {
         scene.mends(stage.command(), &when);
         scene.end();
     }
-    assert!(cases.len() > 3, "only {cases:?}");
+    assert!(cases.len() > 3, "{cases:?}");
 }
 
 fn fail(stage: &Stage, call: &str, nth: usize, error: &str) {
@@ -371,7 +370,6 @@ fn fail(stage: &Stage, call: &str, nth: usize, error: &str) {
     let when = format!("{} with {error} at {call} {nth}: {}", stage.what, text(&output));
     scene.answers(&when);
     scene.tells(&when);
-    // The outcome itself could not be told: then it is told by the status.
     let unheard = log.lines().any(|line| line.contains("write(1,") && line.contains("INJECTED"));
     if output.status.success() || unheard {
         assert_eq!(unheard, !output.status.success(), "{when}");
@@ -386,7 +384,7 @@ fn fail(stage: &Stage, call: &str, nth: usize, error: &str) {
     scene.end();
 }
 
-/// What a filesystem says that has no RENAME_EXCHANGE: every one says it here.
+/// What a filesystem without RENAME_EXCHANGE says.
 fn cannot_exchange() {
     for what in ["install", "upgrade", "uninstall"] {
         let stage = Stage::new(what);
