@@ -27,7 +27,7 @@ type Row = (&'static str, Kind, &'static str, fn(&Guest));
 
 /// Each row in a guest of its own.
 pub fn tests() -> Vec<Test> {
-    let rows: [Row; 10] = [
+    let rows: [Row; 11] = [
         ("loop_first", BTRFS, LOOP, loop_first),
         ("zram_first", BTRFS, ZRAM, zram_first),
         ("for_a_file_in_memory", EXT4, LOOP, for_a_file_in_memory),
@@ -38,6 +38,7 @@ pub fn tests() -> Vec<Test> {
         ("loop::nobody_elses_device_is_taken_for_ours", BTRFS, LOOP, not_ours),
         ("zram::nobody_elses_device_is_taken_for_ours", BTRFS, ZRAM, not_ours),
         ("loop::killed_at_any_system_call", BTRFS, LOOP, killed),
+        ("zram::killed_at_any_system_call", BTRFS, ZRAM, killed),
     ];
     let test = |(name, kind, config, check): Row| {
         let needs = [needs(kind), vec![Need::Package("strace"), Need::NoSwap]].concat();
