@@ -1,9 +1,9 @@
 # What every bench stands on, to be sourced as its first line: the release binary, the small C programs of
 # tools/, and a place in RAM inside of a mount namespace, which is gone afterwards with its loop devices and swap.
 #
-# A bench prints rows of one table (`row`); `benches/run` prints them all. Times are medians in microseconds, and
-# what is compared runs in turns. Nothing is asserted: this is a machine's word, not a law. With BINARY in the
-# environment that one is measured, and none is built.
+# A bench prints rows of one table (`row`); `benches/run` prints them all. Times are tenth percentiles (`low`) in
+# microseconds, because other work only ever adds to them, and what is compared runs in turns. Nothing is asserted:
+# this is a machine's word, not a law. With BINARY in the environment that one is measured, and none is built.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -33,17 +33,25 @@ leave() {
         < <(awk -v at="$BENCH_SCRATCH/" 'index($1, at) == 1 { print $1 }' /proc/swaps)
     for line in "${loops[@]}"; do swapoff "$line" 2>/dev/null || :; done
     # umount(8) takes them one by one, each time reading the table anew; this takes thousands at once.
-    umount -l "$BENCH_SCRATCH"
+    umount -l "$BENCH_SCRATCH" 2>/dev/null || :
     for line in "${loops[@]}"; do losetup -d "$line" 2>/dev/null || :; done
 }
 trap leave EXIT
 
-# A loop device over a new file in RAM, in $device. Its blocks are there already if `full` is said, so that nobody
-# who writes to it is charged for them.
-device() { # SIZE NAME [full]
-    truncate -s "$1" "$2"
-    [ "${3:-}" != full ] || dd if=/dev/zero of="$2" bs=1M count="${1%M}" status=none
-    device=$(losetup -f --show "$2")
+# A loop device over a new file in RAM, in $device. Whoever has swap on it must say `pinned`: the kernel moves pages
+# of a tmpfs to swap, also those that the swap itself is made of, and then each waits for the other for ever. Those
+# of a ramfs stay, and they are there from the beginning, so that nobody who writes to them is charged for them.
+device() { # SIZE NAME [pinned]
+    local file=$2
+    if [ "${3:-}" = pinned ]; then
+        mkdir "$2.ram"
+        mount -t ramfs ram "$2.ram"
+        file=$2.ram/$2
+        dd if=/dev/zero of="$file" bs=1M count="${1%M}" status=none
+    else
+        truncate -s "$1" "$file"
+    fi
+    device=$(losetup -f --show "$file")
     loops+=("$device")
 }
 
@@ -72,6 +80,7 @@ swapfile() { # PATH-IN-THE-GUEST SIZE
     in_guest sh -ec 'fallocate -l "$2" "$1"; chmod 600 "$1"; mkswap -q "$1"' sh "$1" "$2"
 }
 
+low() { sort -n | sed -n "$((rounds / 10 + 1))p"; }
 ratio() { awk "BEGIN { printf \"%.2f\", $1 / $2 }"; }
 row() { # WHAT OURS AGAINST THEIRS [UNIT]
     local unit=${5:-us}

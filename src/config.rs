@@ -70,7 +70,7 @@ pub enum Volumes {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fallback {
-    /// A loop device over the file.
+    /// A loop device over disk space of the file's size.
     Loop,
     /// Compressed memory of the file's size.
     Zram,

@@ -40,6 +40,8 @@ mod races;
 mod refused;
 #[path = "installer/switched.rs"]
 mod switched;
+#[path = "installer/told.rs"]
+mod told;
 
 use std::process::ExitCode;
 
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
     let tests: Vec<Test> = [
         ordinary::TESTS,
         owned::TESTS,
+        told::TESTS,
         packages::TESTS,
         switched::TESTS,
         hostile::TESTS,

@@ -26,6 +26,7 @@ use rootfs_shim::plan::swap;
 use rootfs_shim::shim::tables::{Kind, Tool};
 use rootfs_shim::sys::MountId;
 use rootfs_shim::world::files::{FileFacts, Header, Location, Operand, Thing, Twin, What};
+use rootfs_shim::world::standins::FileId;
 use rootfs_shim::world::{Backing, Listed, Sighted, World, fstab, swaps};
 use serde::Deserialize;
 
@@ -141,9 +142,11 @@ fn operand(facts: OperandFacts) -> Operand {
     });
     let what = match (facts.what.as_str(), location) {
         ("tag", _) => What::Tag,
-        ("missing", parent) => What::Missing { errno: Errno::ENOENT, parent },
+        ("missing", parent) => What::Missing { errno: Errno::ENOENT, parent, path: None },
         ("file", Some(location)) => What::File(FileFacts {
-            inode: (
+            size: facts.size,
+            links: 1,
+            id: FileId::numbered(
                 0,
                 location
                     .path
@@ -153,8 +156,7 @@ fn operand(facts: OperandFacts) -> Operand {
                     .fold(7, |sum, byte| (sum * 31 + u64::from(*byte)) % 1_000_003),
             ),
             location,
-            size: facts.size,
-            links: 1,
+            no_cow: true,
             filesystem: None,
             holes: facts.holes,
             active: false,
@@ -178,7 +180,6 @@ fn operand(facts: OperandFacts) -> Operand {
             kind: "block device",
             path: Some(facts.given.clone().into()),
             header: Header::Unread,
-            loop_file: None,
         }),
         (other, _) => panic!("{other}"),
     };

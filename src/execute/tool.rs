@@ -3,26 +3,30 @@
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::stat::Mode;
 use nix::unistd::pipe2;
 
 use crate::builtin;
 use crate::error::{Attempt, Result};
 use crate::invocation::Invocation;
+use crate::octal;
 use crate::plan::report::{Prepared, Ran};
 use crate::plan::runs::{Detached, Run};
 use crate::plan::swap::{Decided, Decision, Plan};
+use crate::shim::tables::Purpose;
 use crate::sys::{self, Program, Where};
 use crate::world::real::Real;
 use crate::world::{self, files};
 
-use super::output;
 use super::stage::Stage;
+use super::{output, standin};
 
 /// Becomes the real tool. Returns only if that failed.
 pub fn become_it(real: &Path, argv: &[OsString]) -> Errno {
@@ -35,23 +39,29 @@ pub fn become_it(real: &Path, argv: &[OsString]) -> Errno {
 /// Enters a private mount namespace and mounts each proved backing file over the path that the user gave.
 /// What cannot be mounted is left as it is; the real tool then says what the kernel says.
 ///
+/// What it gives has to stay open until the real tool has ended: a loop device would go when it is disabled, and
+/// the tool may yet look at it.
+///
 /// # Errors
 /// If there can be no namespace; nothing was changed then.
-pub fn mask(plan: &Plan, prepared: &[(Prepared, Option<OwnedFd>)]) -> Result<()> {
+pub fn mask(plan: &Plan, prepared: &[(Prepared, Option<OwnedFd>)]) -> Result<Vec<OwnedFd>> {
     let stands = |operand: &Decided| match &operand.decision {
-        Decision::StoodIn { path, area } if *path != area.device => Some((path.clone(), area.device.clone())),
+        Decision::StoodIn { path, area, gone: false } => Some((path.clone(), area.device.clone())),
         _ => None,
     };
-    let devices: Vec<(PathBuf, PathBuf)> = plan.operands.iter().filter_map(stands).collect();
-    if devices.is_empty() && !prepared.iter().any(|(_, backing)| backing.is_some()) {
-        return Ok(());
+    let stood_in: Vec<(PathBuf, PathBuf)> = plan.operands.iter().filter_map(stands).collect();
+    if stood_in.is_empty() && !prepared.iter().any(|(_, backing)| backing.is_some()) {
+        return Ok(Vec::new());
     }
     let swaps = world::swaps_text();
     unshare(CloneFlags::CLONE_NEWNS).attempt("unshare the mounts of", "/")?;
     make_private()?;
-    if world::swaps_text() != swaps {
-        // Worth trying only: without it, `swapoff -a` in a chroot misses what is not masked.
-        let _ = keep_names(&swaps);
+    let names = plan.stood_in().filter(|_| plan.by_tag).map(|(_, area, _)| area.name.as_path());
+    let shown = as_files(&swaps, &names.collect::<Vec<_>>());
+    if world::swaps_text() != shown {
+        // Worth trying only: without it, `swapoff -a` in a chroot misses what is not masked, and `swapoff -U` a
+        // device that stands in for a file.
+        let _ = keep_names(&shown);
     }
     for (at, (_, backing)) in prepared.iter().enumerate() {
         if let (Some(twofold), Some(_)) = (plan.backing(at), backing) {
@@ -60,13 +70,27 @@ pub fn mask(plan: &Plan, prepared: &[(Prepared, Option<OwnedFd>)]) -> Result<()>
             let upper = files::open_path(&plan.upper).attempt("open", &plan.upper)?;
             let source =
                 files::open_beneath(&upper, &twofold.overlay, OFlag::O_PATH).attempt("open", path)?;
-            cover(&source, path)?;
+            cover(&source, path, false)?;
         }
     }
-    for (path, device) in devices {
-        cover(&files::open_path(&device).attempt("open", &device)?, &path)?;
+    let mut open = Vec::new();
+    for (path, device) in stood_in {
+        open.extend(nix::fcntl::open(
+            &device,
+            OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC,
+            Mode::empty(),
+        ));
+        // swapoff gets the device. mkswap gets a program that is running, this one, which the kernel lets nobody
+        // write to, as it does a file that is swap; read-only besides, for when this process is killed.
+        let (source, writes) = match plan.tool.purpose {
+            Purpose::Format => {
+                (std::fs::read_link("/proc/self/exe").attempt("find", "/proc/self/exe")?, true)
+            }
+            Purpose::Disable | Purpose::Enable => (device, false),
+        };
+        cover(&files::open_path(&source).attempt("open", &source)?, &path, writes)?;
     }
-    Ok(())
+    Ok(open)
 }
 
 /// In a chroot the kernel prints the paths of areas that were enabled in another namespace from that one's own
@@ -77,17 +101,36 @@ fn keep_names(swaps: &[u8]) -> Result<()> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some("rootfs-shim"), place, Some("tmpfs"), flags, Some("mode=0700")).attempt("mount", place)?;
     let list = place.join("swaps");
-    let covered = std::fs::write(&list, swaps)
-        .attempt("write", &list)
-        .and_then(|()| cover(&files::open_path(&list).attempt("open", &list)?, Path::new("/proc/swaps")));
+    let covered = std::fs::write(&list, swaps).attempt("write", &list).and_then(|()| {
+        cover(&files::open_path(&list).attempt("open", &list)?, Path::new("/proc/swaps"), false)
+    });
     let _ = nix::mount::umount2(place, nix::mount::MntFlags::MNT_DETACH);
     covered
 }
 
+/// `/proc/swaps` with these areas as the files that they are to the user: where util-linux looks for a tag.
+fn as_files(swaps: &[u8], names: &[&Path]) -> Vec<u8> {
+    const DEVICE: &[u8] = b"partition";
+    let lines = swaps.split_inclusive(|&b| b == b'\n').map(|line| {
+        let path = line.split(|&b| b == b' ').next().map(octal::decode).unwrap_or_default();
+        let at = line.windows(DEVICE.len()).rposition(|word| word == DEVICE);
+        match at.and_then(|at| line.split_at_checked(at)) {
+            Some((head, tail)) if names.iter().any(|name| name.as_os_str().as_bytes() == path) => {
+                [head, b"file\t", tail.get(DEVICE.len()..).unwrap_or_default()].concat()
+            }
+            _ => line.to_owned(),
+        }
+    });
+    lines.flatten().collect()
+}
+
 /// Mounts one file over another.
-fn cover(source: &OwnedFd, path: &Path) -> Result<()> {
+fn cover(source: &OwnedFd, path: &Path, read_only: bool) -> Result<()> {
     let onto = files::open_path(path).attempt("open", path)?;
     let clone = sys::clone_mount(source.as_fd()).attempt("open_tree", path)?;
+    if read_only {
+        sys::make_read_only(clone.as_fd()).attempt("make read-only what covers", path)?;
+    }
     sys::attach_mount(clone.as_fd(), onto.as_fd()).attempt("mount the backing file over", path)
 }
 
@@ -130,7 +173,9 @@ pub fn run(real: &Real, plan: &Plan, run: Run, call: &Invocation, stage: Option<
     let hold = plan.may_be_repeated(&run);
     let mut translations = plan.translations();
     let instead = run.instead.clone();
-    translations.extend(instead.as_ref().map(|(device, seen)| (device.as_path(), seen.as_path())));
+    let name = instead.as_ref().map(|instead| instead.name.from_upper());
+    translations.extend(name.as_deref().zip(instead.as_ref().map(|instead| instead.user.as_path())));
+    let behind = instead.as_ref().map(standin::behind).transpose()?;
     let detached = plan.detached(&run, real).and_then(|detached| Some((detach(plan, &detached)?, detached)));
     translations.extend(detached.as_ref().map(|(_, detached)| (detached.name.as_path(), detached.user)));
     let pipe = |wanted: bool| if wanted { pipe2(OFlag::O_CLOEXEC).map(Some) } else { Ok(None) };
@@ -141,11 +186,12 @@ pub fn run(real: &Real, plan: &Plan, run: Run, call: &Invocation, stage: Option<
     let (out_read, out_write) = out.unzip();
     let (err_read, err_write) = err.unzip();
     sys::expect_children();
-    let (argv, place) = match (&detached, stage, run.private) {
-        (Some((mount, detached)), ..) => (&detached.argv, Where::At(mount)),
-        (None, None, false) | (None, Some(_), true) => (&run.argv, Where::Here),
-        (None, None, true) => (&run.argv, Where::Private),
-        (None, Some(stage), false) => (&run.argv, Where::Home(&stage.home)),
+    let (argv, place) = match (&behind, &detached, stage, run.private) {
+        (Some(mount), ..) => (&run.argv, Where::At(mount)),
+        (_, Some((mount, detached)), ..) => (&detached.argv, Where::At(mount)),
+        (_, None, None, false) | (_, None, Some(_), true) => (&run.argv, Where::Here),
+        (_, None, None, true) => (&run.argv, Where::Private),
+        (_, None, Some(stage), false) => (&run.argv, Where::Home(&stage.home)),
     };
     let child = start(real, plan, argv, call, [out_write.as_ref(), err_write.as_ref()], place)?;
     drop((out_write, err_write));
@@ -192,4 +238,20 @@ fn start(
     }
     let work = || builtin::run(plan.tool, argv, call);
     sys::spawn_work(out, err, place, work).attempt("start", &real.path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_named_areas_are_files() {
+        let text =
+            b"Filename\n/a\\040b     partition\t1\n/dev/zram0  partition\t2\n/partition  partition\t3\n";
+        let shown = as_files(text, &[Path::new("/a b"), Path::new("/partition")]);
+        assert_eq!(
+            String::from_utf8(shown).unwrap(),
+            "Filename\n/a\\040b     file\t\t1\n/dev/zram0  partition\t2\n/partition  file\t\t3\n"
+        );
+    }
 }

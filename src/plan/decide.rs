@@ -19,6 +19,14 @@ use super::swap::{Decision, Twofold};
 /// Decides about one operand.
 pub fn decide(purpose: Purpose, act: &Act, operand: &Operand, world: &World, config: &Config) -> Decision {
     let as_it_is = |why: &str| Decision::AsItIs(why.to_owned(), false);
+    let found = match purpose {
+        Purpose::Disable => standin::of_name(operand, world),
+        Purpose::Enable | Purpose::Format => standin::of_file(operand, world),
+    };
+    if let Some(found) = found {
+        let path = operand.location().map_or_else(PathBuf::new, |location| location.path.clone());
+        return Decision::StoodIn { path, area: found.area, gone: found.gone };
+    }
     let place = match (&operand.what, operand.location()) {
         (What::Tag, _) => return as_it_is("is a label or UUID"),
         (What::NotAFile(thing), _) => return as_it_is(&format!("is a {}", thing.kind)),
@@ -31,14 +39,6 @@ pub fn decide(purpose: Purpose, act: &Act, operand: &Operand, world: &World, con
     if let (Place::Volume { point, source }, true) = (&place, refuses(purpose, act, operand, config)) {
         let path = operand.location().map_or_else(PathBuf::new, |location| location.path.clone());
         return Decision::Refuse { path, point: point.clone(), source: source.clone() };
-    }
-    if let Some(area) = operand.file().and_then(|file| standin::of_file(&file.location.path, world)) {
-        let path = operand.location().map_or_else(PathBuf::new, |location| location.path.clone());
-        return match purpose {
-            Purpose::Enable => Decision::Leave("already active -- ignored", false),
-            Purpose::Disable => Decision::StoodIn { path, area },
-            Purpose::Format => as_it_is("is a file whose area is elsewhere"),
-        };
     }
     match (&operand.what, place) {
         (What::Missing { errno, .. }, _) => as_it_is(&format!("cannot be opened: {}", errno.desc())),
@@ -121,6 +121,7 @@ fn on_the_overlay(
         remake: only_swap && lower_only && file.links == 1,
         rewrite: only_swap,
         ways: if ready { config.swap.fallback.clone() } else { Vec::new() },
+        cow: !file.no_cow,
         fill: ready,
         holes: file.holes,
         active: file.active,

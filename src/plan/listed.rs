@@ -14,6 +14,7 @@ use crate::world::files::{Operand, What};
 use crate::world::fstab::Options;
 use crate::world::{Listed, World};
 
+use super::standin;
 use super::swap::{Decided, Decision, Origin};
 
 /// The options that hold for every single area: priority, discard, verbosity, and `-e` where it is no bad usage
@@ -56,7 +57,7 @@ pub fn decide(act: &Act, kind: Kind, world: &World, judge: impl Fn(&Operand) -> 
 
 /// Whether two lines mean one file, of which the second finds it active already.
 fn is_same_file(one: &Listed, other: &Listed) -> bool {
-    let inode = |listed: &Listed| listed.operand.file().map(|file| file.inode);
+    let inode = |listed: &Listed| listed.operand.file().map(|file| file.id);
     !one.entry.options.noauto && inode(one).is_some() && inode(one) == inode(other)
 }
 
@@ -142,7 +143,8 @@ fn is_active(operand: &Operand, kind: Kind, world: &World) -> bool {
         }
         What::Missing { .. } => return false,
     };
-    world.swaps.iter().any(|swap| swap.is_file && swap.path == path)
+    let listed = world.swaps.iter().any(|swap| swap.is_file && swap.path == path);
+    listed || standin::of_file(operand, world).is_some()
 }
 
 /// fstab's options are read more leniently than a command line's, so what is passed on is what they mean.

@@ -11,6 +11,7 @@ use crate::notice::Notice;
 use crate::shim::tables::{Kind, Purpose};
 
 use super::runs::Run;
+use super::standin;
 use super::swap::{Decided, Decision, Plan, Twofold};
 
 /// What execute found out about one operand before the real tool was run.
@@ -70,7 +71,8 @@ impl Ran {
     /// For an operand that the real tool is not given as it is: as if it had failed.
     pub fn not_run(plan: &Plan, at: usize) -> Self {
         let last_words = b"its filesystem cannot hold swap, and nothing could stand in for it".to_vec();
-        Self { last_words, ..Self::failed(plan, plan.run_instead(at, Path::new(""))) }
+        let run = Run { operands: vec![at], ..Run::default() };
+        Self { last_words, ..Self::failed(plan, run) }
     }
 
     /// For a run that could not be begun.
@@ -154,15 +156,14 @@ pub fn may_be_stood_in_for(plan: &Plan, ran: &Ran) -> Option<usize> {
     let unfit = match plan.backing(at) {
         None => true,
         Some(twofold) => {
-            let refused = ran.run.private && is_refusal(ran) && !twofold.active;
-            refused && plan.fstype == "btrfs"
+            let refused = is_refusal(ran) || twofold.cow;
+            plan.fstype == "btrfs" && refused && ran.run.private && !twofold.active
         }
     };
     (unfit && ran.status != 0 && !is_usage(plan, ran) && plan.ways(at).is_some()).then_some(at)
 }
 
-/// EINVAL, which is what the kernel says of a file that cannot be swap. In another language than C's the words
-/// are others, and nothing is tried then.
+/// EINVAL, which is what the kernel says of a file that cannot be swap; in the words of the C locale.
 fn is_refusal(ran: &Ran) -> bool {
     ran.last_words.ends_with(b"Invalid argument")
 }
@@ -269,7 +270,7 @@ fn after(
     }
     let name = plan.tool.name;
     if let (0, Some(way)) = (ran.status, ran.way) {
-        return Some(stood_in_words(name, operand, way));
+        return Some(standin::words(name, operand, way));
     }
     if ran.status == 0 {
         let twofold = twofold?;
@@ -292,20 +293,6 @@ fn after(
     let shown = twofold.map_or(Path::new(&operand.given), |twofold| &twofold.seen);
     let why = reason(plan, operand, shown, ran);
     Some(Notice::error(format!("{name}: {} was not enabled: {why}.", escape::path(shown))))
-}
-
-fn stood_in_words(name: &str, operand: &Decided, way: Fallback) -> Notice {
-    let (path, size) = match &operand.decision {
-        Decision::StandIn { path, size, .. } => (path, *size),
-        Decision::Backing(twofold) => (&twofold.seen, twofold.size),
-        _ => return Notice::warn(format!("{name}: a {} device is enabled.", way.word())),
-    };
-    let what = match way {
-        Fallback::Loop => "through a loop device, which is slower",
-        Fallback::Zram => "as compressed memory (zram), and its disk space is not used",
-    };
-    let (path, size) = (escape::path(path), size_words(size));
-    Notice::warn(format!("{name}: {path} cannot be swap where it is; {size} of swap are enabled {what}."))
 }
 
 /// One run was about several areas, and only the real tool knows which of them failed.
@@ -347,14 +334,15 @@ fn reason(plan: &Plan, operand: &Decided, seen: &Path, ran: &Ran) -> String {
 
 fn known_reason(plan: &Plan, operand: &Decided, ran: &Ran) -> Option<String> {
     const SMALLEST: u64 = 10 * 4096;
-    let Decision::Backing(twofold) = &operand.decision else { return None };
+    let enabled = || "it is enabled already".to_owned();
+    let twofold = match &operand.decision {
+        Decision::Backing(twofold) => twofold,
+        Decision::StoodIn { .. } => return Some(enabled()),
+        _ => return None,
+    };
     Some(match twofold.unformatted {
-        _ if twofold.active || ran.last_words.ends_with(b"Device or resource busy") => {
-            "it is enabled already".to_owned()
-        }
-        _ if twofold.foreign => {
-            "its swap signature is for another page size, so run mkswap on it again".to_owned()
-        }
+        _ if twofold.active || ran.last_words.ends_with(b"Device or resource busy") => enabled(),
+        _ if twofold.foreign => "it was formatted for another page size, so run mkswap again".to_owned(),
         true if twofold.size < SMALLEST => {
             format!("it is smaller than {}, the least that mkswap takes", size_words(SMALLEST))
         }

@@ -4,14 +4,16 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::config::Fallback;
+use crate::paths::OverlayPath;
 use crate::shim::args;
 use crate::shim::tables::Kind;
 use crate::world::real::Real;
+use crate::world::standins::StandIn;
 
-use super::swap::{Decision, Origin, Plan, Twofold};
+use super::swap::{Decided, Decision, Origin, Plan, Twofold};
 
 /// One run of the real tool.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Run {
     /// Its arguments, argv[0] too.
     pub argv: Vec<OsString>,
@@ -19,11 +21,22 @@ pub struct Run {
     pub operands: Vec<usize>,
     /// Where nobody else sees the mount that it opens its file in, so that the kernel prints the user's path.
     pub private: bool,
-    /// A device in the place of the user's path.
-    pub instead: Option<(PathBuf, PathBuf)>,
+    /// A device in the place of the file.
+    pub instead: Option<Instead>,
     /// Its arguments for a tool that turns out not to know what fstab's options ask for, which natively it
     /// passes over; tried in this order.
     pub plainer: Vec<Vec<OsString>>,
+}
+
+/// A device under a file's name in a detached mount, as [`Detached`] has the file itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instead {
+    /// The device.
+    pub device: PathBuf,
+    /// The name that it gets.
+    pub name: OverlayPath,
+    /// What the user shall read in the place of that name.
+    pub user: PathBuf,
 }
 
 /// A run as it is in a detached mount of the upper directory.
@@ -71,50 +84,60 @@ impl Plan {
     }
 
     /// The run that enables `device` in the place of an operand; the user reads the operand's own path.
-    pub fn run_instead(&self, at: usize, device: &Path) -> Run {
-        let new = Some(OsString::from(device));
+    pub fn run_instead(&self, at: usize, device: &Path) -> Option<Run> {
+        let (seen, name) = match self.decision(at)? {
+            Decision::StandIn { path, .. } => (path, OverlayPath::parse(path)?),
+            Decision::StoodIn { path, area, .. } => (path, OverlayPath::parse(&area.name)?),
+            Decision::Backing(twofold) => (&twofold.seen, twofold.overlay.clone()),
+            _ => return None,
+        };
+        let new = Some(name.from_upper().into());
         let options = self.fstab_options(at);
         let argv = if self.apart { self.argv_apart(at, &options, new) } else { self.argv_whole(at, new) };
-        let seen = match self.decision(at) {
-            Some(Decision::StandIn { path, .. }) => path.clone(),
-            _ => self.backing(at).map_or_else(PathBuf::new, |twofold| twofold.seen.clone()),
-        };
-        let instead = Some((device.to_owned(), seen));
-        Run { argv, operands: vec![at], private: false, instead, plainer: Vec::new() }
+        let given = self.operands.get(at).map(|operand| PathBuf::from(&operand.given));
+        let user = given.filter(|_| self.flavour.kind != Kind::UtilLinux).unwrap_or_else(|| seen.clone());
+        let instead = Instead { device: device.to_owned(), name, user };
+        Some(Run { argv, operands: vec![at], private: false, instead: Some(instead), plainer: Vec::new() })
     }
 
-    /// What may stand in for an operand: its path, its size, and the ways in their order.
-    pub fn ways(&self, at: usize) -> Option<(&Path, u64, &[Fallback])> {
+    /// What may stand in for an operand: its path, the name in `/proc/swaps`, and the ways in their order.
+    pub fn ways(&self, at: usize) -> Option<(&Path, &Path, &[Fallback])> {
         match self.decision(at)? {
-            Decision::StandIn { path, size, ways, .. } => Some((path, *size, ways)),
-            Decision::Backing(twofold) => Some((&twofold.seen, twofold.size, &twofold.ways)),
+            Decision::StandIn { path, ways, .. } => Some((path, path, ways)),
+            Decision::Backing(twofold) => Some((&twofold.seen, twofold.overlay.as_path(), &twofold.ways)),
             _ => None,
         }
     }
 
-    /// The devices in compressed memory that are gone once the call has succeeded.
-    pub fn to_unmake(&self) -> Vec<&Path> {
-        let decisions = self.operands.iter().map(|operand| &operand.decision);
-        let stood = decisions.filter_map(|decision| match decision {
-            Decision::StoodIn { area, .. } if area.way == Fallback::Zram => Some(area.device.as_path()),
+    /// The devices that stand in for operands.
+    pub fn stood_in(&self) -> impl Iterator<Item = (&Decided, &StandIn, bool)> {
+        self.operands.iter().filter_map(|operand| match &operand.decision {
+            Decision::StoodIn { area, gone, .. } => Some((operand, area, *gone)),
             _ => None,
-        });
-        stood.collect()
+        })
+    }
+
+    /// The devices that the real tool cannot disable with `-a`, because the name that it knows leads elsewhere.
+    pub fn orphans(&self) -> impl Iterator<Item = &StandIn> {
+        self.stood_in()
+            .filter(|(operand, _, gone)| *gone && operand.origin == Origin::Active)
+            .map(|(_, area, _)| area)
     }
 
     /// argv for the road where the backing file stands at the user's path: as it came, without what was
-    /// refused.
+    /// refused; and where no file stands at the path any more, the device by its own name.
     pub fn masked_argv(&self) -> Vec<OsString> {
-        let stands = |at: usize| matches!(self.decision(at), Some(Decision::StoodIn { .. }));
-        let refused = (0..self.operands.len()).filter(|at| !self.is_run(*at) && !stands(*at));
-        let places = refused.filter_map(|at| self.place(at)).map(|place| (place, None));
-        args::rewrite(&self.argv, &places.collect::<Vec<_>>())
+        let change = |at: usize| match self.decision(at) {
+            Some(Decision::StoodIn { area, gone: true, .. }) => Some(Some(area.device.clone().into())),
+            _ => (!self.is_run(at)).then_some(None),
+        };
+        let changes = (0..self.operands.len()).filter_map(|at| Some((self.place(at)?, change(at)?)));
+        args::rewrite(&self.argv, &changes.collect::<Vec<_>>())
     }
 
     /// Whether there is anything left for the real tool.
     pub fn has_runs(&self) -> bool {
-        let left = |at| self.is_run(at) || matches!(self.decision(at), Some(Decision::StoodIn { .. }));
-        self.operands.is_empty() || (0..self.operands.len()).any(left)
+        self.operands.is_empty() || (0..self.operands.len()).any(|at| self.is_run(at))
     }
 
     /// The two names of an operand, if it has two.
@@ -138,6 +161,11 @@ impl Plan {
     }
 
     fn run(&self, at: usize, proved: &[bool]) -> Run {
+        if let Some(Decision::StoodIn { area, .. }) = self.decision(at)
+            && let Some(run) = self.run_instead(at, &area.device)
+        {
+            return run;
+        }
         let new = self.backing(at).filter(|_| proved.get(at) == Some(&true));
         let new = new.map(|twofold| OsString::from(twofold.backing.as_path()));
         let private = new.is_some();
@@ -232,7 +260,10 @@ impl Plan {
     }
 
     fn is_run(&self, at: usize) -> bool {
-        matches!(self.decision(at), Some(Decision::AsItIs(..) | Decision::Backing(_) | Decision::IfFound))
+        matches!(
+            self.decision(at),
+            Some(Decision::AsItIs(..) | Decision::Backing(_) | Decision::StoodIn { .. } | Decision::IfFound)
+        )
     }
 
     fn decision(&self, at: usize) -> Option<&Decision> {

@@ -142,7 +142,12 @@ fn words(operand: &Decided) -> String {
             let ways: Vec<&str> = ways.iter().map(|way| way.word()).collect();
             format!("is on {fstype}, which cannot hold swap; {} stands in for it", ways.join(", else "))
         }
-        Decision::StoodIn { area, .. } => format!("{} stands in for it", escape::path(&area.device)),
+        Decision::StoodIn { area, gone: false, .. } => {
+            format!("{} stands in for it", escape::path(&area.device))
+        }
+        Decision::StoodIn { area, gone: true, .. } => {
+            format!("is gone; {} stood in for it", escape::path(&area.device))
+        }
         Decision::Leave(why, _) => (*why).to_owned(),
         Decision::Skip { fstype, reason, .. } => format!("is on {fstype}, which {reason}; skipped"),
         Decision::Backing(twofold) => {

@@ -1,78 +1,90 @@
-//! Stand-ins: a device that is swap in the place of a file that cannot be, and how it is found again.
+//! Which device stands in for an operand's file, and what is said of one.
 //!
-//! Nothing is written down anywhere. A zram area's header carries [`LABEL`] and a UUID that is made of the
-//! file's path; a loop device tells its file by itself.
+//! The file tells it, whatever its name is by now; only where there is no file any more does the name that it
+//! had. So a new file at an old name is not taken for an active one, and what was enabled for a file that is
+//! gone can still be disabled.
 
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use sha2::{Digest, Sha256};
+use nix::errno::Errno;
 
 use crate::config::Fallback;
+use crate::escape;
+use crate::notice::Notice;
 use crate::world::World;
-use crate::world::files::{Header, Operand, Thing, What};
+use crate::world::files::{Location, Operand, What};
+use crate::world::standins::StandIn;
 
-/// The label of an area that we made in compressed memory.
-pub const LABEL: &[u8] = b"rootfs-shim";
+use super::report::{Ran, size_words};
+use super::swap::{Decided, Decision};
 
-/// An active device that stands in for a file.
+/// A device that stands in for an operand's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Active {
-    /// `/dev/zram0` or `/dev/loop0`.
-    pub device: PathBuf,
-    /// Which kind it is.
-    pub way: Fallback,
+pub struct Found {
+    /// The device.
+    pub area: StandIn,
+    /// The file is not there any more, or another one is.
+    pub gone: bool,
 }
 
-/// The UUID of the area in compressed memory that stands in for the file at `path`: the same at each call.
-pub fn uuid(path: &Path) -> [u8; 16] {
-    let digest = Sha256::digest([b"rootfs-shim swap ", path.as_os_str().as_bytes()].concat());
-    let mut uuid = [0; 16];
-    uuid.iter_mut().zip(digest.iter()).for_each(|(to, from)| *to = *from);
-    // Version 8 of RFC 9562: made by a rule of one's own.
-    uuid[6] = (uuid[6] & 0x0f) | 0x80;
-    uuid[8] = (uuid[8] & 0x3f) | 0x80;
-    uuid
+/// The device that stands in for the file that the operand names.
+pub fn of_file(operand: &Operand, world: &World) -> Option<Found> {
+    let file = operand.file()?;
+    let area = world.stand_ins.iter().find(|area| area.file == file.id)?;
+    Some(Found { area: area.clone(), gone: false })
 }
 
-/// The device that stands in for the file at `path`, if one is active.
-pub fn of_file(path: &Path, world: &World) -> Option<Active> {
-    world.active.iter().find_map(|area| {
-        let (thing, device) = device_of(area)?;
-        let zram = matches!(&thing.header, Header::Swap { label, uuid: found, .. } if label == LABEL && *found == uuid(path));
-        if zram {
-            return Some(Active { device, way: Fallback::Zram });
+/// The same, and for a file that is gone the device that stood in for it.
+pub fn of_name(operand: &Operand, world: &World) -> Option<Found> {
+    let named = || {
+        let path = path_of(operand, world)?;
+        // A new file of the same name that is active itself is what is meant.
+        let other = world.swaps.iter().any(|swap| swap.is_file && swap.path == path);
+        if other {
+            return None;
         }
-        (thing.loop_file.as_deref() == Some(path)).then_some(Active { device, way: Fallback::Loop })
-    })
+        let area = world.stand_ins.iter().find(|area| area.name == path)?;
+        Some(Found { area: area.clone(), gone: true })
+    };
+    of_file(operand, world).or_else(named)
 }
 
-/// An active area that is a stand-in of ours in compressed memory, whatever it stands in for.
-pub fn of_area(area: &Operand) -> Option<Active> {
-    let (thing, device) = device_of(area)?;
-    let ours = matches!(&thing.header, Header::Swap { label, .. } if label == LABEL);
-    (ours && is_zram(&device)).then_some(Active { device, way: Fallback::Zram })
+/// The path as `/proc/swaps` would show it, also of a file that is not there.
+fn path_of(operand: &Operand, world: &World) -> Option<PathBuf> {
+    let location = operand.location();
+    let path = match &operand.what {
+        What::Missing { errno: Errno::ENOENT, path, .. } => path.clone()?,
+        What::Missing { .. } => return None,
+        _ => location?.path.clone(),
+    };
+    let inside = location
+        .and_then(|location| world.overlay_path(&Location { mount: location.mount, path: path.clone() }));
+    Some(inside.map_or(path, |path| path.as_path().to_owned()))
 }
 
-fn device_of(area: &Operand) -> Option<(&Thing, PathBuf)> {
-    match &area.what {
-        What::NotAFile(thing) => Some((thing, thing.path.clone()?)),
-        _ => None,
+/// A run that a device's took the place of: what was said of the file itself stays said, but for the last line,
+/// which was why it failed.
+pub fn stood_in_for(first: Ran, mut ran: Ran, way: Fallback) -> Ran {
+    let mut said = first.held.unwrap_or_default();
+    said.retain(|(target, line)| *target != 2 || line.trim_ascii() != first.last_words);
+    if let Some(held) = &mut ran.held {
+        said.retain(|line| !held.contains(line));
+        held.splice(..0, said);
     }
+    Ran { way: Some(way), ..ran }
 }
 
-fn is_zram(device: &Path) -> bool {
-    device.as_os_str().as_bytes().starts_with(b"/dev/zram")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_has_one_uuid_and_no_other_path_has_it() {
-        assert_eq!(uuid(Path::new("/swapfile")), uuid(Path::new("/swapfile")));
-        assert_ne!(uuid(Path::new("/swapfile")), uuid(Path::new("/swapfile2")));
-        assert_eq!(uuid(Path::new("/x"))[6] >> 4, 8);
-    }
+/// What the user is told.
+pub fn words(name: &str, operand: &Decided, way: Fallback) -> Notice {
+    let (path, size) = match &operand.decision {
+        Decision::StandIn { path, size, .. } => (path, *size),
+        Decision::Backing(twofold) => (&twofold.seen, twofold.size),
+        _ => return Notice::warn(format!("{name}: a {} device is enabled.", way.word())),
+    };
+    let what = match way {
+        Fallback::Loop => "through a loop device, which is slower",
+        Fallback::Zram => "as compressed memory (zram), and its disk space is not used",
+    };
+    let (path, size) = (escape::path(path), size_words(size));
+    Notice::warn(format!("{name}: {path} cannot be swap where it is; {size} of swap are enabled {what}."))
 }

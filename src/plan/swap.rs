@@ -10,10 +10,11 @@ use crate::paths::{BackingPath, OverlayPath};
 use crate::shim::args::{self, Act, Request, Why};
 use crate::shim::tables::{Effect, Flavour, Kind, Purpose, Tool};
 use crate::world::files::{Operand, What};
+use crate::world::standins::StandIn;
 use crate::world::{Backing, World};
 
 use super::decide::decide;
-use super::{listed, standin};
+use super::listed;
 
 /// What shall be done.
 #[derive(Debug, Clone)]
@@ -32,6 +33,8 @@ pub struct Plan {
     pub upper: PathBuf,
     /// The backing filesystem's type; empty if it is not visible.
     pub fstype: String,
+    /// Devices that a call of ours left when it was killed; they go first.
+    pub leftovers: Vec<PathBuf>,
     /// The options that every run of the real tool gets when the call is taken apart.
     pub common: Vec<OsString>,
     /// Whether the call has to be taken apart because fstab or a tag names a file that concerns us.
@@ -40,6 +43,8 @@ pub struct Plan {
     pub foreword: Vec<OsString>,
     /// `-v` was given.
     pub verbose: bool,
+    /// The real tool has to find an area by its tag.
+    pub by_tag: bool,
     /// Whether a caller is told 0 when swap could not be enabled.
     pub lenient: bool,
 }
@@ -104,12 +109,14 @@ pub enum Decision {
         /// What to try, in this order.
         ways: Vec<Fallback>,
     },
-    /// A device stands in for the file, and that is what is disabled.
+    /// A device stands in for the file already, and that is what the real tool gets in its place.
     StoodIn {
         /// The file.
         path: PathBuf,
         /// What stands in for it.
-        area: standin::Active,
+        area: StandIn,
+        /// The file is not there any more, or another one is.
+        gone: bool,
     },
     /// A tag that no known file carries, in a line whose device may be missing: the real tool looks for it, and
     /// where it finds none, nothing is said.
@@ -137,6 +144,8 @@ pub struct Twofold {
     pub remake: bool,
     /// What may stand in for it if the filesystem refuses it, in this order.
     pub ways: Vec<Fallback>,
+    /// It has copy-on-write, which btrfs refuses, whatever the words in which the real tool says so.
+    pub cow: bool,
     /// Nothing but the area can be in it, so blocks that the kernel refuses may be written anew.
     pub rewrite: bool,
     /// Holes are filled in place, those too that copying up leaves.
@@ -206,10 +215,12 @@ pub fn plan(
         road: Road::Untouched(Reason::NothingToDo),
         upper: world.backing.mount().map_or_else(PathBuf::new, |mount| mount.point.clone()),
         fstype: world.backing.mount().map_or_else(String::new, |mount| mount.fstype.clone()),
+        leftovers: world.leftovers.clone(),
         common: Vec::new(),
         apart: false,
         foreword: Vec::new(),
         verbose: false,
+        by_tag: false,
         lenient: false,
     };
     let act = match request {
@@ -239,6 +250,8 @@ pub fn plan(
         plan.operands.iter().any(|operand| matches!(operand.origin, Origin::Fstab(_) | Origin::Tag(_)))
             && !plan.operands.iter().all(|operand| operand.is_quiet(flavour));
     plan.common = listed::common_options(act);
+    let by_tag = !act.tags.is_empty() || world.operands.iter().any(|operand| operand.what == What::Tag);
+    plan.by_tag = by_tag && !act.all;
     if plan.apart && act.all && flavour.kind == Kind::UtilLinux {
         plan.foreword = listed::foreword(tool, world);
     }
@@ -266,16 +279,27 @@ fn decide_all(purpose: Purpose, kind: Kind, act: &Act, world: &World, config: &C
         decided.push(chosen);
     }
     if purpose == Purpose::Disable {
-        decided.extend(world.active.iter().map(|area| match standin::of_area(area) {
-            Some(found) if act.all => Decided {
-                origin: Origin::Active,
-                given: area.given.clone(),
-                decision: Decision::StoodIn { path: found.device.clone(), area: found },
-            },
-            _ => one(Origin::Active, area),
-        }));
+        let active = world.active.iter().map(|area| one(Origin::Active, area));
+        // Without -a these are only there so that a tag finds them.
+        let is_meant =
+            |area: &Decided| act.all || !matches!(area.decision, Decision::StoodIn { gone: true, .. });
+        decided.extend(active.filter(is_meant));
+    }
+    if purpose == Purpose::Disable && act.all {
+        let is_meant = |area: &StandIn| {
+            let stands = |decided: &Decided| matches!(&decided.decision, Decision::StoodIn { area: other, .. } if other == area);
+            decided.iter().any(stands)
+        };
+        let forgotten: Vec<&StandIn> = world.stand_ins.iter().filter(|area| !is_meant(area)).collect();
+        decided.extend(forgotten.into_iter().map(orphan));
     }
     decided
+}
+
+/// A stand-in whose name leads to something else by now.
+fn orphan(area: &StandIn) -> Decided {
+    let decision = Decision::StoodIn { path: area.name.clone(), area: area.clone(), gone: true };
+    Decided { origin: Origin::Active, given: area.name.clone().into(), decision }
 }
 
 impl Decided {

@@ -107,7 +107,6 @@ pub fn gather(
     let Request::Act(act) = request else { return World::default() };
     let operands: Vec<_> = act.operands.iter().filter_map(|place| call.argv.get(*place).cloned()).collect();
     let enables = tool.purpose == Purpose::Enable;
-    let has_fallback = !config.swap.fallback.is_empty();
     let mut tags: Vec<Tag> = operands.iter().filter_map(|operand| Tag::parse(operand)).collect();
     tags.extend(act.tags.iter().cloned());
     let wide = act.all || !tags.is_empty();
@@ -119,7 +118,8 @@ pub fn gather(
     let scope = Scope {
         upper: upper.map(Path::to_owned),
         headers: enables,
-        active: wide || (has_fallback && tool.purpose != Purpose::Format),
+        active: wide,
+        leftovers: config.swap.fallback.contains(&Fallback::Zram) && tool.purpose != Purpose::Format,
         fstab: (enables && wide).then(|| (fstab_of(act, call), reader)),
         tags,
     };
@@ -141,6 +141,7 @@ fn carry_out(
     call: &Invocation,
     stage: Option<&Stage>,
 ) -> i32 {
+    standin::sweep(&plan.leftovers);
     match plan.road {
         Road::Untouched(_) => {
             notice::emit(notices, config);
@@ -151,25 +152,28 @@ fn carry_out(
             become_real(plan.tool, real, &call.argv, call, config)
         }
         Road::Masked => {
+            for orphan in plan.orphans() {
+                let failed = standin::disable(orphan).err();
+                notices.extend(failed.map(|error| Notice::warn(format!("{}: {error}.", plan.tool.name))));
+            }
             let prepared = prepare::prepare_all(plan);
             let masked = tool::mask(plan, &prepared);
             let findings: Vec<Prepared> = prepared.into_iter().map(|(prepared, _)| prepared).collect();
             notices.extend(report::before(plan, &findings));
-            notices.extend(masked.err().map(|error| Notice::warn(format!("{}: {error}.", plan.tool.name))));
+            let failed = masked.as_ref().err();
+            notices.extend(failed.map(|error| Notice::warn(format!("{}: {error}.", plan.tool.name))));
             notice::emit(notices, config);
             if !plan.has_runs() {
                 return report::refused_status(plan, config);
             }
             let argv = plan.masked_argv();
-            let unmade = plan.to_unmake();
-            if unmade.is_empty() {
+            if plan.stood_in().next().is_none() {
                 return become_real(plan.tool, real, &argv, call, config);
             }
             let status = tool::run_plainly(real, plan, &argv, call).unwrap_or(plan.flavour.failure_status);
-            let active = world::active_swaps();
-            for device in unmade.into_iter().filter(|device| active.iter().all(|swap| swap.path != **device))
-            {
-                standin::unmake(Fallback::Zram, device);
+            drop(masked);
+            if plan.tool.purpose == Purpose::Disable {
+                plan.stood_in().for_each(|(_, area, _)| standin::retire(area));
             }
             status
         }

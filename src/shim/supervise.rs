@@ -3,13 +3,17 @@
 //! Every alternative is the plan's (`plan::report` says which one fits); what was said by a run that is not the
 //! last word is kept back until it is known which was.
 
+use std::path::Path;
+
 use crate::config::Config;
+use crate::error::Error;
 use crate::execute::stage::Stage;
 use crate::execute::{output, prepare, standin, tool};
 use crate::invocation::Invocation;
 use crate::notice::{self, Notice};
 use crate::plan::report::{self, Prepared, Ran};
 use crate::plan::runs::Run;
+use crate::plan::standin as found;
 use crate::plan::swap::Plan;
 use crate::world::real::Real;
 
@@ -49,7 +53,7 @@ impl Supervisor<'_> {
             output::say_what_is_left(plan, said..plan.operands.len());
             let stand_ins = report::stand_ins(plan).into_iter();
             ran.extend(stand_ins.map(|at| {
-                let mut outcome = self.try_stand_ins(Ran::not_run(plan, at));
+                let mut outcome = self.try_stand_ins(Ran::not_run(plan, at), notices);
                 output::release(&mut outcome);
                 outcome
             }));
@@ -69,7 +73,7 @@ impl Supervisor<'_> {
                 }
                 let outcome = self.plainer(first);
                 let outcome = self.once_more(prepared, outcome);
-                let mut outcome = self.try_stand_ins(outcome);
+                let mut outcome = self.try_stand_ins(outcome, notices);
                 output::release(&mut outcome);
                 outcome
             }
@@ -118,23 +122,41 @@ impl Supervisor<'_> {
     }
 
     /// Where the filesystem refuses the file, what is configured stands in for it, in the configured order.
-    fn try_stand_ins(&self, first: Ran) -> Ran {
+    fn try_stand_ins(&self, first: Ran, notices: &mut Vec<Notice>) -> Ran {
         let plan = self.plan;
         let Some(at) = report::may_be_stood_in_for(plan, &first) else { return first };
-        let Some((path, size, ways)) = plan.ways(at) else { return first };
-        // Two stand-ins over one file would be two areas over the same blocks.
-        let Some(_turn) = standin::take_turn(path) else { return first };
-        if standin::exists(path) {
+        let Some((path, name, ways)) = plan.ways(at).filter(|(_, _, ways)| !ways.is_empty()) else {
             return first;
+        };
+        let mut tell = |error: Error| notices.push(Notice::warn(format!("{}: {error}.", plan.tool.name)));
+        // Two stand-ins for one file would be twice the swap that was asked for.
+        let turn = match standin::take_turn(path) {
+            Ok(turn) => turn,
+            Err(error) => {
+                tell(error);
+                return first;
+            }
+        };
+        if let Some(area) = turn.taken() {
+            // The kernel says that it is busy, as it does natively.
+            return self.run_with(at, &area.device).unwrap_or(first);
         }
         for way in ways {
-            let Ok(made) = standin::make(*way, path, size) else { continue };
-            let run = plan.run_instead(at, &made.device);
-            match tool::run(self.real, plan, run, self.call, self.stage) {
-                Ok(ran) if ran.status == 0 => return Ran { way: Some(*way), ..ran },
-                Ok(_) | Err(_) => standin::unmake(*way, &made.device),
+            match turn.make(*way, name, &plan.upper) {
+                Ok(made) => match self.run_with(at, &made.device) {
+                    Some(ran) if ran.status == 0 => return found::stood_in_for(first, ran, *way),
+                    // Killed, but not before the kernel had it.
+                    Some(ran) if turn.taken().is_some() => return Ran { way: Some(*way), ..ran },
+                    _ => made.unmake(),
+                },
+                Err(error) => tell(error),
             }
         }
         first
+    }
+
+    fn run_with(&self, at: usize, device: &Path) -> Option<Ran> {
+        let run = self.plan.run_instead(at, device)?;
+        tool::run(self.real, self.plan, run, self.call, self.stage).ok()
     }
 }

@@ -88,12 +88,45 @@ pub fn attach_mount(mount: BorrowedFd<'_>, onto: BorrowedFd<'_>) -> Result<()> {
     Errno::result(done).map(drop)
 }
 
+/// A new filesystem in memory, attached nowhere: fsopen(2) and its like, Linux 5.2.
+///
+/// # Errors
+/// EPERM without CAP_SYS_ADMIN, ENOSYS.
+pub fn memory_filesystem() -> Result<OwnedFd> {
+    const FSOPEN_CLOEXEC: u32 = 1;
+    const FSCONFIG_SET_STRING: u32 = 1;
+    const FSCONFIG_CMD_CREATE: u32 = 6;
+    const FSMOUNT_CLOEXEC: u32 = 1;
+    // SAFETY: C strings, null where the call takes it, descriptors and integers.
+    unsafe {
+        let made = owned(libc::syscall(libc::SYS_fsopen, c"tmpfs".as_ptr(), FSOPEN_CLOEXEC))?;
+        let (fd, none) = (made.as_raw_fd(), std::ptr::null::<libc::c_char>());
+        let (key, value) = (c"mode".as_ptr(), c"0700".as_ptr());
+        Errno::result(libc::syscall(libc::SYS_fsconfig, fd, FSCONFIG_SET_STRING, key, value, 0))?;
+        Errno::result(libc::syscall(libc::SYS_fsconfig, fd, FSCONFIG_CMD_CREATE, none, none, 0))?;
+        owned(libc::syscall(libc::SYS_fsmount, fd, FSMOUNT_CLOEXEC, 0))
+    }
+}
+
 /// Takes one mount out of its peer group: mount_setattr(2), Linux 5.12. Nothing mounted on it from now on
 /// appears anywhere else.
 ///
 /// # Errors
 /// EINVAL if `fd` is not the root of a mount, ENOSYS.
 pub fn make_private(fd: BorrowedFd<'_>) -> Result<()> {
+    set_attributes(fd, 0, libc::MS_PRIVATE)
+}
+
+/// Makes one mount read-only: mount_setattr(2), Linux 5.12.
+///
+/// # Errors
+/// As [`make_private`].
+pub fn make_read_only(fd: BorrowedFd<'_>) -> Result<()> {
+    const MOUNT_ATTR_RDONLY: u64 = 1;
+    set_attributes(fd, MOUNT_ATTR_RDONLY, 0)
+}
+
+fn set_attributes(fd: BorrowedFd<'_>, set: u64, propagation: u64) -> Result<()> {
     #[repr(C)]
     struct Attr {
         set: u64,
@@ -101,7 +134,7 @@ pub fn make_private(fd: BorrowedFd<'_>) -> Result<()> {
         propagation: u64,
         userns: u64,
     }
-    let attr = Attr { set: 0, clear: 0, propagation: libc::MS_PRIVATE, userns: 0 };
+    let attr = Attr { set, clear: 0, propagation, userns: 0 };
     // SAFETY: the struct is ours and its size is passed.
     let done = unsafe {
         libc::syscall(

@@ -19,6 +19,7 @@ use crate::builtin::find::{Key, Tag};
 use crate::builtin::header;
 use crate::paths::OverlayPath;
 use crate::sys::{self, MountId};
+use crate::world::standins::{self, FileId};
 
 use super::blocks;
 
@@ -42,6 +43,8 @@ pub enum What {
         errno: Errno,
         /// Where its directory is.
         parent: Option<Location>,
+        /// Where it would be, in as many directories of its path as there are.
+        path: Option<PathBuf>,
     },
     /// A device, directory, socket or FIFO.
     NotAFile(Thing),
@@ -58,8 +61,6 @@ pub struct Thing {
     pub path: Option<PathBuf>,
     /// The swap header of a block device that is an active swap area; nothing else is read.
     pub header: Header,
-    /// The file behind an active loop device.
-    pub loop_file: Option<PathBuf>,
 }
 
 /// A regular file.
@@ -67,12 +68,14 @@ pub struct Thing {
 pub struct FileFacts {
     /// Where it is.
     pub location: Location,
-    /// Which file it is, by whatever name: the numbers of its filesystem and its inode.
-    pub inode: (u64, u64),
     /// In bytes.
     pub size: u64,
+    /// Which file it is, whatever its name.
+    pub id: FileId,
     /// The filesystem's own UUID, where the kernel tells it (6.9).
     pub filesystem: Option<[u8; 16]>,
+    /// Whether it is made without copy-on-write (chattr +C), which is what btrfs wants.
+    pub no_cow: bool,
     /// How many names it has.
     pub links: u64,
     /// The bytes that no block holds; known of swap areas only.
@@ -196,16 +199,8 @@ pub fn probe_active(path: &Path) -> Operand {
         && let Ok(fd) = open_path(path)
     {
         thing.header = look_inside(&fd).0;
-        thing.loop_file = path.file_name().and_then(loop_file);
     }
     operand
-}
-
-/// sysfs ends the path with a newline.
-fn loop_file(device: &OsStr) -> Option<PathBuf> {
-    let file = Path::new("/sys/block").join(device).join("loop/backing_file");
-    let bytes = fs::read(file).ok()?;
-    Some(OsStr::from_bytes(bytes.strip_suffix(b"\n").unwrap_or(&bytes)).into())
 }
 
 /// Looks at what stands at `path` on the backing filesystem; nothing there is followed.
@@ -284,25 +279,31 @@ fn look(given: &OsStr, header: bool) -> What {
     }
     let fd = match open_path(Path::new(given)) {
         Ok(fd) => fd,
-        Err(errno) => return What::Missing { errno, parent: locate(parent_of(Path::new(given))).ok() },
+        Err(errno) => {
+            let (parent, path) = (locate(parent_of(given.as_ref())).ok(), standins::would_be(given.as_ref()));
+            return What::Missing { errno, parent, path };
+        }
     };
     let file = File::from(fd);
-    let Ok(meta) = file.metadata() else { return What::Missing { errno: Errno::EIO, parent: None } };
+    let Ok(meta) = file.metadata() else {
+        return What::Missing { errno: Errno::EIO, parent: None, path: None };
+    };
     let kind = meta.file_type();
     if !kind.is_file() {
         let path = fs::read_link(sys::proc_path(&file)).ok();
-        return What::NotAFile(Thing { kind: name_of(kind), path, header: Header::Unread, loop_file: None });
+        return What::NotAFile(Thing { kind: name_of(kind), path, header: Header::Unread });
     }
     let fd = OwnedFd::from(file);
     let (header, holes) = if header { look_inside(&fd) } else { (Header::Unread, 0) };
     match location_of(&fd) {
-        Err(errno) => What::Missing { errno, parent: None },
+        Err(errno) => What::Missing { errno, parent: None, path: None },
         Ok(location) => What::File(FileFacts {
             header,
             location,
             filesystem: filesystem_uuid(&fd),
-            inode: (meta.dev(), meta.ino()),
+            no_cow: File::open(sys::proc_path(&fd)).is_ok_and(|file| sys::is_no_cow(file.as_fd())),
             size: meta.size(),
+            id: FileId::of(&meta),
             links: meta.nlink(),
             holes,
             twin: None,
@@ -312,11 +313,8 @@ fn look(given: &OsStr, header: bool) -> What {
 }
 
 fn parent_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
-        Some(parent) => parent,
-        None => path,
-    }
+    let parent = path.parent().unwrap_or(path);
+    if parent.as_os_str().is_empty() { Path::new(".") } else { parent }
 }
 
 fn name_of(kind: fs::FileType) -> &'static str {
@@ -349,10 +347,8 @@ fn location_of(fd: &OwnedFd) -> nix::Result<Location> {
 }
 
 fn leads_to(path: &Path, fd: &OwnedFd) -> bool {
-    let inode =
-        |stat: nix::Result<nix::sys::stat::FileStat>| stat.ok().map(|stat| (stat.st_dev, stat.st_ino));
-    let there = inode(nix::sys::stat::stat(path));
-    there.is_some() && there == inode(nix::sys::stat::fstat(fd))
+    let inode = |path: &Path| fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()));
+    inode(path).is_some_and(|there| Some(there) == inode(Path::new(&sys::proc_path(fd))))
 }
 
 /// A regular file's header and holes; a file that cannot be read has none that anybody knows of.

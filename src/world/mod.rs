@@ -18,6 +18,7 @@ pub mod machine;
 pub mod mountinfo;
 pub mod real;
 pub mod signature;
+pub mod standins;
 pub mod swaps;
 pub mod trail;
 
@@ -35,6 +36,7 @@ use crate::paths::{OverlayPath, UPPER};
 use crate::sys::{self, MountId};
 use files::{Location, Operand};
 use mountinfo::{DevNo, Mount, Mounts};
+use standins::StandIn;
 use swaps::Swap;
 
 /// What the machine looks like, as far as a shim needs to know.
@@ -54,7 +56,11 @@ pub struct World {
     pub mounts: Mounts,
     /// Active swap areas.
     pub swaps: Vec<Swap>,
-    /// Their paths, looked at as operands are; gathered only if asked for.
+    /// Those of them that stand in for a file.
+    pub stand_ins: Vec<StandIn>,
+    /// What a call of ours that was killed left of such devices; gathered only if asked for.
+    pub leftovers: Vec<PathBuf>,
+    /// The active areas' paths, looked at as operands are; gathered only if asked for.
     pub active: Vec<Operand>,
     /// The swap entries of fstab, each with what its path turned out to be; gathered only if asked for.
     pub fstab: Vec<Listed>,
@@ -122,6 +128,8 @@ pub struct Scope {
     pub headers: bool,
     /// Look at the active swap areas as at operands.
     pub active: bool,
+    /// Look for devices that a call of ours left.
+    pub leftovers: bool,
     /// Where the upper directory is, if not at its usual place.
     pub upper: Option<PathBuf>,
     /// Read this fstab, and how.
@@ -142,6 +150,7 @@ impl World {
         let upper_filesystem =
             told.as_ref().and_then(trail::embedded).map(|(_, uuid)| uuid).filter(|uuid| *uuid != [0; 16]);
         let swaps = swaps::parse(&read_proc("/proc/swaps"));
+        let stand_ins = standins::look(&swaps);
         let mut probed: Vec<Operand> =
             operands.iter().map(|operand| files::probe(operand, scope.headers)).collect();
         if scope.active {
@@ -160,6 +169,10 @@ impl World {
         };
         let mut world = Self::assemble(sighted, upper, &read_proc("/proc/thread-self/mountinfo"), swaps);
         world.bad_lines = bad_lines;
+        world.stand_ins = stand_ins;
+        if scope.leftovers {
+            world.leftovers = standins::leftovers();
+        }
         world.upper_filesystem = upper_filesystem;
         world.root_unseen = world.root.is_none() && is_overlay();
         world.distrust(upper);
@@ -215,6 +228,8 @@ impl World {
             on_devices: Vec::new(),
             mounts,
             swaps,
+            stand_ins: Vec::new(),
+            leftovers: Vec::new(),
             bad_lines: Vec::new(),
         }
     }

@@ -51,6 +51,17 @@ fn dpkg_at_work() {
     assert!(said.contains("run it again when that has ended"), "{said}");
     assert!(!bench.is_shim("usr/sbin/swapon") && !bench.guest.join(".rootfs-shim").exists());
     assert_eq!(list, fs::read(bench.guest.join(LIST)).ok());
+    // Who loses patience first gets an end as well.
+    let mut impatient = Command::new(&bench.program);
+    impatient.args(["install", "--chroot"]).arg(&bench.guest).stderr(Stdio::null());
+    let (mut impatient, start) = (impatient.spawn().unwrap(), Instant::now());
+    wait_for(&bench.guest.join(".rootfs-shim/bin/rootfs-shim"));
+    std::thread::sleep(Duration::from_millis(300));
+    let pid = i32::try_from(impatient.id()).unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGTERM).unwrap();
+    assert_eq!(impatient.wait().unwrap().signal(), Some(15));
+    assert!(start.elapsed() < Duration::from_secs(8), "it waits on");
+    assert!(!bench.is_shim("usr/sbin/swapon") && !bench.guest.join(".rootfs-shim").exists());
     let go = bench.guest.join("tmp/go");
     let later = std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(500));

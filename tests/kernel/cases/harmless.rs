@@ -108,7 +108,7 @@ fn another_page_size(guest: &Guest) {
     for size in ["8192", "16384"] {
         guest.sh(&format!("space /s; mkswap -q -p {size} /s 2>/dev/null; truncate -s 32M /h; mkswap -q -p {size} /h 2>/dev/null")).ok("mkswap");
         for path in ["/s", "/h"] {
-            refused_and_untouched(guest, path, "is for another page size");
+            refused_and_untouched(guest, path, "for another page size");
         }
         guest.sh("rm /s /h").ok("rm");
     }
@@ -118,7 +118,7 @@ fn another_page_size_of_the_image(guest: &Guest) {
     let script = "md5sum </d/p >/tmp/before; swapon /d/p 2>/dev/null; md5sum </d/p | diff /tmp/before -";
     guest.sh(script).ok("the file is as it was");
     let notices = guest.notices();
-    assert!(notices.contains("is for another page size") && !notices.contains("made new"), "{notices}");
+    assert!(notices.contains("for another page size") && !notices.contains("made new"), "{notices}");
 }
 
 /// As many blocks as the file has bytes, and half of them behind its end.

@@ -56,7 +56,7 @@ fn everywhere(scratch: &Path) {
 }
 
 /// The system calls of a trace and how often one process makes each.
-fn calls(trace: &str) -> Vec<(String, usize)> {
+pub(super) fn calls(trace: &str) -> Vec<(String, usize)> {
     let mut made: Vec<(String, String, usize)> = Vec::new();
     for line in trace.lines() {
         let Some((pid, rest)) = line.split_once(' ') else { continue };

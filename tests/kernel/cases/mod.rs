@@ -13,6 +13,7 @@ mod ready;
 mod rough;
 mod same;
 mod scenes;
+mod standin;
 
 use crate::harness::Test;
 
@@ -24,6 +25,7 @@ pub fn all() -> Vec<Test> {
         enable::tests(),
         scenes::tests(),
         ready::tests(),
+        standin::tests(),
         harmless::tests(),
         rough::tests(),
         killed::tests(),

@@ -1,4 +1,4 @@
-//! A file made ready, the backing filesystem found where it is not visible, and stand-ins.
+//! A file made ready, and the backing filesystem found where it is not visible.
 
 use crate::harness::Test;
 use crate::harness::guest::{Fs, Guest, KINDS, Kind, Spec, Tools, kind_name, needs};
@@ -6,9 +6,6 @@ use crate::harness::guest::{Fs, Guest, KINDS, Kind, Spec, Tools, kind_name, need
 const EXT4: Kind = (Fs::Ext4, Tools::Debian);
 const XFS: Kind = (Fs::Xfs, Tools::Debian);
 const BTRFS: Kind = (Fs::Btrfs, Tools::Debian);
-
-/// A config with stand-ins.
-const STAND_INS: &str = "[swap]\nfallback = [\"loop\", \"zram\"]\n[console]\npath = \"/console\"\n";
 
 /// A test of one guest: its name, how the guest is made, and what is done in it.
 type Row = (&'static str, Spec, fn(&Guest));
@@ -19,18 +16,13 @@ pub fn tests() -> Vec<Test> {
         mkswap -q -L image -U 11111111-2222-4333-8444-555555555555 $1/swapfile
         chmod 640 $1/swapfile; chown 0:6 $1/swapfile";
     let with_image = |kind| Spec { prepare: image, ..Spec::overlay(kind) };
-    let with_stand_ins = |kind| Spec { config: STAND_INS, ..Spec::overlay(kind) };
-    let rows: [Row; 10] = [
+    let rows: [Row; 6] = [
         ("lower_only::ext4", with_image(EXT4), lower_only),
         ("lower_only::xfs", with_image(XFS), lower_only),
         ("lower_only::btrfs", with_image(BTRFS), lower_only),
         ("more_than_an_area_is_copied", with_image(EXT4), more_than_an_area),
         ("shared_blocks", Spec::overlay(XFS), shared_blocks),
         ("btrfs_recipe", Spec::overlay(BTRFS), btrfs_recipe),
-        ("stand_in::loop", with_stand_ins(BTRFS), over_a_loop),
-        ("stand_in::one_at_a_time", with_stand_ins(BTRFS), one_at_a_time),
-        ("stand_in::only_where_it_is_needed", with_stand_ins(EXT4), only_where_it_is_needed),
-        ("stand_in::zram", with_stand_ins(EXT4), in_memory),
     ];
     let mut tests: Vec<Test> = rows
         .into_iter()
@@ -88,52 +80,6 @@ fn btrfs_recipe(guest: &Guest) {
     guest.sh(&format!("set -e; {recipe}; swapon /s")).ok("what the notice says");
     assert_eq!(guest.swap_paths(), ["/s"]);
     guest.sh("swapoff /s && rm /s").ok("undo");
-}
-
-fn over_a_loop(guest: &Guest) {
-    let make = "dd if=/dev/zero of=/s bs=1M count=16 status=none; chmod 600 /s; mkswap -q /s";
-    for off in ["swapoff /s", "swapoff -a"] {
-        let ran = guest.sh(&format!("{make}; swapon -p 7 /s"));
-        assert_eq!((ran.status, ran.out(), ran.err()), (0, String::new(), String::new()));
-        let swaps = guest.sh("cat /proc/swaps").ok("/proc/swaps");
-        assert!(swaps.contains("/dev/loop") && swaps.contains("\t7\n"), "{swaps}");
-        assert!(guest.notices().contains("through a loop device"));
-        guest.sh(&format!("{off} && rm /s")).ok(off);
-        assert_eq!(guest.sh("grep -l '^/s' /sys/block/loop*/loop/backing_file").out(), "", "{off}");
-    }
-}
-
-/// Two areas over the same blocks would be the end of what is in them.
-fn one_at_a_time(guest: &Guest) {
-    let make = "dd if=/dev/zero of=/s bs=1M count=16 status=none; chmod 600 /s; mkswap -q /s";
-    let script = format!("{make}; for i in 1 2 3 4 5 6 7 8; do swapon /s 2>/dev/null & done; wait");
-    guest.sh(&script).ok("eight at once");
-    let swaps = guest.sh("cat /proc/swaps").ok("/proc/swaps");
-    assert_eq!(swaps.matches("/dev/loop").count(), 1, "{swaps}");
-    guest.sh("swapoff /s && rm /s").ok("undo");
-    assert_eq!(guest.sh("grep -c /dev/loop /proc/swaps").out(), "0\n");
-}
-
-/// On a filesystem that holds swap, a failure has another reason, and nothing stands in.
-fn only_where_it_is_needed(guest: &Guest) {
-    guest.sh("mk /s; swapon /s; swapon /s 2>/dev/null; ln /s /t; swapon /t 2>/dev/null; true").ok("swapon");
-    assert_eq!(guest.sh("grep -c zram /proc/swaps").out(), "0\n");
-    guest.sh("swapoff /s && rm /s /t").ok("undo");
-}
-
-fn in_memory(guest: &Guest) {
-    let used = "for z in /sys/block/zram*; do cat $z/disksize; done | grep -cv '^0$'";
-    let before = guest.sh(used).out();
-    guest.sh("mount -t tmpfs tmpfs /mnt; mk /mnt/s").ok("a file in memory");
-    for off in ["swapoff /mnt/s", "swapoff -a"] {
-        let ran = guest.sh("swapon -p 7 /mnt/s && swapon /mnt/s");
-        assert_eq!((ran.status, ran.out(), ran.err()), (0, String::new(), String::new()));
-        let swaps = guest.sh("cat /proc/swaps").ok("/proc/swaps");
-        assert_eq!(swaps.matches("/dev/zram").count(), 1, "{swaps}");
-        assert!(guest.notices().contains("compressed memory (zram)"));
-        guest.sh(off).ok(off);
-        assert_eq!(guest.sh(used).out(), before, "{off}: the memory was not given back");
-    }
 }
 
 /// No bind mount, nothing of the writable layer visible: its device is the overlay's source.

@@ -16,7 +16,7 @@ use crate::harness::{Test, supervise};
 
 /// A subject and its scripts; `#: name tags…` begins each. The tags: `util-linux` needs its tools, `real`
 /// needs tools that are not ours, `quiet` does not compare stderr, `strict` does not fit the lenient
-/// comparison.
+/// comparison, `inode` is about what only a file that is swap itself can do.
 const SUBJECTS: &[(&str, &str)] = &[
     ("active", include_str!("../scripts/active.sh")),
     ("all", include_str!("../scripts/all.sh")),
@@ -52,6 +52,13 @@ space() {
 const LENIENT: &str =
     "swapon() { command swapon \"$@\"; set -- $?; [ $1 != 255 ] || return 0; return $1; }\n";
 
+/// Configs of the guests with stand-ins.
+const LOOP: &str = "[swap]\non_failure = \"fail\"\nfallback = [\"loop\"]\n[console]\npath = \"/console\"\n";
+const ZRAM: &str = "[swap]\non_failure = \"fail\"\nfallback = [\"zram\"]\n[console]\npath = \"/console\"\n";
+
+/// Files as btrfs makes them by itself, which it then refuses.
+const COPY_ON_WRITE: &str = "NOCOW=\n";
+
 /// Takes away the image's tools: in a lower layer, such a node hides what lies below.
 pub(super) const NO_TOOLS: &str =
     "mkdir -p $IMAGE/usr/sbin; for tool in swapon swapoff mkswap; do mknod $IMAGE/usr/sbin/$tool c 0 0; done";
@@ -65,9 +72,11 @@ enum Pair {
     Lenient,
     /// The builtin, honest statuses; beside it util-linux.
     Builtin,
+    /// Files that btrfs refuses, and a device in the place of each; beside it ext4, which takes them.
+    StandIn(&'static str),
 }
 
-const PAIRS: [(Pair, Kind); 8] = [
+const PAIRS: [(Pair, Kind); 10] = [
     (Pair::Honest, (Fs::Ext4, Tools::Debian)),
     (Pair::Honest, (Fs::Xfs, Tools::Debian)),
     (Pair::Honest, (Fs::Btrfs, Tools::Debian)),
@@ -76,6 +85,8 @@ const PAIRS: [(Pair, Kind); 8] = [
     (Pair::Lenient, (Fs::Ext4, Tools::Debian)),
     (Pair::Builtin, (Fs::Ext4, Tools::Debian)),
     (Pair::Builtin, (Fs::Xfs, Tools::Debian)),
+    (Pair::StandIn("loop"), (Fs::Btrfs, Tools::Debian)),
+    (Pair::StandIn("zram"), (Fs::Btrfs, Tools::Debian)),
 ];
 
 /// What a filesystem can make a difference to, on the one that is not a plain disk filesystem.
@@ -85,7 +96,8 @@ const ON_BTRFS: [&str; 5] = ["active", "all", "classic", "clients", "swapoff"];
 pub fn tests() -> Vec<Test> {
     let mut tests = Vec::new();
     for (pair, kind) in PAIRS {
-        let wanted = |subject: &str| kind.0 != Fs::Btrfs || ON_BTRFS.contains(&subject);
+        let all = kind.0 != Fs::Btrfs || matches!(pair, Pair::StandIn(_));
+        let wanted = |subject: &str| all || ON_BTRFS.contains(&subject);
         for (subject, text) in SUBJECTS.iter().filter(|(subject, _)| wanted(subject)) {
             let rows: Vec<Row> = rows(text).into_iter().filter(|row| row.suits(pair, kind)).collect();
             let name = format!("same::{}::{subject}", pair_name(pair, kind));
@@ -104,6 +116,7 @@ fn pair_name(pair: Pair, kind: Kind) -> String {
         Pair::Honest => kind_name(kind).to_owned(),
         Pair::Lenient => format!("lenient-{}", kind_name(kind)),
         Pair::Builtin => format!("builtin-{}", kind_name(kind)),
+        Pair::StandIn(way) => way.to_owned(),
     }
 }
 
@@ -132,7 +145,8 @@ impl Row {
     fn suits(&self, pair: Pair, (_, tools): Kind) -> bool {
         !(self.has("util-linux") && tools == Tools::Busybox
             || self.has("real") && pair == Pair::Builtin
-            || self.has("strict") && pair == Pair::Lenient)
+            || self.has("strict") && pair == Pair::Lenient
+            || self.has("inode") && matches!(pair, Pair::StandIn(_)))
     }
 }
 
@@ -141,13 +155,26 @@ fn compare(scratch: &Path, pair: Pair, kind: Kind, rows: &[Row]) {
         Pair::Honest => Spec::overlay(kind).strict(),
         Pair::Lenient => Spec::overlay(kind),
         Pair::Builtin => Spec { prepare: NO_TOOLS, provide_missing: true, ..Spec::overlay(kind).strict() },
+        Pair::StandIn(way) => {
+            let config = if way == "loop" { LOOP } else { ZRAM };
+            Spec { config, ..Spec::overlay(kind) }
+        }
     };
-    let native =
-        outcomes(scratch, Spec::native(kind), rows, if pair == Pair::Lenient { LENIENT } else { "" });
-    let shimmed = outcomes(scratch, shimmed, rows, "");
+    let (beside, before, prelude) = match pair {
+        Pair::Lenient => (kind, LENIENT, ""),
+        Pair::StandIn(_) => ((Fs::Ext4, kind.1), "", COPY_ON_WRITE),
+        Pair::Honest | Pair::Builtin => (kind, "", ""),
+    };
+    let native = outcomes(scratch, Spec::native(beside), rows, before);
+    let shimmed = outcomes(scratch, shimmed, rows, prelude);
     let mut differ = Vec::new();
     for ((row, native), shimmed) in rows.iter().zip(native).zip(shimmed) {
-        for (native, shimmed) in native.iter().zip(&shimmed).filter(|(native, shimmed)| native != shimmed) {
+        let alike = |text: &String| match pair {
+            Pair::StandIn(_) => whatever_device(text),
+            Pair::Honest | Pair::Lenient | Pair::Builtin => text.clone(),
+        };
+        let both = native.iter().map(alike).zip(shimmed.iter().map(alike));
+        for (native, shimmed) in both.filter(|(native, shimmed)| native != shimmed) {
             differ.push(format!("{}:\n  native:  {native}\n  shimmed: {shimmed}", row.name));
         }
     }
@@ -211,6 +238,19 @@ fn unused(line: &str) -> String {
     let zero = if number == used { zero.to_owned() } else { format!("{zero:>width$}", width = used.len()) };
     let Some((head, tail)) = line.split_once(size) else { return line.to_owned() };
     format!("{head}{size}{}", tail.replacen(used, &zero, 1))
+}
+
+/// What a device in a file's place cannot hide: that it is a device, which is a longer word in a table; and, of
+/// btrfs itself, that its directories have one link.
+fn whatever_device(text: &str) -> String {
+    let text = text.replace("partition", "file").replace("\\t", " ");
+    let lines = text.split("\\n").map(|line| match line.split_once(" directory ") {
+        Some((name, rest)) => {
+            format!("{name} directory {}", rest.rsplit_once(' ').map_or(rest, |(rest, _)| rest))
+        }
+        None => line.split_whitespace().collect::<Vec<_>>().join(" "),
+    });
+    lines.collect::<Vec<_>>().join("\\n")
 }
 
 /// Text without UUIDs, negative priorities and how much of an area is in use, which no two runs share.

@@ -176,6 +176,10 @@ pub fn sweep(scratch: &Path) -> Vec<String> {
     if scratch.join(SWAPS_BEFORE).exists() {
         problems.extend(new_swaps(scratch).lines().map(|line| {
             host(&["swapoff", line.split_whitespace().next().unwrap_or("")]);
+            // A device under a file's name; while the lock is held, nobody else has one.
+            let script = "for device in /dev/loop[0-9]* /dev/zram[1-9]*; do swapoff $device; done 2>/dev/null
+                cd /dev; for zram in zram[1-9]*; do echo ${zram#zram} >/sys/class/zram-control/hot_remove; done";
+            host(&["sh", "-c", script]);
             format!("swap left: {line}")
         }));
     }

@@ -17,7 +17,7 @@ mk s
 mkswap s >&-
 echo $?
 
-#: closed_stderr strict
+#: closed_stderr strict inode
 mk s
 chmod 644 s
 swapon s 2>&-
@@ -174,7 +174,7 @@ unshare -m swapon s; echo $?
 unshare -m swapoff s; echo $?
 unshare -m sh -c 'swapon /w/s; swapoff /w/s'; echo $?
 
-#: strict_limits quiet
+#: strict_limits quiet inode
 mk s
 (ulimit -f 0; swapon s); echo $?
 swapoff s

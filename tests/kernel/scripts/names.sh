@@ -18,7 +18,7 @@ for c in '\t' '\n' '\\' '#' '\033[2J' '\007' '\r' '\001' '\177'; do
     n=$(printf "a${c}b.")
     mk "$n" 2
     t swapon "$n" | tail -c 10
-    tail -n +2 /proc/swaps | head -c 60 | od -c | head -3
+    tail -n +2 /proc/swaps | awk '{print $1}' | od -c | head -3
     t swapoff "$n" | tail -c 10
     rm "$n"
 done

@@ -61,7 +61,7 @@ t swapoff -v a b
 t swapoff -v nope
 t swapoff --verbose b
 
-#: swapoff_of_a_deleted_name
+#: swapoff_of_a_deleted_name inode
 mk s; swapon s
 mkdir d
 t mv s d/s
