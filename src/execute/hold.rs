@@ -3,7 +3,6 @@
 //! Two that looked at the same time would both find it free, and an image file has no O_EXCL that would tell them
 //! apart later. The name is that of an abstract socket: it goes with the process whatever becomes of that, and
 //! takes nothing from mkfs, which may want a lock of the file itself. Held by who is not root it is nobody's.
-#![expect(clippy::disallowed_methods, reason = "the time, and nothing of the image")]
 
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsFd;
