@@ -179,7 +179,13 @@ fn over_loop(size: u64, page: &[u8], upper: &Path) -> Result<Made> {
     allocated.attempt("allocate a file of the swapfile's size in", upper)?;
     let written = sys::unharmed(|| file.write_all_at(page, 0)).and_then(|()| file.sync_all());
     written.attempt("write a swap header in", upper)?;
-    let (open, device) = block::attach_loop(file.as_fd(), false).attempt("make a loop device in", upper)?;
+    let (open, device) =
+        block::attach_loop(file.as_fd(), false, standins::WORD).attempt("make a loop device in", upper)?;
+    if !block::loop_is_direct(open.as_fd()).attempt("look at", &device)? {
+        // Swapping through the page cache would need memory to free memory, and could wait for itself.
+        let why = "this filesystem has no direct I/O for it";
+        return Err(Error::new(Kind::State, "make a loop device for swap in", why).at(upper));
+    }
     Ok(Made { device, way: Fallback::Loop, _open: Some(open), _turn: None })
 }
 

@@ -8,6 +8,7 @@
 
 use std::ffi::{CStr, OsStr, OsString};
 use std::fs::{self, File, Metadata};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -16,14 +17,15 @@ use std::time::UNIX_EPOCH;
 use sha2::{Digest, Sha256};
 
 use crate::config::Fallback;
-use crate::sys::xattr;
+use crate::sys::{block, xattr};
 use crate::world::files;
 use crate::world::swaps::Swap;
 
 /// Where our mark is: in the part of the page that belongs to a boot loader. The word, whose name it is, which
 /// file it is.
 const MARK_AT: usize = 256;
-const WORD: &[u8; 16] = b"rootfs-shim swap";
+/// The first of it, and the label of a loop device that we make.
+pub const WORD: &[u8; 16] = b"rootfs-shim swap";
 const MARK: usize = 16 + 16 + 24;
 /// The memory limit, in bytes, of a zram device that we added: one that no machine reaches. It can be set and
 /// read before the device has a size, so whoever finds it knows whose device it is.
@@ -106,11 +108,17 @@ pub fn look(swaps: &[Swap]) -> Vec<StandIn> {
     devices.filter_map(|(device, way)| stands_in(device, way, &strange)).collect()
 }
 
+/// A loop device is read only if it has our word for a label: it can lie on a disk that answers nobody any more,
+/// and whoever reads from it then cannot even be killed.
 fn stands_in(device: PathBuf, way: Fallback, names: &[&Path]) -> Option<StandIn> {
     let mut options = File::options();
     options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC);
+    let file = options.open(&device).ok()?;
+    if way == Fallback::Loop && !block::loop_label(file.as_fd()).is_ok_and(|label| label.starts_with(WORD)) {
+        return None;
+    }
     let mut mark = [0; MARK];
-    options.open(&device).ok()?.read_exact_at(&mut mark, MARK_AT as u64).ok()?;
+    file.read_exact_at(&mut mark, MARK_AT as u64).ok()?;
     let (whose, file) = mark.strip_prefix(WORD)?.split_at_checked(16)?;
     let name = names.iter().find(|name| digest(name) == whose)?;
     let file = FileId::parse(file)?;
