@@ -40,7 +40,7 @@ pub fn tests() -> Vec<Test> {
         ("loop::killed_at_any_system_call", BTRFS, LOOP, killed),
     ];
     let test = |(name, kind, config, check): Row| {
-        let needs = [needs(kind), vec![Need::Package("strace"), Need::NoSwap]].concat();
+        let needs = [needs(kind), vec![Need::Package("strace")]].concat();
         let mut test = Test::new(format!("standin::{name}"), &needs, move |scratch: &Path| {
             check(&Guest::boot(scratch, Spec { config, ..Spec::overlay(kind) }));
         });
