@@ -28,6 +28,8 @@ mod images;
 mod images_more;
 #[path = "installer/images_table.rs"]
 mod images_table;
+#[path = "installer/lasting.rs"]
+mod lasting;
 #[path = "installer/ordinary.rs"]
 mod ordinary;
 #[path = "installer/owned.rs"]
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
     let tests: Vec<Test> = [
         ordinary::TESTS,
         owned::TESTS,
+        lasting::TESTS,
         told::TESTS,
         packages::TESTS,
         switched::TESTS,
