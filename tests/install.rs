@@ -36,6 +36,8 @@ mod ordinary;
 mod owned;
 #[path = "installer/packages.rs"]
 mod packages;
+#[path = "installer/power.rs"]
+mod power;
 #[path = "installer/races.rs"]
 mod races;
 #[path = "installer/refused.rs"]
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
         disturbed::TESTS,
         refused::TESTS,
         crash::TESTS,
+        power::TESTS,
     ]
     .concat();
     if let Some(name) = std::env::var_os(bench::CHILD) {

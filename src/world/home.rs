@@ -54,9 +54,14 @@ pub(super) fn look_home(home: &Dir, contents: &mut Contents, warnings: &mut Vec<
     for name in [BIN, "upper"] {
         if let Some(dir) = home.subdirectory(name)? {
             facts.directories.push(name.to_owned());
-            // What somebody put there while nothing was mounted.
-            if name == "upper" && !dir.is_elsewhere()? {
-                look_names(&dir, "upper/", &[], &mut facts)?;
+            match (name, dir.is_elsewhere()?) {
+                // What somebody put there while nothing was mounted.
+                ("upper", false) => look_names(&dir, "upper/", &[], &mut facts)?,
+                (BIN, true) => {
+                    let error = Error::new(Kind::State, "use", ELSEWHERE).at(dir.shown(""));
+                    return Err(error.remedy("unmount what is mounted there"));
+                }
+                _ => {}
             }
         }
     }

@@ -98,6 +98,19 @@ fn mounted_over() {
     );
     run("umount", &[str(&place)]);
     assert_eq!(status(&bench)["healthy"], true);
+    // And nothing is put into a mount on our own directory.
+    let (bin, canary) = (bench.guest.join(".rootfs-shim/bin"), bench.top.join("host"));
+    let canaries = tree(&canary);
+    run("mount", &["--bind", str(&canary), str(&bin)]);
+    for command in ["install", "uninstall"] {
+        let said = bench.shim_fails(command, &[], 1);
+        assert!(
+            said.contains("it is in another mount than the root; unmount what is mounted there"),
+            "{said}"
+        );
+    }
+    run("umount", &[str(&bin)]);
+    assert_eq!(canaries, tree(&canary));
     bench.shim_ok("uninstall", &[]);
     assert_eq!(before, tree(&bench.guest));
 }
