@@ -165,7 +165,7 @@ pub fn uninstall_watched(
     progress: &mut dyn FnMut(&Step),
 ) -> Result<InstallReport> {
     root_only(options.dry_run)?;
-    crate::plan::uninstall::may_go(&Machine::look(&options.chroot).map_err(advise)?)?;
+    crate::plan::uninstall::may_go(&Machine::look(&options.chroot).map_err(advise)?, "uninstall from")?;
     let request = Request {
         token: token()?,
         binary: String::new(),

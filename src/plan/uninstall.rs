@@ -75,12 +75,12 @@ fn recorded(
 ///
 /// # Errors
 /// State if a swapfile of this root is active: which, and how it is swapped off.
-pub fn may_go(machine: &Machine) -> Result<()> {
+pub fn may_go(machine: &Machine, attempt: &str) -> Result<()> {
     let active: Vec<&Area> = machine.swaps.iter().filter(|area| area.backing.is_some()).collect();
     let (Some(_), Some(first)) = (&machine.image.home, active.first()) else { return Ok(()) };
     let names: Vec<String> = active.iter().map(|area| escape::path(&area.swap.path)).collect();
     let reason = format!("swap is on in {}", names.join(", "));
-    let error = Error::new(Kind::State, "uninstall from", reason).at(&machine.image.root);
+    let error = Error::new(Kind::State, attempt, reason).at(&machine.image.root);
     let backing = first.backing.as_ref().filter(|_| !machine.running);
     let remedy = match backing {
         // From outside a path in the guest's own words means another file.
