@@ -33,7 +33,7 @@ leave() {
         < <(awk -v at="$BENCH_SCRATCH/" 'index($1, at) == 1 { print $1 }' /proc/swaps)
     for line in "${loops[@]}"; do swapoff "$line" 2>/dev/null || :; done
     # umount(8) takes them one by one, each time reading the table anew; this takes thousands at once.
-    umount -l "$BENCH_SCRATCH"
+    umount -l "$BENCH_SCRATCH" 2>/dev/null || :
     for line in "${loops[@]}"; do losetup -d "$line" 2>/dev/null || :; done
 }
 trap leave EXIT

@@ -34,6 +34,7 @@ use crate::execute;
 use crate::execute::layers::Progress;
 use crate::plan::mount::{Place, Wish};
 use crate::world::layers::{self, Layer};
+use crate::world::machine::Machine;
 use crate::{InstallOptions, plan, world};
 
 pub use crate::execute::trim::Pending;
@@ -126,6 +127,7 @@ pub fn mount(options: &MountOptions) -> Result<LayersReport> {
 /// As [`mount`].
 pub fn mount_watched(options: &MountOptions, progress: &mut Progress<'_>) -> Result<LayersReport> {
     root_only("mount")?;
+    let held = execute::hold::hold(&options.writable)?;
     let (mounts, swaps) = (world::all_mounts(), world::active_swaps());
     let target = std::fs::canonicalize(&options.target).attempt("find the target", &options.target)?;
     let lower = options.lower.iter().map(|path| Layer::look(path, &mounts, &swaps));
@@ -164,6 +166,7 @@ pub fn mount_watched(options: &MountOptions, progress: &mut Progress<'_>) -> Res
     report.changed = true;
     report.warnings = warnings;
     report.source = Some(escape::path(&mounted.source));
+    drop(held);
     settle(report, mounted.pending, options.discard)
 }
 
@@ -185,6 +188,10 @@ pub fn unmount(target: &Path, dry_run: bool) -> Result<LayersReport> {
     let steps = points.iter().map(|point| format!("unmount {}", escape::path(point))).collect();
     let mut report = LayersReport { version: 1, steps, ..LayersReport::default() };
     if !dry_run && !points.is_empty() {
+        // No mount is busy for a swapfile that a shim enabled, and without its path nobody can swap it off.
+        if let Ok(machine) = Machine::look(&target) {
+            plan::uninstall::may_go(&machine, "unmount")?;
+        }
         execute::layers::unmount(&points)?;
         report.changed = true;
     }
@@ -198,6 +205,7 @@ pub fn unmount(target: &Path, dry_run: bool) -> Result<LayersReport> {
 /// that was cut short is finished by the next [`mount`] or reset.
 pub fn reset(options: &ResetOptions) -> Result<LayersReport> {
     root_only("reset")?;
+    let held = execute::hold::hold(&options.writable)?;
     let (mounts, swaps) = (world::all_mounts(), world::active_swaps());
     let layer = Layer::look(&options.writable, &mounts, &swaps)?;
     let plan = plan::reset::plan(&layer, mkfs(&layer), options.force, options.discard)?;
@@ -206,6 +214,7 @@ pub fn reset(options: &ResetOptions) -> Result<LayersReport> {
         return Ok(report);
     }
     let pending = execute::reset::reset(&plan)?;
+    drop(held);
     report.changed = true;
     settle(report, pending.into_iter().collect(), options.discard)
 }

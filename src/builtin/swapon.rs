@@ -17,7 +17,7 @@ use nix::errno::Errno;
 use super::find::{self, Tag};
 use super::fstab::{self, Reader, Table};
 use super::header::Header;
-use super::show::{self, Row};
+use super::show::{self, Column, Row};
 use super::{Call, Console, errno_of};
 use crate::world::swaps::Swap;
 use area::switch_on;
@@ -36,7 +36,9 @@ pub(super) fn run(call: &Call<'_>, console: &mut Console) -> i32 {
             0
         }
         Ok(Ask::Show(style)) => {
-            let rows: Vec<Row> = crate::world::active_swaps().into_iter().map(row).collect();
+            let asked = style.columns.iter().any(|column| matches!(column, Column::Uuid | Column::Label));
+            let rows: Vec<Row> =
+                crate::world::active_swaps().into_iter().map(|swap| row(swap, asked)).collect();
             console.say(&[&show::table(&rows, &style)]);
             0
         }
@@ -54,8 +56,9 @@ pub(super) fn run(call: &Call<'_>, console: &mut Console) -> i32 {
     }
 }
 
-fn row(swap: Swap) -> Row {
-    let header = find::header_at(&swap.path);
+/// The header is read only where a column asks for it: the disk may be slow, or answer no more.
+fn row(swap: Swap, asked: bool) -> Row {
+    let header = asked.then(|| find::header_at(&swap.path)).flatten();
     let uuid = header.as_ref().and_then(Header::uuid_text).unwrap_or_default();
     Row { uuid, label: header.map(|header| header.label).unwrap_or_default(), swap }
 }

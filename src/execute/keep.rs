@@ -2,6 +2,9 @@
 //!
 //! The image is not trusted: a path of the guest is resolved inside its root (openat2, RESOLVE_IN_ROOT),
 //! where an absolute symlink cannot lead out, and `/.rootfs-shim` may be a directory only.
+//!
+//! A directory on the way to a kept one has a mode that no image gives: it is no copy of the image's, should it
+//! be asked for itself one day.
 #![expect(
     clippy::disallowed_methods,
     reason = "the writable layer, which is ours, in a namespace of our own"
@@ -10,6 +13,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -38,27 +42,59 @@ pub fn show_upper(root: &Path, upper: &Path) -> Result<()> {
     bind(upper, &point, &shown.join("upper"))
 }
 
+/// Where a copy of the image's directory grows: beside overlayfs's own temporary files, which go with a reset.
+pub const SEED: &str = "work/rootfs-shim-seed";
+/// The mode of a directory that only leads to kept ones.
+const WAY: u32 = 0o1000;
+
 /// Keeps `path` of the guest on the backing filesystem: its directory there is seeded from the image if there
-/// is none yet, and bound in place.
+/// is none yet, and bound in place. `layer` is the writable layer.
 ///
 /// # Errors
 /// The step and the guest's path.
-pub fn keep(root: &Path, store: &Path, path: &Path, progress: &mut seed::Progress<'_>) -> Result<()> {
+pub fn keep(root: &Path, layer: &Path, path: &Path, progress: &mut seed::Progress<'_>) -> Result<()> {
     let point = in_root(&directory(root)?, path)?;
+    let store = layer.join("passthrough");
     let home = store.join(path.strip_prefix("/").unwrap_or(path));
-    if !fs::symlink_metadata(&home).is_ok_and(|meta| meta.is_dir()) {
-        let parent = home.parent().unwrap_or(store);
-        fs::create_dir_all(parent).attempt("make a place for", path)?;
-        let temporary = store.join(".seed");
-        if fs::symlink_metadata(&temporary).is_ok() {
-            fs::remove_dir_all(&temporary).attempt("delete what a cut seeding left of", path)?;
+    match fs::symlink_metadata(&home) {
+        Ok(meta) if meta.mode() & 0o7777 == WAY => {
+            let reason = "this layer keeps only directories below it, which came from the image one by one";
+            let error = Error::new(Kind::State, "keep on the backing filesystem", reason).at(path);
+            return Err(error.remedy("reset the layer, or name those directories"));
         }
-        let from = fs::read_link(sys::proc_path(&point)).attempt("find", path)?;
-        seed::copy(&from, &temporary, progress).map_err(|error| rename(error, path))?;
-        nix::unistd::syncfs(directory_to_read(store)?).attempt("sync", path)?;
-        fs::rename(&temporary, &home).attempt("put in place the copy of", path)?;
+        Ok(meta) if meta.is_dir() => {}
+        _ => {
+            let parent = home.parent().unwrap_or(&store);
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(WAY)
+                .create(parent)
+                .attempt("make a place for", path)?;
+            let from = fs::read_link(sys::proc_path(&point)).attempt("find", path)?;
+            let temporary = layer.join(SEED);
+            let put = seed::copy(&from, &temporary, progress)
+                .map_err(|error| rename(error, path))
+                .and_then(|()| nix::unistd::syncfs(directory_to_read(&store)?).attempt("sync", path))
+                .and_then(|()| fs::rename(&temporary, &home).attempt("put in place the copy of", path));
+            if put.is_err() {
+                let _ = fs::remove_dir_all(&temporary);
+            }
+            put?;
+        }
     }
     bind(&home, &point, path)
+}
+
+/// Deletes what a seeding that was cut short left behind.
+///
+/// # Errors
+/// As rmdir(2) and unlink(2) say.
+pub fn clear(layer: &Path) -> Result<()> {
+    let left = layer.join(SEED);
+    match fs::symlink_metadata(&left) {
+        Ok(_) => fs::remove_dir_all(&left).attempt("delete what a cut seeding left at", left),
+        Err(_) => Ok(()),
+    }
 }
 
 /// The reader knows the guest's path, not the temporary one.
@@ -102,7 +138,13 @@ fn in_root(root: &OwnedFd, path: &Path) -> Result<OwnedFd> {
         here = match openat2(root, &seen, how()) {
             Err(Errno::ENOENT) => {
                 let mode = Mode::from_bits_truncate(0o755);
-                mkdirat(&here, part, mode).attempt("make in the guest", &seen)?;
+                match mkdirat(&here, part, mode) {
+                    Err(Errno::EEXIST) => {
+                        let reason = "the image has a symlink there that leads nowhere in it";
+                        return Err(Error::new(Kind::State, "make in the guest", reason).at(&seen));
+                    }
+                    other => other.attempt("make in the guest", &seen)?,
+                }
                 openat2(root, &seen, how()).attempt("open in the guest", &seen)?
             }
             other => other.attempt("open in the guest", &seen)?,

@@ -24,7 +24,7 @@ use crate::error::{Attempt, Error, Kind, Result};
 use crate::plan::mount::{MountPlan, Part, PartKind};
 use crate::plan::reset::Discard;
 use crate::sys;
-use crate::world::layers::{ASIDE, READY};
+use crate::world::layers::{ASIDE, READY, STATE_FILE};
 
 use super::apart::{self, apart};
 use super::keep;
@@ -93,16 +93,17 @@ fn build(plan: &MountPlan, progress: &mut Progress<'_>, finish: &mut Finish<'_>)
     }
     writable.mount("w")?;
     let image = names.first().map_or(Path::new(""), Path::new);
-    let old = lay_out(Path::new("w"), image).map_err(|error| at_layer(error, &plan.writable))?;
+    let old = lay_out(Path::new("w"), image)
+        .and_then(|old| keep::clear(Path::new("w")).map(|()| old))
+        .map_err(|error| at_layer(error, &plan.writable))?;
     let source = plan.source_name.clone().unwrap_or_else(|| writable.name());
     overlay(plan, &names.join(":"), &source)?;
     let root = stage.join("root");
-    keep::show_upper(&root, &stage.join("w/upper"))?;
     for path in &plan.passthrough {
-        keep::keep(&root, &stage.join("w/passthrough"), path, &mut |done, total| {
-            progress(path, done, total)
-        })?;
+        keep::keep(&root, &stage.join("w"), path, &mut |done, total| progress(path, done, total))?;
     }
+    // Last, for `umount DEVICE` takes the latest mount: rather this, which install finds again, than somebody's data.
+    keep::show_upper(&root, &stage.join("w/upper"))?;
     finish(&root)?;
     let tree = sys::clone_all(directory(&root)?.as_fd()).attempt("take the root out of", &root)?;
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
@@ -188,7 +189,10 @@ fn lay_out(layer: &Path, image: &Path) -> Result<Vec<PathBuf>> {
     }
     make_dir(&layer.join("work"), 0o700)?;
     make_dir(&layer.join("passthrough"), 0o700)?;
-    reset::write_state(layer, READY)?;
+    // A layer that its guest has filled is mounted all the same: nothing is written that is there.
+    if !fs::read(layer.join(STATE_FILE)).is_ok_and(|state| state == READY) {
+        reset::write_state(layer, READY)?;
+    }
     let mut old = Vec::new();
     for entry in fs::read_dir(layer).attempt("read", layer)?.flatten() {
         if entry.file_name().as_encoded_bytes().starts_with(ASIDE.as_bytes()) {

@@ -6,6 +6,7 @@
 pub mod apart;
 mod bounded;
 pub mod format;
+pub mod hold;
 pub mod install;
 pub mod keep;
 pub mod layers;

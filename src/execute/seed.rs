@@ -8,7 +8,7 @@
     reason = "an image that is mounted read-only in a namespace of our own"
 )]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -32,7 +32,7 @@ pub type Progress<'a> = dyn FnMut(u64, u64) + Send + 'a;
 /// # Errors
 /// If the directory cannot be read.
 pub fn measure(dir: &Path) -> Result<u64> {
-    let mut total = 0;
+    let (mut total, mut several) = (0, HashSet::new());
     let mut waiting = vec![dir.to_owned()];
     while let Some(dir) = waiting.pop() {
         for entry in fs::read_dir(&dir).attempt("read", &dir)? {
@@ -40,7 +40,7 @@ pub fn measure(dir: &Path) -> Result<u64> {
             let meta = entry.metadata().attempt("stat", entry.path())?;
             if meta.is_dir() {
                 waiting.push(entry.path());
-            } else {
+            } else if meta.nlink() < 2 || several.insert((meta.dev(), meta.ino())) {
                 total += meta.blocks().saturating_mul(512);
             }
         }

@@ -99,10 +99,10 @@ impl MountPlan {
             "mount the overlay at {} (source: {source}{volatile})",
             escape::path(&self.target)
         ));
-        steps.push("show its upper directory at /.rootfs-shim/upper".to_owned());
         for path in &self.passthrough {
             steps.push(format!("keep {} on the backing filesystem", escape::path(path)));
         }
+        steps.push("show its upper directory at /.rootfs-shim/upper".to_owned());
         steps.extend(self.install.then(|| "install the shims".to_owned()));
         steps
     }
@@ -130,6 +130,10 @@ pub fn plan(wish: &Wish, lower: &[Layer], writable: &Layer, place: &Place) -> Re
     }
     if lower.is_empty() {
         return Err(Error::new(Kind::Usage, "mount", "there is no lower layer").remedy("give --lower"));
+    }
+    if let Some(layer) = lower.iter().find(|layer| layer.key == writable.key && !layer.key.is_empty()) {
+        let error = Error::new(Kind::Usage, "mount", "it is the writable layer and a lower layer at once");
+        return Err(error.at(&layer.path));
     }
     let reset = reset_of(wish, writable, place)?;
     if wish.volatile && reset.is_none() {
@@ -253,7 +257,7 @@ mod tests {
 
     fn device(path: &str, content: Content) -> Layer {
         let kind = LayerKind::Device(Medium { size: 1 << 30, content });
-        Layer { path: path.into(), kind, user: None, key: "b1:1".into() }
+        Layer { path: path.into(), kind, user: None, key: path.into() }
     }
 
     fn image() -> Layer {
@@ -298,6 +302,14 @@ mod tests {
     fn a_reset_cut_short_is_finished() {
         let steps = outcome(&Wish::default(), &device("/dev/vdb", Content::Unfinished("ext4"))).unwrap();
         assert!(steps[0].starts_with("format /dev/vdb") && steps[1].contains("background"));
+    }
+
+    #[test]
+    fn the_image_is_never_the_writable_layer() {
+        let place = Place { occupied: None, mkfs: Some("/sbin/mkfs.ext4".into()) };
+        let wish = Wish { target: "/new".into(), reset: true, force: true, ..Wish::default() };
+        let error = plan(&wish, &[image(), ours()], &ours(), &place).unwrap_err();
+        assert!(error.to_string().contains("at once"), "{error}");
     }
 
     #[test]

@@ -60,6 +60,19 @@ pub fn attach_loop(file: BorrowedFd<'_>, read_only: bool) -> Result<(OwnedFd, Pa
     Err(Errno::EBUSY)
 }
 
+/// The device and inode number (stat(2)) of the file that a loop device shows.
+///
+/// # Errors
+/// ENXIO if it shows none, ENOTTY if it is no loop device.
+pub fn loop_backing(fd: BorrowedFd<'_>) -> Result<(u64, u64)> {
+    const LOOP_GET_STATUS64: libc::Ioctl = 0x4C05;
+    // struct loop_info64 (linux/loop.h): 232 bytes, of which the first two words are what we want.
+    let mut info = [0_u64; 29];
+    // SAFETY: the kernel writes that many bytes.
+    Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), LOOP_GET_STATUS64, info.as_mut_ptr()) })?;
+    Ok((info[0], info[1]))
+}
+
 /// Direct I/O where it works, so that a block is not cached twice; a read-only image is better off with the
 /// page cache, which every guest on the machine shares.
 fn configure(device: BorrowedFd<'_>, file: BorrowedFd<'_>, read_only: bool) -> Result<()> {
@@ -104,6 +117,26 @@ fn configure(device: BorrowedFd<'_>, file: BorrowedFd<'_>, read_only: bool) -> R
         }
     }
     done
+}
+
+/// Whose process is at the other end of a Unix socket.
+///
+/// # Errors
+/// ENOTSOCK if it is none.
+pub fn peer_uid(socket: BorrowedFd<'_>) -> Result<u32> {
+    let mut peer = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
+    let mut length = size_of::<libc::ucred>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes.
+    Errno::result(unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut peer).cast(),
+            &raw mut length,
+        )
+    })?;
+    Ok(peer.uid)
 }
 
 /// Runs `work` in a process of its own that nobody waits for: a session of its own, `/dev/null` for its

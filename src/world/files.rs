@@ -191,10 +191,11 @@ pub fn probe(given: &OsStr, header: bool) -> Operand {
     Operand { given: given.to_owned(), what: look(given, header) }
 }
 
-/// Looks at an active swap area; it is a swap area, so its first page can be read without harm.
-pub fn probe_active(path: &Path) -> Operand {
+/// Looks at an active swap area; it is a swap area, so its first page can be read without harm. A device's is
+/// read only where a tag asks for it: the disk may be slow, or answer no more.
+pub fn probe_active(path: &Path, by_tag: bool) -> Operand {
     let mut operand = probe(path.as_os_str(), true);
-    if let What::NotAFile(thing) = &mut operand.what
+    if let (What::NotAFile(thing), true) = (&mut operand.what, by_tag)
         && thing.kind == "block device"
         && let Ok(fd) = open_path(path)
     {

@@ -4,7 +4,6 @@
 //! mount namespace of the machine holds it. The list of mounts only serves to name the user.
 #![expect(clippy::disallowed_methods, reason = "the init's own devices and layers")]
 
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::fd::AsFd;
@@ -108,20 +107,20 @@ impl Layer {
     pub fn look(path: &Path, mounts: &Mounts, swaps: &[Swap]) -> Result<Self> {
         let meta = fs::metadata(path).attempt("look at the layer", path)?;
         let kind = meta.file_type();
-        let device = DevNo { major: to_u32(major(meta.rdev())), minor: to_u32(minor(meta.rdev())) };
-        let (key, kind) = if kind.is_block_device() {
-            (format!("b{}:{}", device.major, device.minor), LayerKind::Device(medium(path)?))
+        let (device, key) = (device_of(&meta), key_of(&meta));
+        let kind = if kind.is_block_device() {
+            LayerKind::Device(medium(path)?)
         } else if kind.is_file() {
-            (format!("f{:x}:{}", meta.dev(), meta.ino()), LayerKind::Image(medium(path)?))
+            LayerKind::Image(medium(path)?)
         } else if kind.is_dir() {
-            (format!("d{:x}:{}", meta.dev(), meta.ino()), LayerKind::Directory(directory(path, mounts)?))
+            LayerKind::Directory(directory(path, mounts)?)
         } else {
             let error = Error::new(Kind::State, "use the layer", "is no device, image file or directory");
             return Err(error.at(path));
         };
         let user = match &kind {
             LayerKind::Device(_) => user_of_device(path, device, &key, mounts, swaps),
-            LayerKind::Image(_) => user_of_image(path, &meta, &key, mounts, swaps),
+            LayerKind::Image(_) => user_of_image(&meta, &key, mounts, swaps),
             LayerKind::Directory(_) => user_of_directory(path, mounts),
         };
         // A trimming that has not come to open the layer yet will do so at any moment.
@@ -152,6 +151,25 @@ pub fn program(name: &str) -> Option<PathBuf> {
 /// The abstract socket by which a background trimming listens for the request to end.
 pub fn trim_socket(key: &str) -> String {
     format!("rootfs-shim-trim-{key}")
+}
+
+/// What tells the layer at `path` from every other, by whatever path it is reached.
+pub fn key(path: &Path) -> Option<String> {
+    fs::metadata(path).ok().map(|meta| key_of(&meta))
+}
+
+fn key_of(meta: &fs::Metadata) -> String {
+    let kind = meta.file_type();
+    if kind.is_block_device() {
+        let device = device_of(meta);
+        return format!("b{}:{}", device.major, device.minor);
+    }
+    format!("{}{:x}:{}", if kind.is_dir() { 'd' } else { 'f' }, meta.dev(), meta.ino())
+}
+
+/// Of a device's node.
+fn device_of(meta: &fs::Metadata) -> DevNo {
+    DevNo { major: to_u32(major(meta.rdev())), minor: to_u32(minor(meta.rdev())) }
 }
 
 fn to_u32(number: u64) -> u32 {
@@ -229,28 +247,20 @@ fn user_of_device(path: &Path, device: DevNo, key: &str, mounts: &Mounts, swaps:
 }
 
 /// An image is used through the loop devices that show it.
-fn user_of_image(
-    path: &Path,
-    image: &fs::Metadata,
-    key: &str,
-    mounts: &Mounts,
-    swaps: &[Swap],
-) -> Option<User> {
+fn user_of_image(image: &fs::Metadata, key: &str, mounts: &Mounts, swaps: &[Swap]) -> Option<User> {
     if swaps.iter().any(|swap| swap.is_file && same_file(&swap.path, image)) {
         return Some(User::Swap);
     }
-    let loops = fs::read_dir("/sys/block").ok()?.flatten();
-    for entry in loops.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b"loop")) {
-        let Ok(mut backing) = fs::read(entry.path().join("loop/backing_file")) else { continue };
-        backing.pop_if(|last| *last == b'\n');
-        let backing = PathBuf::from(<OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(&backing));
-        if backing != path && !same_file(&backing, image) {
-            continue;
-        }
-        let device = Path::new("/dev").join(entry.file_name());
+    // The path that a loop device is listed with may be of another namespace, as that of `mount` is.
+    let nodes = fs::read_dir("/dev").ok()?.flatten();
+    for node in nodes.filter(|node| node.file_name().as_encoded_bytes().starts_with(b"loop")) {
+        let device = node.path();
+        let shows = |file: File| block::loop_backing(file.as_fd()) == Ok((image.dev(), image.ino()));
         let Ok(meta) = fs::metadata(&device) else { continue };
-        let number = DevNo { major: to_u32(major(meta.rdev())), minor: to_u32(minor(meta.rdev())) };
-        if let Some(user) = user_of_device(&device, number, key, mounts, swaps) {
+        if meta.file_type().is_block_device()
+            && open(&device, 0).is_ok_and(shows)
+            && let Some(user) = user_of_device(&device, device_of(&meta), key, mounts, swaps)
+        {
             return Some(user);
         }
     }

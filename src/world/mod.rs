@@ -153,12 +153,12 @@ impl World {
         let stand_ins = standins::look(&swaps);
         let mut probed: Vec<Operand> =
             operands.iter().map(|operand| files::probe(operand, scope.headers)).collect();
-        if scope.active {
-            probed.extend(swaps.iter().map(|swap| files::probe_active(&swap.path)));
-        }
         let (fstab, bad_lines) = scope.fstab.as_ref().map(read_fstab).unwrap_or_default();
         let in_fstab = fstab.iter().filter_map(|listed| Tag::parse(&listed.entry.spec));
         let tags: Vec<Tag> = in_fstab.chain(scope.tags.iter().cloned()).collect();
+        if scope.active {
+            probed.extend(swaps.iter().map(|swap| files::probe_active(&swap.path, !tags.is_empty())));
+        }
         let sighted = Sighted {
             remembered: remembered(&tags),
             fstab,

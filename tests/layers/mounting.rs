@@ -18,6 +18,10 @@ pub const TESTS: &[(&str, Test)] = &[
     ("mount_takes_everything_from_a_config", config),
     ("mount_installs_the_shims", install),
     ("mount_volatile_only_on_a_new_layer", volatile),
+    ("mount_and_reset_know_an_image_that_is_in_use", image_in_use),
+    ("mount_takes_a_layer_once_also_many_at_a_time", many),
+    ("mount_takes_a_layer_that_its_guest_has_filled", full),
+    ("unmount_leaves_no_swapfile_behind", swapping),
     ("unmount_puts_all_back_if_something_is_busy", busy),
     ("unmount_knows_what_is_its_own", unmount),
 ];
@@ -33,7 +37,7 @@ fn truth(b: &Bench) -> Outcome {
     b.sh("echo new > t/etc/new; grep -q new t/.rootfs-shim/upper/etc/new")?;
     equal(b.sh("stat -c '%a %u' t/.rootfs-shim")?, "700 0")?;
     // The device's name leads umount to a visible bind, never to the root itself.
-    b.sh(&format!("umount {device}; echo still > t/etc/writable")).map(drop)
+    b.sh(&format!("umount {device}; echo still > t/etc/writable; findmnt t/srv")).map(drop)
 }
 
 fn kinds(b: &Bench) -> Outcome {
@@ -216,6 +220,62 @@ fn volatile(b: &Bench) -> Outcome {
     contains(&b.fails(1, "$SHIM mount --volatile --lower low --writable w.img t")?, "add --reset")?;
     contains(&b.fails(1, "$SHIM mount --lower low --writable w.img t")?, "add --reset")?;
     b.sh("$SHIM mount --volatile --reset --lower low --writable w.img t").map(drop)
+}
+
+/// On a filesystem of its own, where the name that the kernel has for a loop device's file leads nowhere.
+fn image_in_use(b: &Bench) -> Outcome {
+    b.sh("mkdir m u; mount -t tmpfs x m; mv w.img m; $SHIM mount --lower low --writable m/w.img t; echo kept > t/new")?;
+    contains(&b.fails(1, "$SHIM mount --lower low --writable m/w.img u")?, "it is mounted at")?;
+    contains(&b.fails(1, "$SHIM reset --force m/w.img")?, "it is mounted at")?;
+    let hidden = "ln m/w.img m/other; umount t/.rootfs-shim/upper; $SHIM reset --force m/other";
+    contains(&b.fails(1, hidden)?, "it is in use")?;
+    b.sh("umount t; $SHIM mount --lower low --writable m/w.img t")?;
+    equal(b.sh("cat t/new")?, "kept")?;
+    contains(&b.fails(2, "$SHIM mount --reset --lower m/w.img --writable m/other u")?, "at once")
+}
+
+fn many(b: &Bench) -> Outcome {
+    let device = b.device("256M")?;
+    b.sh("mkdir wd")?;
+    for layer in ["w.img", &device, "wd"] {
+        let text = b.sh(&format!(
+            "mkdir t1 t2 t3 t4 t5
+             for i in 1 2 3 4 5; do $SHIM mount --lower low --writable {layer} t$i 2>&1 & done; wait
+             for i in 1 2 3 4 5; do $SHIM unmount t$i >/dev/null; done; rmdir t?"
+        ))?;
+        equal(
+            (
+                layer,
+                text.matches("it is mounted at").count(),
+                text.lines().filter(|line| *line == "mounted").count(),
+            ),
+            (layer, 4, 1),
+        )?;
+    }
+    Ok(())
+}
+
+fn full(b: &Bench) -> Outcome {
+    let mount = "$SHIM mount --lower low --writable w.img --passthrough /srv --install --provide-missing t";
+    b.sh(&format!(
+        "{mount}; for size in 1M 4k 1k; do dd if=/dev/zero bs=$size of=t/srv/$size 2>/dev/null || true; done
+        i=0; while echo > t/srv/f$i; do i=$((i+1)); done 2>/dev/null || true"
+    ))?;
+    equal(b.sh("df --output=avail t | tail -1")?.trim(), "0")?;
+    b.sh(&format!("$SHIM unmount t; {mount}; rm t/srv/1M; echo x > t/etc/new")).map(drop)
+}
+
+fn swapping(b: &Bench) -> Outcome {
+    b.take_swap()?;
+    b.sh(
+        "$SHIM mount --lower low --writable w.img t; fallocate -l 16M t/rev; chmod 600 t/rev; mkswap -q t/rev
+          unshare -m swapon t/.rootfs-shim/upper/rev; grep -q ^/rev /proc/swaps",
+    )?;
+    let said = b.fails(1, "$SHIM unmount t");
+    let off = b.sh("swapoff t/.rootfs-shim/upper/rev");
+    contains(&said?, "swap is on in /rev; run `swapoff ")?;
+    off?;
+    b.sh("$SHIM unmount t").map(drop)
 }
 
 fn busy(b: &Bench) -> Outcome {

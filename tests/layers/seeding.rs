@@ -6,6 +6,8 @@ pub const TESTS: &[(&str, Test)] = &[
     ("seed_keeps_everything", everything),
     ("seed_keeps_the_flags_of_chattr", flags),
     ("seed_happens_once_and_whole", once),
+    ("seed_takes_no_way_for_a_copy", ways),
+    ("seed_that_fails_leaves_nothing", failed),
     ("seed_says_before_it_begins_that_it_does_not_fit", too_big),
 ];
 
@@ -67,6 +69,42 @@ fn once(b: &Bench) -> Outcome {
     b.sh(&format!("test ! -e t/srv; {mount}; cat t/srv/a t/srv/b >/dev/null; test ! -e t/.seed"))?;
     b.sh(&format!("rm t/srv/a; echo own > t/srv/b; $SHIM unmount t; {mount}"))?;
     equal(b.sh("ls t/srv; cat t/srv/b; ls -A t/.rootfs-shim/upper")?, "b\nown\n.rootfs-shim")
+}
+
+/// A directory that a layer only has because one below it is kept is no copy of the image's.
+fn ways(b: &Bench) -> Outcome {
+    let mount = "$SHIM mount --lower low --writable w.img --passthrough";
+    b.sh(&format!(
+        "mkdir -p low/var/lib/docker low/.seed; echo dpkg > low/var/lib/dpkg; echo a > low/.seed/a
+        umask 0; {mount} /var/lib/docker t; $SHIM unmount t"
+    ))?;
+    contains(&b.fails(1, &format!("{mount} /var/lib t"))?, "keeps only directories below it")?;
+    b.sh(&format!("{mount} /var/lib t --reset; grep -q dpkg t/var/lib/dpkg; $SHIM unmount t"))?;
+    b.sh(&format!("{mount} /var/lib/docker t; $SHIM unmount t; {mount} /.seed t; $SHIM unmount t"))?;
+    b.sh(&format!("{mount} /.seed --passthrough /srv t; test -e t/.seed/a")).map(drop)
+}
+
+fn failed(b: &Bench) -> Outcome {
+    b.sh(
+        "mkdir low/srv; dd if=/dev/urandom of=low/srv/big bs=1M count=12 status=none
+          for i in 1 2 3; do ln low/srv/big low/srv/$i; done; truncate -s 32M s.img; ln -s /nowhere low/odd",
+    )?;
+    let mount = "$SHIM mount --lower low --writable s.img";
+    // Four names are one file, which fits.
+    b.sh(&format!(
+        "{mount} --passthrough /srv t; $SHIM unmount t; $SHIM reset s.img; {mount} t; $SHIM unmount t"
+    ))?;
+    let cut = "strace -f -o /dev/null -e inject=pwrite64:error=ENOSPC:when=20+";
+    b.fails(1, &format!("{cut} {mount} --passthrough /srv t"))?;
+    b.sh("mkdir m; mount s.img m; test ! -e m/work/rootfs-shim-seed; umount m")?;
+    b.fails(
+        137,
+        &format!(
+            "strace -f -o /dev/null -e inject=utimensat:signal=KILL:when=1 {mount} --passthrough /srv t"
+        ),
+    )?;
+    b.sh(&format!("{mount} t; $SHIM unmount t; mount s.img m; test ! -e m/work/rootfs-shim-seed; umount m"))?;
+    contains(&b.fails(1, &format!("{mount} --passthrough /odd t"))?, "leads nowhere")
 }
 
 fn too_big(b: &Bench) -> Outcome {

@@ -71,8 +71,14 @@ pub fn hold_swap_lock(scratch: &Path) {
     let shared = io::stdin().as_fd().try_clone_to_owned().expect("stdin is the lock");
     let lock = Flock::lock(shared, FlockArg::LockExclusive).map_err(|(_, errno)| errno);
     std::mem::forget(lock.expect("flock"));
-    fs::write(scratch.join(SWAPS_BEFORE), swaps()).expect("scratch is writable");
+    let before = swaps();
+    fs::write(scratch.join(SWAPS_BEFORE), &before).expect("scratch is writable");
     fs::remove_file(waiting).expect("it was there");
+    // Who looks for a label reads every disk, and one that the machine swaps to in earnest may not answer.
+    let devices = before.lines().filter_map(|line| line.split(' ').next());
+    for device in devices.filter(|path| path.starts_with("/dev/")) {
+        host(&["mount", "--bind", "/dev/null", device]);
+    }
 }
 
 /// A guest's `/proc/swaps` without the machine's own areas, if it has any.
