@@ -42,7 +42,7 @@ pub fn tests() -> Vec<Test> {
         ("zram::killed_at_any_system_call", BTRFS, ZRAM, killed),
     ];
     let test = |(name, kind, config, check): Row| {
-        let needs = [needs(kind), vec![Need::Package("strace"), Need::NoSwap]].concat();
+        let needs = [needs(kind), vec![Need::Package("strace")]].concat();
         let mut test = Test::new(format!("standin::{name}"), &needs, move |scratch: &Path| {
             check(&Guest::boot(scratch, Spec { config, ..Spec::overlay(kind) }));
         });
