@@ -139,15 +139,18 @@ impl Supervisor<'_> {
         };
         if let Some(area) = turn.taken() {
             // The kernel says that it is busy, as it does natively.
-            return self.run_with(at, &area.device).unwrap_or(first);
+            return self.run_with(at, &area.device).and_then(Result::ok).unwrap_or(first);
         }
         for way in ways {
             match turn.make(*way, name, &plan.upper) {
                 Ok(made) => match self.run_with(at, &made.device) {
-                    Some(ran) if ran.status == 0 => return found::stood_in_for(first, ran, *way),
+                    Some(Ok(ran)) if ran.status == 0 => return found::stood_in_for(first, ran, *way),
                     // Killed, but not before the kernel had it.
-                    Some(ran) if turn.taken().is_some() => return Ran { way: Some(*way), ..ran },
-                    _ => made.unmake(),
+                    Some(Ok(ran)) if turn.taken().is_some() => return Ran { way: Some(*way), ..ran },
+                    ran => {
+                        made.unmake();
+                        ran.and_then(Result::err).into_iter().for_each(&mut tell);
+                    }
                 },
                 Err(error) => tell(error),
             }
@@ -155,8 +158,8 @@ impl Supervisor<'_> {
         first
     }
 
-    fn run_with(&self, at: usize, device: &Path) -> Option<Ran> {
+    fn run_with(&self, at: usize, device: &Path) -> Option<Result<Ran, Error>> {
         let run = self.plan.run_instead(at, device)?;
-        tool::run(self.real, self.plan, run, self.call, self.stage).ok()
+        Some(tool::run(self.real, self.plan, run, self.call, self.stage))
     }
 }
