@@ -16,6 +16,9 @@ use crate::world::layer::Upper;
 use crate::world::machine::{Area, Machine};
 use crate::{escape, paths};
 
+/// So many names in our directory that are somebody else's are told one by one.
+const NAMED: usize = 16;
+
 /// # Errors
 /// State if our directory is there, but no manifest that says what to do.
 pub fn plan(image: &Image, request: &Request) -> Result<Plan> {
@@ -242,6 +245,10 @@ fn own_files(image: &Image, home: &Home, plan: &mut Plan) {
     if goes {
         plan.steps.push(Step::RemoveDirectory { path: paths::HOME.to_owned() });
     }
-    plan.warnings.extend(left.into_iter().map(|path| format!("{path} is not what install wrote: left")));
+    // An image may have a hundred thousand.
+    let more = left.len().saturating_sub(NAMED);
+    let named = left.into_iter().take(NAMED);
+    plan.warnings.extend(named.map(|path| format!("{path} is not what install wrote: left")));
+    plan.warnings.extend((more > 0).then(|| format!("{more} more in {} are left as well", paths::HOME)));
     plan.steps.push(Step::Sync { path: ".".to_owned() });
 }
