@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::manifest::{Manifest, Real, State, Tool};
 use crate::root::FileKind;
 use crate::world::home::{Home, MARK};
-use crate::world::image::{BIN, BINARY, Image, Leads, MANIFEST, Slot, Standing};
+use crate::world::image::{BIN, BINARY, Image, Leads, MANIFEST, REAL, Slot, Standing};
 use crate::world::layer::Upper;
 use crate::world::machine::{Area, Machine};
 use crate::{escape, paths};
@@ -115,9 +115,12 @@ fn tools(image: &Image, manifest: &Manifest, plan: &mut Plan) -> Result<bool> {
             Verdict::Do(step) => {
                 let place = image.places.get(slot.place);
                 changeable(slot.name.as_ref().map_or(0, |name| name.flags), &image.root.join(&slot.path))?;
-                changeable(slot.real.as_ref().map_or(0, |real| real.flags), &image.root.join(&slot.path))?;
-                changeable(place.map_or(0, |place| place.flags), &image.root.join(&slot.path))?;
-                touched.extend(place.map(|place| place.path.clone()));
+                let real = image.root.join(format!("{}{REAL}", slot.path));
+                changeable(slot.real.as_ref().map_or(0, |real| real.flags), &real)?;
+                if let Some(place) = place {
+                    changeable(place.flags, &image.root.join(&place.path))?;
+                    touched.push(place.path.clone());
+                }
                 plan.steps.push(step);
             }
             Verdict::Nothing => {}
