@@ -31,6 +31,10 @@ pub(super) fn run(call: &Call<'_>, console: &mut Console) -> i32 {
             console.say(&[text.as_bytes()]);
             0
         }
+        // A list that cannot be read is not an empty one: that has its headings.
+        Ok(Ask::Summary | Ask::Show(_)) if crate::world::swaps_text().is_empty() => {
+            call.flavour.failure_status
+        }
         Ok(Ask::Summary) => {
             console.say(&[&show::summary(&crate::world::active_swaps())]);
             0
