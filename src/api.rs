@@ -40,7 +40,7 @@ use crate::world;
 use crate::world::content;
 use crate::world::home::MARK;
 use crate::world::image::{self, Image, Tree};
-use crate::world::layer::{Hint, Upper};
+use crate::world::layer::{Hint, NO_PROC, Upper};
 use crate::world::machine::Machine;
 use crate::world::trail::Trail;
 
@@ -124,7 +124,9 @@ pub fn install(options: &InstallOptions) -> Result<InstallReport> {
 pub fn install_watched(options: &InstallOptions, progress: &mut dyn FnMut(&Step)) -> Result<InstallReport> {
     root_only(options.dry_run)?;
     let config = options.config.as_deref().map(read_config).transpose()?;
-    let binary = read_file(&options.binary, content::CAP)?;
+    let is_own = options.binary.starts_with("/proc");
+    let advise_proc = |error: Error| if is_own { error.or_remedy(NO_PROC) } else { error };
+    let binary = read_file(&options.binary, content::CAP).map_err(advise_proc)?;
     let request = Request {
         token: token()?,
         binary: manifest::sha256(&binary),

@@ -28,12 +28,16 @@ mod images;
 mod images_more;
 #[path = "installer/images_table.rs"]
 mod images_table;
+#[path = "installer/lasting.rs"]
+mod lasting;
 #[path = "installer/ordinary.rs"]
 mod ordinary;
 #[path = "installer/owned.rs"]
 mod owned;
 #[path = "installer/packages.rs"]
 mod packages;
+#[path = "installer/power.rs"]
+mod power;
 #[path = "installer/races.rs"]
 mod races;
 #[path = "installer/refused.rs"]
@@ -52,6 +56,7 @@ fn main() -> ExitCode {
     let tests: Vec<Test> = [
         ordinary::TESTS,
         owned::TESTS,
+        lasting::TESTS,
         told::TESTS,
         packages::TESTS,
         switched::TESTS,
@@ -62,6 +67,7 @@ fn main() -> ExitCode {
         disturbed::TESTS,
         refused::TESTS,
         crash::TESTS,
+        power::TESTS,
     ]
     .concat();
     if let Some(name) = std::env::var_os(bench::CHILD) {

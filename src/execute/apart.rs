@@ -45,7 +45,7 @@ pub fn device_of(path: &Path, image: bool, read_only: bool) -> Result<(PathBuf, 
     }
     let flags = if read_only { OFlag::O_RDONLY } else { OFlag::O_RDWR };
     let file = open(path, flags | OFlag::O_CLOEXEC, Mode::empty()).attempt("open the image", path)?;
-    let (held, device) = block::attach_loop(std::os::fd::AsFd::as_fd(&file), read_only)
+    let (held, device) = block::attach_loop(std::os::fd::AsFd::as_fd(&file), read_only, b"")
         .attempt("make a loop device of the image", path)?;
     Ok((device, Some(held)))
 }

@@ -99,10 +99,11 @@ fn build(plan: &MountPlan, progress: &mut Progress<'_>, finish: &mut Finish<'_>)
     let source = plan.source_name.clone().unwrap_or_else(|| writable.name());
     overlay(plan, &names.join(":"), &source)?;
     let root = stage.join("root");
-    keep::show_upper(&root, &stage.join("w/upper"))?;
     for path in &plan.passthrough {
         keep::keep(&root, &stage.join("w"), path, &mut |done, total| progress(path, done, total))?;
     }
+    // Last, for `umount DEVICE` takes the latest mount: rather this, which install finds again, than somebody's data.
+    keep::show_upper(&root, &stage.join("w/upper"))?;
     finish(&root)?;
     let tree = sys::clone_all(directory(&root)?.as_fd()).attempt("take the root out of", &root)?;
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;

@@ -3,11 +3,13 @@
 //! What the user can reach is never under the device: a loop device lies over a nameless file of its own on the
 //! backing filesystem, so that writing to the swapfile, or removing it, harms no page that was swapped out. The
 //! loop device and its file go by themselves with their last user, a kill at any moment included; a zram device
-//! carries our mark from its first moment on, so that the next call finds what a killed one left.
+//! is noted before it is there and marked before it has a size, so that the next call finds what a killed one left.
 #![expect(clippy::disallowed_methods, reason = "the running system's own files and devices")]
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
@@ -20,11 +22,10 @@ use crate::builtin::header::Header;
 use crate::config::Fallback;
 use crate::error::{Attempt, Error, Kind, Result};
 use crate::plan::runs::Instead;
-use crate::sys::{self, Program, Where, block};
+use crate::sys::{self, Program, Where, block, xattr};
 use crate::world;
-use crate::world::standins::{self, FileId, StandIn};
+use crate::world::standins::{self, FileId, StandIn, ZRAM_ADD};
 
-const ZRAM_ADD: &str = "/sys/class/zram-control/hot_add";
 const ZRAM_REMOVE: &str = "/sys/class/zram-control/hot_remove";
 
 /// A device that holds the file's area and is not active yet.
@@ -140,6 +141,7 @@ pub fn sweep(leftovers: &[PathBuf]) {
         .iter()
         .filter(|device| leftovers.contains(device))
         .for_each(|device| remove_zram(device));
+    note(OsStr::new(""));
 }
 
 /// The device under its name, in a filesystem of its own that is attached nowhere: what the real tool opens, and
@@ -177,7 +179,13 @@ fn over_loop(size: u64, page: &[u8], upper: &Path) -> Result<Made> {
     allocated.attempt("allocate a file of the swapfile's size in", upper)?;
     let written = sys::unharmed(|| file.write_all_at(page, 0)).and_then(|()| file.sync_all());
     written.attempt("write a swap header in", upper)?;
-    let (open, device) = block::attach_loop(file.as_fd(), false).attempt("make a loop device in", upper)?;
+    let (open, device) =
+        block::attach_loop(file.as_fd(), false, standins::WORD).attempt("make a loop device in", upper)?;
+    if !block::loop_is_direct(open.as_fd()).attempt("look at", &device)? {
+        // Swapping through the page cache would need memory to free memory, and could wait for itself.
+        let why = "this filesystem has no direct I/O for it";
+        return Err(Error::new(Kind::State, "make a loop device for swap in", why).at(upper));
+    }
     Ok(Made { device, way: Fallback::Loop, _open: Some(open), _turn: None })
 }
 
@@ -187,6 +195,7 @@ fn in_memory(size: u64, page: &[u8]) -> Result<Made> {
         fs::metadata(ZRAM_ADD).attempt("add a zram device with", ZRAM_ADD)?;
     }
     let turn = zram_turn()?;
+    note(&standins::next_zram());
     let number = fs::read_to_string(ZRAM_ADD).attempt("add a zram device with", ZRAM_ADD)?;
     let name = format!("zram{}", number.trim());
     let device = Path::new("/dev").join(&name);
@@ -198,12 +207,19 @@ fn in_memory(size: u64, page: &[u8]) -> Result<Made> {
     formatted.map(|()| made)
 }
 
+/// Says which zram device we are about to add, for whoever comes after us if we are killed before it is marked.
+/// Where it cannot be said, an empty device would be left.
+fn note(name: &OsStr) {
+    let _ = xattr::set(Path::new(ZRAM_ADD), standins::ZRAM_NOTE, name.as_bytes());
+}
+
 fn format(name: &str, device: &Path, size: u64, page: &[u8]) -> Result<()> {
     let set = |what: &str, value: u64| {
         let path = Path::new("/sys/block").join(name).join(what);
         fs::write(&path, value.to_string()).attempt("write", &path)
     };
     set("mem_limit", standins::ZRAM_MARK)?;
+    note(OsStr::new(""));
     set("disksize", size)?;
     let mut options = File::options();
     options.write(true).custom_flags(libc::O_CLOEXEC);

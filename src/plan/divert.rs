@@ -8,11 +8,12 @@
 //! other's way make dpkg refuse to work, so whatever touches one of somebody else's is left out and named.
 
 use super::install::changeable;
+use super::ours;
 use super::step::{List, Step};
 use crate::error::Result;
-use crate::manifest::{Manifest, Tool};
+use crate::manifest::{Manifest, Real, Tool};
 use crate::world::dpkg::{self, Diversion, Dpkg};
-use crate::world::image::Image;
+use crate::world::image::{Image, Slot};
 
 /// No package may ship anything below this (Debian Policy 9.1.2).
 const NO_PACKAGE: &str = "usr/local/";
@@ -48,7 +49,10 @@ pub(super) fn install(
     let there = present(dpkg);
     let is_there = |path: &String| there.iter().any(|one| dpkg::is_ours(one, path));
     let (mut paths, mut add) = (Vec::new(), Vec::new());
-    let wanted = spellings(image, dpkg, tools);
+    let mut wanted = spellings(image, dpkg, tools);
+    if tools.iter().any(|tool| ours::hidden(image, tool).is_some()) {
+        wanted.extend(recorded.iter().filter(|path| !wanted.contains(path)).cloned().collect::<Vec<_>>());
+    }
     for path in &wanted {
         if is_there(path) {
             paths.extend(recorded.contains(path).then(|| path.clone()));
@@ -134,7 +138,9 @@ fn recorded(manifest: &Manifest) -> Vec<String> {
 
 /// The absolute paths that a package has, or may once have, for one of these shims.
 fn spellings(image: &Image, dpkg: &Dpkg, tools: &[Tool]) -> Vec<String> {
-    let slots = tools.iter().filter_map(|tool| image.slots.iter().find(|slot| slot.path == tool.path));
+    // Where the shim is gone, a package that comes again shall put its tool at the name itself.
+    let stands = |tool: &Tool, slot: &&Slot| slot.name.is_some() || tool.real == Real::Nothing;
+    let slots = tools.iter().filter_map(|tool| image.slot(&tool.path).filter(|slot| stands(tool, slot)));
     let mut paths = Vec::new();
     for slot in slots {
         let place = image.places.get(slot.place);

@@ -173,7 +173,7 @@ pub fn judge(machine: &Machine) -> Status {
 
 /// `None` for a name where nothing stands and nothing of ours ever did.
 fn command(image: &Image, slot: &Slot, manifest: Option<&Manifest>) -> Option<CommandStatus> {
-    let recorded = manifest.and_then(|manifest| manifest.tool(&slot.path));
+    let recorded = ours::recorded(image, slot);
     let state = match &slot.name {
         None if recorded.is_some() => Standing::Gone,
         None => return None,
@@ -247,7 +247,12 @@ fn problems(machine: &Machine, manifest: Option<&Manifest>, commands: &[CommandS
     }
     for command in commands {
         let (path, name) = (&command.path, command.command);
-        let provided = manifest.tool(relative(image, path)).is_some_and(|tool| tool.real == Real::Nothing);
+        let recorded = image.slot(relative(image, path)).and_then(|slot| ours::recorded(image, slot));
+        if let Some(reason) = recorded.and_then(|tool| ours::hidden(image, tool)) {
+            problems.push(format!("nobody can tell whether {path} is the shim: {reason}"));
+            continue;
+        }
+        let provided = recorded.is_some_and(|tool| tool.real == Real::Nothing);
         match command.state {
             Standing::Shim if command.real.is_none() && !provided => {
                 problems.push(format!("{path} is the shim, but its real tool {path}.real is gone; reinstall the package of {name}"));

@@ -8,7 +8,7 @@
 use std::path::Path;
 
 use super::divert::{self, Diverting};
-use super::ours::{has_binary, manifest_of};
+use super::ours::{self, has_binary, manifest_of};
 use super::slot::{Decision, decide, reachable};
 use super::step::{Over, Plan, Step};
 use crate::error::{Error, Kind, Result};
@@ -83,7 +83,9 @@ pub fn plan(image: &Image, request: &Request) -> Result<Plan> {
     }
     let mut made = Vec::new();
     provide(image, request, &mut decisions, &mut made, &mut warnings)?;
-    let tools: Vec<Tool> = decisions.iter().map(|(_, decision)| decision.tool.clone()).collect();
+    let mut tools: Vec<Tool> = decisions.iter().map(|(_, decision)| decision.tool.clone()).collect();
+    tools.extend(lasting(image, &tools));
+    tools.sort_by(|one, other| one.path.cmp(&other.path));
     let diverting = divert::install(image, request.running, &tools, &mut warnings)?;
     let manifest = remember(image, request, tools, &made, &diverting);
     let steps = order(image, request, &decisions, &made, (upper, diverting.steps), &manifest);
@@ -186,7 +188,8 @@ fn provide(
 ) -> Result<()> {
     for tool in TOOLS {
         let stands = |slot: &Slot| slot.tool == tool.name && slot.name.is_some();
-        if image.slots.iter().any(stands) {
+        let unseen = image.unseen.iter().any(|path| path.rsplit('/').next() == Some(tool.name));
+        if unseen || image.slots.iter().any(stands) {
             continue;
         }
         if !request.provide_missing {
@@ -220,6 +223,21 @@ fn provide(
     }
     made.dedup();
     Ok(())
+}
+
+/// What the manifest goes on to say of names where nothing is done: what is not to be seen now, and what has a
+/// `.real` of ours, by which the next install and uninstall know it.
+fn lasting(image: &Image, tools: &[Tool]) -> Vec<Tool> {
+    let recorded = manifest_of(image).into_iter().flat_map(|manifest| &manifest.tools);
+    let named = recorded.map(|tool| (tool, image.slot(&tool.path)));
+    let lasts = |(tool, slot): &(&Tool, Option<&Slot>)| {
+        let path = slot.map_or(&tool.path, |slot| &slot.path);
+        let has_real = tool.real != Real::Nothing && slot.is_some_and(|slot| slot.real.is_some());
+        !tools.iter().any(|tool| tool.path == *path) && (has_real || ours::hidden(image, tool).is_some())
+    };
+    let mut lasting: Vec<Tool> = named.filter(lasts).map(|(tool, _)| tool.clone()).collect();
+    lasting.dedup();
+    lasting
 }
 
 fn remember(

@@ -99,10 +99,10 @@ impl MountPlan {
             "mount the overlay at {} (source: {source}{volatile})",
             escape::path(&self.target)
         ));
-        steps.push("show its upper directory at /.rootfs-shim/upper".to_owned());
         for path in &self.passthrough {
             steps.push(format!("keep {} on the backing filesystem", escape::path(path)));
         }
+        steps.push("show its upper directory at /.rootfs-shim/upper".to_owned());
         steps.extend(self.install.then(|| "install the shims".to_owned()));
         steps
     }

@@ -7,7 +7,7 @@
 
 use super::install::Request;
 use crate::manifest::{Manifest, Real, Tool};
-use crate::root::FileKind;
+use crate::root::{ELSEWHERE, FileKind};
 use crate::world::image::{Image, Slot, Standing};
 
 /// The mode of the binary.
@@ -20,7 +20,23 @@ pub(super) fn manifest_of(image: &Image) -> Option<&Manifest> {
 
 /// What the manifest says of a name.
 pub(super) fn recorded<'a>(image: &'a Image, slot: &Slot) -> Option<&'a Tool> {
-    manifest_of(image)?.tool(&slot.path)
+    let manifest = manifest_of(image)?;
+    let merged =
+        || manifest.tools.iter().find(|tool| image.slot(&tool.path).is_some_and(|at| at.path == slot.path));
+    manifest.tool(&slot.path).or_else(merged)
+}
+
+/// Why nobody knows what has become of a recorded name, if it is so. What is not seen is not forgotten.
+pub(super) fn hidden(image: &Image, tool: &Tool) -> Option<&'static str> {
+    let Some(slot) = image.slot(&tool.path) else {
+        let directory = tool.path.rsplit_once('/').map_or("", |(directory, _)| directory);
+        let unseen = image.unseen.iter().any(|path| *path == tool.path || path == directory);
+        return unseen.then_some("it cannot be looked at");
+    };
+    let place = image.places.get(slot.place);
+    let covered = |standing: &Option<Standing>| standing.as_ref().is_some_and(|standing| standing.elsewhere);
+    let is_hidden = place.is_some_and(|place| place.elsewhere) || covered(&slot.name) || covered(&slot.real);
+    is_hidden.then_some(ELSEWHERE)
 }
 
 /// Whether the owner and the mode are those that install gives.

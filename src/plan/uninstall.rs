@@ -92,12 +92,22 @@ pub fn may_go(machine: &Machine, attempt: &str) -> Result<()> {
 
 /// The steps at each recorded name; whether a shim has to stay.
 fn tools(image: &Image, manifest: &Manifest, plan: &mut Plan) -> Result<bool> {
-    let (mut touched, mut kept) = (Vec::new(), false);
+    let (mut touched, mut done, mut kept) = (Vec::new(), Vec::new(), false);
     for tool in &manifest.tools {
-        let Some(slot) = image.slots.iter().find(|slot| slot.path == tool.path) else {
+        if let Some(reason) = ours::hidden(image, tool) {
+            kept = true;
+            plan.warnings.push(format!("{}: {reason}, so the shim is left", escape::path(&tool.path)));
+            continue;
+        }
+        let Some(slot) = image.slot(&tool.path) else {
             plan.warnings.push(format!("{} is not where a tool may stand: left", escape::path(&tool.path)));
             continue;
         };
+        // Merged since: two records of one name.
+        if done.contains(&&slot.path) {
+            continue;
+        }
+        done.push(&slot.path);
         match one(image, tool, slot, &mut plan.warnings) {
             Verdict::Do(step) => {
                 let place = image.places.get(slot.place);

@@ -36,11 +36,12 @@ pub fn trim(fd: BorrowedFd<'_>, start: u64, length: u64) -> Result<u64> {
     Ok(range[1])
 }
 
-/// A loop device over an open file. It goes away when the descriptor is closed and nobody has it mounted.
+/// A loop device over an open file. It goes away when the descriptor is closed and nobody has it mounted. The
+/// label, of which [`LABEL_MAX`] bytes count, stays with it for [`loop_label`].
 ///
 /// # Errors
 /// ENOENT without loop support, ENOSYS or EINVAL before Linux 5.8, EBUSY if others kept taking our device.
-pub fn attach_loop(file: BorrowedFd<'_>, read_only: bool) -> Result<(OwnedFd, PathBuf)> {
+pub fn attach_loop(file: BorrowedFd<'_>, read_only: bool, label: &[u8]) -> Result<(OwnedFd, PathBuf)> {
     const LOOP_CTL_GET_FREE: libc::Ioctl = 0x4C82;
     let open = |path: &str, write: bool| {
         let opened = File::options().read(true).write(write).open(path);
@@ -52,7 +53,7 @@ pub fn attach_loop(file: BorrowedFd<'_>, read_only: bool) -> Result<(OwnedFd, Pa
         let number = Errno::result(unsafe { libc::ioctl(control.as_raw_fd(), LOOP_CTL_GET_FREE) })?;
         let path = format!("/dev/loop{number}");
         let device = open(&path, !read_only)?;
-        match configure(device.as_fd(), file, read_only) {
+        match configure(device.as_fd(), file, read_only, label) {
             Err(Errno::EBUSY) => {}
             other => return other.map(|()| (device.into(), path.into())),
         }
@@ -65,50 +66,80 @@ pub fn attach_loop(file: BorrowedFd<'_>, read_only: bool) -> Result<(OwnedFd, Pa
 /// # Errors
 /// ENXIO if it shows none, ENOTTY if it is no loop device.
 pub fn loop_backing(fd: BorrowedFd<'_>) -> Result<(u64, u64)> {
+    loop_info(fd).map(|info| (info.file[0], info.file[1]))
+}
+
+/// What a loop device was labelled with when it was made.
+///
+/// # Errors
+/// As [`loop_backing`].
+pub fn loop_label(fd: BorrowedFd<'_>) -> Result<[u8; LABEL_MAX]> {
+    loop_info(fd).map(|info| info.label)
+}
+
+/// Whether a loop device goes past the page cache; the kernel does not refuse to make one that cannot.
+///
+/// # Errors
+/// As [`loop_backing`].
+pub fn loop_is_direct(fd: BorrowedFd<'_>) -> Result<bool> {
+    loop_info(fd).map(|info| info.flags & DIRECT_IO != 0)
+}
+
+/// Nothing is read from the device, which can take for ever.
+fn loop_info(fd: BorrowedFd<'_>) -> Result<LoopInfo> {
     const LOOP_GET_STATUS64: libc::Ioctl = 0x4C05;
-    // struct loop_info64 (linux/loop.h): 232 bytes, of which the first two words are what we want.
-    let mut info = [0_u64; 29];
-    // SAFETY: the kernel writes that many bytes.
-    Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), LOOP_GET_STATUS64, info.as_mut_ptr()) })?;
-    Ok((info[0], info[1]))
+    let mut info = LoopInfo::default();
+    // SAFETY: the struct is laid out as the kernel's, and only written.
+    Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), LOOP_GET_STATUS64, &raw mut info) })?;
+    Ok(info)
+}
+
+/// The flag of a loop device that goes past the page cache.
+const DIRECT_IO: u32 = 16;
+/// How long a loop device's label is at most: the kernel ends it with a NUL.
+pub const LABEL_MAX: usize = 64;
+
+/// struct loop_info64 (linux/loop.h), 232 bytes. The label is what losetup once kept the file's name in, which
+/// the kernel tells by itself now.
+#[repr(C)]
+struct LoopInfo {
+    file: [u64; 5],
+    number: u32,
+    encryption: [u32; 2],
+    flags: u32,
+    label: [u8; LABEL_MAX],
+    unused: [u64; 14],
+}
+
+impl Default for LoopInfo {
+    fn default() -> Self {
+        Self { file: [0; 5], number: 0, encryption: [0; 2], flags: 0, label: [0; LABEL_MAX], unused: [0; 14] }
+    }
 }
 
 /// Direct I/O where it works, so that a block is not cached twice; a read-only image is better off with the
 /// page cache, which every guest on the machine shares.
-fn configure(device: BorrowedFd<'_>, file: BorrowedFd<'_>, read_only: bool) -> Result<()> {
+fn configure(device: BorrowedFd<'_>, file: BorrowedFd<'_>, read_only: bool, label: &[u8]) -> Result<()> {
     const LOOP_CONFIGURE: libc::Ioctl = 0x4C0A;
     const READ_ONLY: u32 = 1;
     const AUTOCLEAR: u32 = 4;
-    const DIRECT_IO: u32 = 16;
-    /// struct loop_config with struct loop_info64 inside (linux/loop.h): 304 bytes.
+    /// struct loop_config: 304 bytes.
     #[repr(C)]
     struct Config {
         fd: u32,
         block_size: u32,
-        before: [u64; 5],
-        number: u32,
-        encryption: [u32; 2],
-        flags: u32,
-        names: [u8; 160],
-        init: [u64; 2],
+        info: LoopInfo,
         reserved: [u64; 8],
     }
     let fd = u32::try_from(file.as_raw_fd()).map_err(|_| Errno::EBADF)?;
     let kinds: &[u32] =
         if read_only { &[READ_ONLY | AUTOCLEAR] } else { &[AUTOCLEAR | DIRECT_IO, AUTOCLEAR] };
+    let mut info = LoopInfo::default();
+    info.label.iter_mut().zip(label).for_each(|(to, from)| *to = *from);
+    let mut config = Config { fd, block_size: 0, info, reserved: [0; 8] };
     let mut done = Err(Errno::EINVAL);
     for flags in kinds {
-        let config = Config {
-            fd,
-            block_size: 0,
-            before: [0; 5],
-            number: 0,
-            encryption: [0; 2],
-            flags: *flags,
-            names: [0; 160],
-            init: [0; 2],
-            reserved: [0; 8],
-        };
+        config.info.flags = *flags;
         // SAFETY: the struct is ours, laid out as the kernel's, and read only.
         done = Errno::result(unsafe { libc::ioctl(device.as_raw_fd(), LOOP_CONFIGURE, &raw const config) })
             .map(drop);

@@ -52,8 +52,17 @@ pub(super) fn look_home(home: &Dir, contents: &mut Contents, warnings: &mut Vec<
     }
     let mut facts = Home { marked: entry.mode & MARK != 0, ..Home::default() };
     for name in [BIN, "upper"] {
-        if home.subdirectory(name)?.is_some() {
+        if let Some(dir) = home.subdirectory(name)? {
             facts.directories.push(name.to_owned());
+            match (name, dir.is_elsewhere()?) {
+                // What somebody put there while nothing was mounted.
+                ("upper", false) => look_names(&dir, "upper/", &[], &mut facts)?,
+                (BIN, true) => {
+                    let error = Error::new(Kind::State, "use", ELSEWHERE).at(dir.shown(""));
+                    return Err(error.remedy("unmount what is mounted there"));
+                }
+                _ => {}
+            }
         }
     }
     if let Some(bytes) = home.read(MANIFEST, manifest::CAP)? {
@@ -115,7 +124,8 @@ fn look_names(dir: &Dir, prefix: &str, known: &[&str], facts: &mut Home) -> Resu
         {
             facts.leftovers.push(format!("{prefix}{name}"));
         } else if name == MARKER
-            || !(known.contains(&name) || facts.directories.iter().any(|one| one == name))
+            || !(known.contains(&name)
+                || (prefix.is_empty() && facts.directories.iter().any(|one| one == name)))
         {
             facts.foreign.push(format!("{prefix}{}", crate::escape::path(name)));
         }

@@ -75,6 +75,19 @@ pub struct Image {
     pub is_usr: bool,
     /// What could not be looked at, and why.
     pub warnings: Vec<String>,
+    /// Places, and names in them, that could not be looked at: what stands there is not known.
+    pub unseen: Vec<String>,
+}
+
+impl Image {
+    /// The slot of a tool's name, by whichever path of our tables leads there: directories may have been merged
+    /// since a manifest was written.
+    pub fn slot(&self, path: &str) -> Option<&Slot> {
+        let (directory, name) = path.rsplit_once('/')?;
+        let leads = |place: &Place| place.spellings.iter().any(|spelling| spelling == directory);
+        let here = |slot: &&Slot| slot.tool == name && self.places.get(slot.place).is_some_and(leads);
+        self.slots.iter().find(here)
+    }
 }
 
 /// A directory where tools may stand.
@@ -138,7 +151,7 @@ impl Tree {
     ///
     /// # Errors
     /// Attack if our directory is something else; State for an old kernel, or if a mount hides our directory.
-    pub fn open(root: Root) -> Result<(Self, Vec<Place>, Vec<String>)> {
+    pub fn open(root: Root) -> Result<(Self, Vec<Place>, Unseen)> {
         let home = root.top().subdirectory(paths::HOME)?;
         if let Some(home) = &home
             && home.is_elsewhere()?
@@ -147,8 +160,7 @@ impl Tree {
             return Err(error.remedy("unmount what is mounted there"));
         }
         let mut tree = Self { home, root, places: Vec::new(), upper: None, detached: false, dpkg: None };
-        let (mut places, mut warnings, mut seen): (Vec<Place>, _, Vec<FileId>) =
-            (Vec::new(), Vec::new(), Vec::new());
+        let (mut places, mut trouble, mut seen): (Vec<Place>, Unseen, Vec<FileId>) = Default::default();
         for path in TOOLS.iter().flat_map(|tool| tool.directories) {
             if places.iter().any(|place| place.spellings.iter().any(|spelling| spelling == path)) {
                 continue;
@@ -157,7 +169,8 @@ impl Tree {
                 Ok(Some(dir)) => dir,
                 Ok(None) => continue,
                 Err(error) => {
-                    warnings.push(of_the_image(error)?);
+                    trouble.warnings.push(of_the_image(error)?);
+                    trouble.names.push((*path).to_owned());
                     continue;
                 }
             };
@@ -173,10 +186,17 @@ impl Tree {
             tree.places.push(dir);
             seen.push(id);
         }
-        warnings.sort();
-        warnings.dedup();
-        Ok((tree, places, warnings))
+        trouble.warnings.sort();
+        trouble.warnings.dedup();
+        Ok((tree, places, trouble))
     }
+}
+
+/// What could not be looked at: why, and which places and names.
+#[derive(Debug, Default)]
+pub struct Unseen {
+    warnings: Vec<String>,
+    names: Vec<String>,
 }
 
 /// What is said of a part of an image that cannot be looked at because of what the image is. If the system fails,
@@ -194,7 +214,7 @@ fn of_the_image(error: Error) -> Result<String> {
 /// # Errors
 /// Attack if our directory or what is in it is not what it may be; what the calls say.
 pub fn look(root: Root, hint: Hint<'_>) -> Result<(Tree, Image)> {
-    let (mut tree, places, mut warnings) = Tree::open(root)?;
+    let (mut tree, places, Unseen { mut warnings, names: mut unseen }) = Tree::open(root)?;
     let mut contents = Contents::default();
     let home = tree.home.as_ref().map(|dir| look_home(dir, &mut contents, &mut warnings)).transpose()?;
     tree.detached = matches!(hint, Hint::Detached(..));
@@ -216,7 +236,10 @@ pub fn look(root: Root, hint: Hint<'_>) -> Result<(Tree, Image)> {
         for tool in TOOLS.iter().filter(|tool| tool.directories.iter().any(&serves)) {
             match look_slot(&tree, &mut contents, (index, &place.path), tool.name, &tokens) {
                 Ok(slot) => slots.push(slot),
-                Err(error) => warnings.push(of_the_image(error)?),
+                Err(error) => {
+                    warnings.push(of_the_image(error)?);
+                    unseen.push(format!("{}/{}", place.path, tool.name));
+                }
             }
         }
     }
@@ -224,7 +247,7 @@ pub fn look(root: Root, hint: Hint<'_>) -> Result<(Tree, Image)> {
     let has_any =
         |names: [&str; 4]| names.iter().any(|name| matches!(tree.root.top().entry(name), Ok(Some(_))));
     let is_usr = has_any(["share", "include", "libexec", "local"]) && !has_any(["usr", "etc", "dev", "proc"]);
-    let image = Image { root, home, layer, places, slots, dpkg, flags, is_usr, warnings };
+    let image = Image { root, home, layer, places, slots, dpkg, flags, is_usr, warnings, unseen };
     Ok((tree, image))
 }
 

@@ -17,6 +17,9 @@ use crate::world::mountinfo::{Mount, Mounts};
 /// How often two directories are compared, if one changes in between (a running guest's `/`).
 const LOOKS: usize = 5;
 
+/// What helps where the kernel's tables are not to be read.
+pub const NO_PROC: &str = "mount /proc first";
+
 /// How the image's root is mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layer {
@@ -72,7 +75,9 @@ impl Layer {
 /// If `/proc/thread-self/mountinfo` cannot be read.
 #[expect(clippy::disallowed_methods, reason = "the kernel's own table")]
 pub fn look(root: &Root, home: Option<&Dir>, hint: Hint<'_>) -> Result<(Layer, Option<Root>)> {
-    let text = std::fs::read("/proc/thread-self/mountinfo").attempt("read", "/proc/thread-self/mountinfo")?;
+    let text = std::fs::read("/proc/thread-self/mountinfo")
+        .attempt("read", "/proc/thread-self/mountinfo")
+        .map_err(|error| error.or_remedy(NO_PROC))?;
     let id = root.top().mount()?;
     let mounts = Mounts::parse(&text, |line| line == id);
     let mount = mounts.iter().next();

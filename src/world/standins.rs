@@ -6,9 +6,10 @@
 //! holds it: a copy of the page on another device stands in for nothing.
 #![expect(clippy::disallowed_methods, reason = "the running system's own devices, and never an image's")]
 
-use std::ffi::OsStr;
+use std::ffi::{CStr, OsStr, OsString};
 use std::fs::{self, File, Metadata};
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -16,17 +17,24 @@ use std::time::UNIX_EPOCH;
 use sha2::{Digest, Sha256};
 
 use crate::config::Fallback;
+use crate::sys::{block, xattr};
 use crate::world::files;
 use crate::world::swaps::Swap;
 
 /// Where our mark is: in the part of the page that belongs to a boot loader. The word, whose name it is, which
 /// file it is.
 const MARK_AT: usize = 256;
-const WORD: &[u8; 16] = b"rootfs-shim swap";
+/// The first of it, and the label of a loop device that we make.
+pub const WORD: &[u8; 16] = b"rootfs-shim swap";
 const MARK: usize = 16 + 16 + 24;
 /// The memory limit, in bytes, of a zram device that we added: one that no machine reaches. It can be set and
 /// read before the device has a size, so whoever finds it knows whose device it is.
 pub const ZRAM_MARK: u64 = 0x726f_6f74_6673 << 16;
+/// Where a zram device is added.
+pub const ZRAM_ADD: &str = "/sys/class/zram-control/hot_add";
+/// The attribute of that file which says the name of the device that a call of ours is about to add and has not
+/// marked yet. It lives as long as the devices do.
+pub const ZRAM_NOTE: &CStr = c"trusted.rootfs-shim";
 
 /// Which file it is, so that another one at the same path is another one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -100,11 +108,17 @@ pub fn look(swaps: &[Swap]) -> Vec<StandIn> {
     devices.filter_map(|(device, way)| stands_in(device, way, &strange)).collect()
 }
 
+/// A loop device is read only if it has our word for a label: it can lie on a disk that answers nobody any more,
+/// and whoever reads from it then cannot even be killed.
 fn stands_in(device: PathBuf, way: Fallback, names: &[&Path]) -> Option<StandIn> {
     let mut options = File::options();
     options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC);
+    let file = options.open(&device).ok()?;
+    if way == Fallback::Loop && !block::loop_label(file.as_fd()).is_ok_and(|label| label.starts_with(WORD)) {
+        return None;
+    }
     let mut mark = [0; MARK];
-    options.open(&device).ok()?.read_exact_at(&mut mark, MARK_AT as u64).ok()?;
+    file.read_exact_at(&mut mark, MARK_AT as u64).ok()?;
     let (whose, file) = mark.strip_prefix(WORD)?.split_at_checked(16)?;
     let name = names.iter().find(|name| digest(name) == whose)?;
     let file = FileId::parse(file)?;
@@ -134,21 +148,48 @@ pub fn would_be(path: &Path) -> Option<PathBuf> {
     Some(found.path.join(path.strip_prefix(dir).unwrap_or(path)))
 }
 
-/// The zram devices that a call of ours added and did not live to use or to remove.
+/// The zram devices that a call of ours added and did not live to use or to remove, and the one that it did not
+/// live to add.
 pub fn leftovers() -> Vec<PathBuf> {
+    let noted = noted();
+    let mut left: Vec<OsString> = zrams();
+    left.retain(|name| is_ours(name) || (noted.as_ref() == Some(name) && is_new(name)));
+    left.extend(noted.filter(|name| !Path::new("/sys/block").join(name).exists()));
+    let devices = left.iter().map(|name| Path::new("/dev").join(name));
+    devices.filter(|device| !is_held(device)).collect()
+}
+
+/// The name that the kernel gives to the next zram device: the lowest number that is free.
+pub fn next_zram() -> OsString {
+    let taken = zrams();
+    let mut names = (0..=taken.len()).map(|number| OsString::from(format!("zram{number}")));
+    names.find(|name| !taken.contains(name)).unwrap_or_default()
+}
+
+fn zrams() -> Vec<OsString> {
     let names = fs::read_dir("/sys/block").into_iter().flatten().flatten().map(|entry| entry.file_name());
-    let zrams = names.filter(|name| name.as_bytes().starts_with(b"zram"));
-    zrams
-        .filter(|name| is_ours(name))
-        .map(|name| Path::new("/dev").join(name))
-        .filter(|device| !is_held(device))
-        .collect()
+    names.filter(|name| name.as_bytes().starts_with(b"zram")).collect()
+}
+
+fn noted() -> Option<OsString> {
+    let name = xattr::get(Path::new(ZRAM_ADD), ZRAM_NOTE).ok()?;
+    name.starts_with(b"zram").then(|| OsString::from_vec(name))
+}
+
+/// Nobody has given it a size or a limit yet.
+fn is_new(zram: &OsStr) -> bool {
+    let dir = Path::new("/sys/block").join(zram);
+    fs::read_to_string(dir.join("disksize")).is_ok_and(|size| size.trim() == "0") && limit_of(zram) == Some(0)
+}
+
+fn is_ours(zram: &OsStr) -> bool {
+    limit_of(zram) == Some(ZRAM_MARK)
 }
 
 /// `mm_stat`: the fourth number is the limit.
-fn is_ours(zram: &OsStr) -> bool {
-    let text = fs::read_to_string(Path::new("/sys/block").join(zram).join("mm_stat")).unwrap_or_default();
-    text.split_whitespace().nth(3).and_then(|limit| limit.parse().ok()) == Some(ZRAM_MARK)
+fn limit_of(zram: &OsStr) -> Option<u64> {
+    let text = fs::read_to_string(Path::new("/sys/block").join(zram).join("mm_stat")).ok()?;
+    text.split_whitespace().nth(3)?.parse().ok()
 }
 
 /// Whether somebody has claimed a device for himself alone, as an active swap area does.

@@ -2,6 +2,8 @@
 # KIND is native (a directory of plain ext4, tools from BIN), or plain or overlay (a guest without a swapon of its
 # own whose root is that, with BIN/rootfs-shim standing under the tools' names). Whatever happens, nothing is left.
 set -u
+# Where the machine has swap of its own, the caller has a /proc/swaps without it.
+hide() { [ ! -e "$scratch/swaps" ] || mount --bind "$scratch/swaps" "$1/swaps"; }
 kind=$1 script=$2 bin=$3 scratch=$4
 here=$(dirname "$0")
 mkdir -p "$scratch/mnt" "$scratch/root"
@@ -35,6 +37,7 @@ shims() {
     cp "$bin/rootfs-shim" "$1/bin/rootfs-shim"
     for name in swapon swapoff mkswap; do ln "$1/bin/rootfs-shim" "$1/usr/sbin/$name"; done
     mount -t proc proc "$1/proc"
+    hide "$1/proc"
     mount --bind /dev "$1/dev"
     cd /
     chroot "$1" /bin/sh /script.sh
@@ -42,6 +45,7 @@ shims() {
 case $kind in
     native)
         cat "$here/prelude.sh" "$script" >"$scratch/script.sh"
+        hide /proc
         cd "$scratch/mnt" && PATH=$bin:$PATH sh "$scratch/script.sh" ;;
     plain)
         guest "$scratch/mnt" && shims "$scratch/mnt" ;;

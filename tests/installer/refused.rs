@@ -13,6 +13,7 @@ pub const TESTS: &[Test] = &[
     ("a_wrong_argument_is_one_line", wrong_arguments),
     ("nobody_but_root_may_and_everybody_is_told", not_root),
     ("a_kernel_without_openat2_is_named", no_openat2),
+    ("a_machine_without_proc_is_named", no_proc),
 ];
 
 /// A remedy follows the reason.
@@ -187,4 +188,18 @@ fn no_openat2() {
         }
     }
     assert_eq!(before, tree_with_change_times(&bench.guest));
+}
+
+/// An init that has not mounted it yet.
+fn no_proc() {
+    let bench = Bench::new();
+    tools(&bench.guest, "sbin");
+    let before = tree(&bench.guest);
+    for command in ["install", "uninstall", "status"] {
+        let script = format!("mount -t tmpfs no /proc && exec \"$0\" {command} --chroot \"$1\"");
+        let mut call = Command::new("unshare");
+        call.args(["-m", "sh", "-c", &script]).arg(&bench.program).arg(&bench.guest);
+        is_refusal(&call.output().unwrap(), 1, &["/proc", "; mount /proc first"]);
+    }
+    assert_eq!(before, tree(&bench.guest));
 }

@@ -37,7 +37,7 @@ fn truth(b: &Bench) -> Outcome {
     b.sh("echo new > t/etc/new; grep -q new t/.rootfs-shim/upper/etc/new")?;
     equal(b.sh("stat -c '%a %u' t/.rootfs-shim")?, "700 0")?;
     // The device's name leads umount to a visible bind, never to the root itself.
-    b.sh(&format!("umount {device}; echo still > t/etc/writable")).map(drop)
+    b.sh(&format!("umount {device}; echo still > t/etc/writable; findmnt t/srv")).map(drop)
 }
 
 fn kinds(b: &Bench) -> Outcome {

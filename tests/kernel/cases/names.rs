@@ -15,7 +15,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::enable::{ODD_NAMES, escaped};
 use crate::harness::guest::{Fs, Guest, KINDS, Kind, Spec, Tools, kind_name, needs};
-use crate::harness::needs::{Need, with_script};
+use crate::harness::needs::Need;
 use crate::harness::{Test, text};
 
 /// A script that enables swap, and every name that may ever be seen meanwhile.
@@ -54,7 +54,7 @@ pub fn tests() -> Vec<Test> {
     ];
     for (kind, prefix, change) in kinds {
         let name = format!("names::{prefix}{}", kind_name(kind));
-        tests.push(Test::new(name, &with_script(needs(kind), "swapoff -a"), move |scratch| {
+        tests.push(Test::new(name, &needs(kind), move |scratch| {
             seen_by_listeners(&Guest::boot(scratch, change(Spec::overlay(kind))));
         }));
     }

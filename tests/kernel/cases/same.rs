@@ -11,7 +11,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::harness::guest::{Fs, Guest, Kind, Spec, Tools, kind_name, needs};
-use crate::harness::needs::with_script;
 use crate::harness::{Test, supervise};
 
 /// A subject and its scripts; `#: name tags…` begins each. The tags: `util-linux` needs its tools, `real`
@@ -101,7 +100,7 @@ pub fn tests() -> Vec<Test> {
         for (subject, text) in SUBJECTS.iter().filter(|(subject, _)| wanted(subject)) {
             let rows: Vec<Row> = rows(text).into_iter().filter(|row| row.suits(pair, kind)).collect();
             let name = format!("same::{}::{subject}", pair_name(pair, kind));
-            let mut test = Test::new(name, &with_script(needs(kind), text), move |scratch| {
+            let mut test = Test::new(name, &needs(kind), move |scratch| {
                 compare(scratch, pair, kind, &rows);
             });
             test.limit = Duration::from_secs(300);

@@ -7,7 +7,6 @@
 
 use crate::harness::Test;
 use crate::harness::guest::{Guest, HINT, KINDS, Spec, needs};
-use crate::harness::needs::with_script;
 
 /// A row.
 struct Scene {
@@ -164,14 +163,10 @@ pub fn tests() -> Vec<Test> {
     let subjects = [("volume", VOLUMES), ("place", PLACES), ("trouble", TROUBLE)];
     let all = subjects.into_iter().flat_map(|(subject, scenes)| {
         scenes.iter().map(move |scene| {
-            Test::new(
-                format!("scene::{subject}::{}", scene.name),
-                &with_script(needs(KINDS[0]), scene.script),
-                |scratch| {
-                    let guest = Guest::boot(scratch, (scene.spec)(Spec::overlay(KINDS[0])));
-                    play(guest, scene);
-                },
-            )
+            Test::new(format!("scene::{subject}::{}", scene.name), &needs(KINDS[0]), |scratch| {
+                let guest = Guest::boot(scratch, (scene.spec)(Spec::overlay(KINDS[0])));
+                play(guest, scene);
+            })
         })
     });
     all.collect()

@@ -8,6 +8,7 @@ pub mod guest;
 pub mod needs;
 pub mod supervise;
 pub mod tree;
+pub mod view;
 
 use std::ffi::OsStr;
 use std::fmt;

@@ -19,8 +19,6 @@ pub enum Need {
     Package(&'static str),
     /// A filesystem that the kernel knows, or a module of that name that loads.
     Filesystem(&'static str),
-    /// No swap of the machine's own, because the test runs `swapoff -a`.
-    NoSwap,
 }
 
 /// What every test on a guest needs.
@@ -41,7 +39,6 @@ impl Need {
             Self::Package(package) => {
                 (!is_installed(package)).then(|| format!("Debian package {package} is missing"))
             }
-            Self::NoSwap => own_swap(),
             Self::Filesystem(name) => {
                 (!kernel_knows(name)).then(|| format!("this kernel has no {name} filesystem"))
             }
@@ -80,21 +77,11 @@ fn no_root() -> Option<String> {
     WHY.clone()
 }
 
-/// Asked once, before any test swaps, and while nobody else's test does.
-fn own_swap() -> Option<String> {
-    static WHY: LazyLock<Option<String>> = LazyLock::new(|| {
-        let swaps = supervise::swaps_when_quiet();
-        (!swaps.is_empty()).then(|| "this machine has swap of its own, and `swapoff -a` would take it".into())
-    });
-    WHY.clone()
-}
-
-/// The needs and, if the script runs `swapoff -a`, that it hits nothing of the machine's.
-pub fn with_script(mut needs: Vec<Need>, script: &str) -> Vec<Need> {
-    if script.contains("swapoff -a") {
-        needs.push(Need::NoSwap);
-    }
-    needs
+/// Whether the machine has swap of its own, which no guest may see or switch off. Asked once, before any test swaps,
+/// and while nobody else's test does.
+pub fn machine_swaps() -> bool {
+    static ANSWER: LazyLock<bool> = LazyLock::new(|| !supervise::swaps_when_quiet().is_empty());
+    *ANSWER
 }
 
 fn is_installed(package: &str) -> bool {

@@ -13,11 +13,12 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{Flock, FlockArg};
 
-use super::{Test, host, text};
+use super::{Test, host, host_sh, needs, text, view};
 
 /// Everybody who swaps on this machine for a test holds this file's lock.
 pub const SWAP_LOCK: &str = "/run/lock/rootfs-shim-swap.lock";
@@ -28,6 +29,9 @@ const PREFIX: &str = "rootfs-shim-test.";
 const WAITING: &str = "waiting";
 /// In the scratch directory: /proc/swaps as it was when the test took the lock.
 const SWAPS_BEFORE: &str = "swaps-before";
+
+/// Set for a test on a machine that has swap of its own.
+const OWN_SWAP: &str = "ROOTFS_SHIM_TEST_OWN_SWAP";
 
 /// Runs one test in a child and gives its log as the error.
 pub fn run(test: &Test) -> Result<(), String> {
@@ -77,6 +81,17 @@ pub fn hold_swap_lock(scratch: &Path) {
     }
 }
 
+/// A guest's `/proc/swaps` without the machine's own areas, if it has any.
+pub fn hide_own_swap(scratch: &Path, root: &Path) {
+    static SERVED: Once = Once::new();
+    if std::env::var_os(OWN_SWAP).is_none() {
+        return;
+    }
+    let view = scratch.join("swaps");
+    SERVED.call_once(|| view::serve(&view, scratch.join(SWAPS_BEFORE)));
+    host_sh("mount --bind \"$1\" \"$2/proc/swaps\"", &[view.as_ref(), root.as_ref()]);
+}
+
 /// Sweeps what an earlier run left that was itself killed; each live run holds a lock in its directory.
 pub fn sweep_strays() {
     for entry in fs::read_dir(SCRATCH).into_iter().flatten().flatten() {
@@ -120,6 +135,7 @@ fn start(test: &Test, scratch: &Path, log: &Path) -> io::Result<(Child, File)> {
         .args([test.name.as_ref(), scratch.as_os_str()])
         .env("TMPDIR", scratch)
         .env("RUST_BACKTRACE", "0")
+        .envs(needs::machine_swaps().then_some((OWN_SWAP, "1")))
         .stdin(lock.try_clone()?)
         .stdout(log.try_clone()?)
         .stderr(log);
@@ -182,10 +198,11 @@ pub fn sweep(scratch: &Path) -> Vec<String> {
     if scratch.join(SWAPS_BEFORE).exists() {
         problems.extend(new_swaps(scratch).lines().map(|line| {
             host(&["swapoff", line.split_whitespace().next().unwrap_or("")]);
-            // A device under a file's name; while the lock is held, nobody else has one.
-            let script = "for device in /dev/loop[0-9]* /dev/zram[1-9]*; do swapoff $device; done 2>/dev/null
+            // A device under a file's name; while the lock is held, no other test has one.
+            let script = "for device in /dev/loop[0-9]* /dev/zram[1-9]*; do
+                    grep -qs ^$device' ' $1 || swapoff $device; done 2>/dev/null
                 cd /dev; for zram in zram[1-9]*; do echo ${zram#zram} >/sys/class/zram-control/hot_remove; done";
-            host(&["sh", "-c", script]);
+            host(&["sh".as_ref(), "-c".as_ref(), script.as_ref(), "sh".as_ref(), scratch.join(SWAPS_BEFORE).as_os_str()]);
             format!("swap left: {line}")
         }));
     }
@@ -223,9 +240,7 @@ fn swap_off_all_of(device: &Path, scratch: &Path) {
 /// The machine's swap areas, without how much of each is used.
 pub fn swaps() -> String {
     let text = fs::read("/proc/swaps").unwrap_or_default();
-    let lines = super::text(&text);
-    let fields = lines.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
-    fields.map(|f| format!("{} {} {} {}\n", f[0], f[1], f[2], f.last().unwrap_or(&""))).collect()
+    super::text(&text).lines().skip(1).map(|line| view::line_of(line) + "\n").collect()
 }
 
 /// The machine's swap areas while no test that holds the lock swaps.
