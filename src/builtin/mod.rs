@@ -212,7 +212,7 @@ pub fn active() -> Vec<Swap> {
     let mut swaps = crate::world::active_swaps();
     for swap in &mut swaps {
         let name = swap.path.as_os_str().as_bytes().strip_suffix(b" (deleted)").map(OsStr::from_bytes);
-        if let Some(name) = name.filter(|_| swap.path.symlink_metadata().is_err()) {
+        if let Some(name) = name.filter(|_| crate::world::files::open_path(&swap.path).is_err()) {
             swap.path = PathBuf::from(name);
         }
     }
