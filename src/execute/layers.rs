@@ -214,7 +214,7 @@ fn reserve(layer: &Path) {
     const MOST: u64 = 4 << 20;
     let dir = layer.join(RESERVE);
     let Ok(space) = nix::sys::statvfs::statvfs(layer) else { return };
-    let size = (space.blocks() as u64 * space.fragment_size() as u64 / 128).min(MOST);
+    let size = (space.blocks() * space.fragment_size() / 512).min(MOST);
     let _ = fs::create_dir(&dir);
     for number in 0..FILES {
         let Ok(file) = fs::File::create(dir.join(number.to_string())) else { return };
