@@ -15,8 +15,9 @@ pub mod swapoff;
 pub mod swapon;
 pub mod write;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{IsTerminal, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use nix::errno::Errno;
@@ -24,6 +25,7 @@ use nix::errno::Errno;
 use crate::invocation::Invocation;
 use crate::shim::getopt::{self, Given, Parts};
 use crate::shim::tables::{Flavour, Kind, Purpose, Tool};
+use crate::world::swaps::Swap;
 
 /// Runs the builtin of that name on `argv` (with argv[0]), which need not be what we were called with;
 /// returns its exit status.
@@ -202,6 +204,19 @@ impl Console {
             _ => status,
         }
     }
+}
+
+/// The active areas by the names that libmount gives them: where a name is gone, as a device's can be, without the
+/// kernel's word for that.
+pub fn active() -> Vec<Swap> {
+    let mut swaps = crate::world::active_swaps();
+    for swap in &mut swaps {
+        let name = swap.path.as_os_str().as_bytes().strip_suffix(b" (deleted)").map(OsStr::from_bytes);
+        if let Some(name) = name.filter(|_| crate::world::files::open_path(&swap.path).is_err()) {
+            swap.path = PathBuf::from(name);
+        }
+    }
+    swaps
 }
 
 /// What the C library calls an errno; nix has words of its own for some.

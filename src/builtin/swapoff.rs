@@ -99,7 +99,7 @@ fn ask(call: &Call<'_>) -> Result<Disable, Refusal> {
 
 /// What the command line names.
 fn named(disable: &Disable) -> Vec<Target> {
-    let files = paths_of(&crate::world::active_swaps());
+    let files = paths_of(&super::active());
     let tags = disable.tags.iter().map(|(value, tag)| {
         let path = find::by_tag(tag, &files);
         let shown = path.as_ref().map_or(value.clone(), |path| path.clone().into());
@@ -110,7 +110,7 @@ fn named(disable: &Disable) -> Vec<Target> {
 
 /// What is there when everything that was named is off.
 fn everything(fstab: &Path) -> Everything {
-    let swaps = crate::world::active_swaps();
+    let swaps = super::active();
     let files = paths_of(&swaps);
     let table = Table::parse(&fs::read(fstab).unwrap_or_default(), Reader::Libmount);
     let entries = table.entries.iter().filter(|entry| entry.is_swap());

@@ -31,14 +31,17 @@ pub(super) fn run(call: &Call<'_>, console: &mut Console) -> i32 {
             console.say(&[text.as_bytes()]);
             0
         }
+        // A list that cannot be read is not an empty one: that has its headings.
+        Ok(Ask::Summary | Ask::Show(_)) if crate::world::swaps_text().is_empty() => {
+            call.flavour.failure_status
+        }
         Ok(Ask::Summary) => {
-            console.say(&[&show::summary(&crate::world::active_swaps())]);
+            console.say(&[&show::summary(&super::active())]);
             0
         }
         Ok(Ask::Show(style)) => {
             let asked = style.columns.iter().any(|column| matches!(column, Column::Uuid | Column::Label));
-            let rows: Vec<Row> =
-                crate::world::active_swaps().into_iter().map(|swap| row(swap, asked)).collect();
+            let rows: Vec<Row> = super::active().into_iter().map(|swap| row(swap, asked)).collect();
             console.say(&[&show::table(&rows, &style)]);
             0
         }
@@ -96,7 +99,7 @@ fn gather(enable: &Enable) -> Result<World, Errno> {
         return Err(errno);
     }
     let table = Table::parse(&text.unwrap_or_default(), Reader::Libmount);
-    let swaps = crate::world::active_swaps();
+    let swaps = super::active();
     let entries = || table.entries.iter().filter(|entry| entry.is_swap());
     let listed = entries().filter(|entry| entry.spec.as_bytes().starts_with(b"/"));
     let files: Vec<PathBuf> = listed

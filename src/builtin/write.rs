@@ -124,7 +124,7 @@ fn fill(file: &File, from: u64, to: u64) -> std::io::Result<()> {
 
 fn is_mounted(device: &Path) -> bool {
     let Ok(meta) = fs::metadata(device) else { return false };
-    let is_swap = crate::world::active_swaps().iter().any(|swap| swap.path == find::canonical(device));
+    let is_swap = super::active().iter().any(|swap| swap.path == find::canonical(device));
     is_swap
         || crate::world::all_mounts().iter().any(|mount| {
             let source = Path::new(&mount.source);

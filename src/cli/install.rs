@@ -90,10 +90,16 @@ pub fn uninstall(args: &UninstallArgs) -> i32 {
 
 /// A failure as `--json` tells it; `changed` if not everything could be put back.
 #[derive(Serialize)]
-struct Failure {
+pub(super) struct Failure {
     version: u32,
     changed: bool,
     error: String,
+}
+
+impl Failure {
+    pub(super) fn of(error: &Error) -> Self {
+        Self { version: 1, changed: error.changed(), error: error.to_string() }
+    }
 }
 
 impl Telling {
@@ -116,7 +122,7 @@ impl Telling {
         if !self.json {
             return Ok(());
         }
-        print_json(&Failure { version: 1, changed: error.changed(), error: error.to_string() })
+        print_json(&Failure::of(error))
     }
 
     fn report(&self, report: &InstallReport) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::install::Failure;
 use super::{print, print_json};
 use crate::api;
 use crate::error::Result;
@@ -26,7 +27,12 @@ pub struct Args {
 /// # Errors
 /// If the root cannot be looked at.
 pub fn run(args: &Args) -> Result<i32> {
-    let status = api::status(&args.chroot)?;
+    let status = api::status(&args.chroot).inspect_err(|error| {
+        if args.json {
+            // That it does not reach its reader says the line on stderr as well.
+            let _ = print_json(&Failure::of(error));
+        }
+    })?;
     if args.json {
         print_json(&status)?;
     } else {

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2};
-use nix::sys::stat::{Mode, fchmod, mkdirat};
+use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat, mkdirat};
 use nix::unistd::{Gid, Uid, fchown};
 
 use crate::error::{Attempt, Error, Kind, Result};
@@ -145,6 +145,8 @@ fn in_root(root: &OwnedFd, path: &Path) -> Result<OwnedFd> {
                     }
                     other => other.attempt("make in the guest", &seen)?,
                 }
+                // The caller's umask is not the guest's.
+                fchmodat(&here, part, mode, FchmodatFlags::FollowSymlink).attempt("chmod", &seen)?;
                 openat2(root, &seen, how()).attempt("open in the guest", &seen)?
             }
             other => other.attempt("open in the guest", &seen)?,

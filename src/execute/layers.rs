@@ -16,7 +16,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::{FallocateFlags, OFlag, fallocate, open};
 use nix::mount::{MntFlags, MsFlags, mount as mount2, umount2};
 use nix::sys::stat::Mode;
 
@@ -44,6 +44,9 @@ pub struct Mounted {
     /// Work that may be done later, each by whom the caller likes.
     pub pending: Vec<Pending>,
 }
+
+/// Beside overlayfs's own temporary files, which go with a reset.
+const RESERVE: &str = "work/rootfs-shim-reserve";
 
 struct Built {
     tree: OwnedFd,
@@ -105,6 +108,7 @@ fn build(plan: &MountPlan, progress: &mut Progress<'_>, finish: &mut Finish<'_>)
     // Last, for `umount DEVICE` takes the latest mount: rather this, which install finds again, than somebody's data.
     keep::show_upper(&root, &stage.join("w/upper"))?;
     finish(&root)?;
+    reserve(Path::new("w"));
     let tree = sys::clone_all(directory(&root)?.as_fd()).attempt("take the root out of", &root)?;
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let backing = open(&stage.join("w"), flags, Mode::empty()).attempt("open", &plan.writable.path)?;
@@ -189,6 +193,7 @@ fn lay_out(layer: &Path, image: &Path) -> Result<Vec<PathBuf>> {
     }
     make_dir(&layer.join("work"), 0o700)?;
     make_dir(&layer.join("passthrough"), 0o700)?;
+    let _ = fs::remove_dir_all(layer.join(RESERVE));
     // A layer that its guest has filled is mounted all the same: nothing is written that is there.
     if !fs::read(layer.join(STATE_FILE)).is_ok_and(|state| state == READY) {
         reset::write_state(layer, READY)?;
@@ -200,6 +205,23 @@ fn lay_out(layer: &Path, image: &Path) -> Result<Vec<PathBuf>> {
         }
     }
     Ok(old)
+}
+
+/// Keeps what the next mount needs, should the guest fill the layer: overlayfs makes a directory and some files,
+/// and install may have a new program to put there. There may be no room for it, and then there is none.
+fn reserve(layer: &Path) {
+    const FILES: usize = 8;
+    const MOST: u64 = 4 << 20;
+    let dir = layer.join(RESERVE);
+    let Ok(space) = nix::sys::statvfs::statvfs(layer) else { return };
+    let size = (space.blocks() * space.fragment_size() / 512).min(MOST);
+    let _ = fs::create_dir(&dir);
+    for number in 0..FILES {
+        let Ok(file) = fs::File::create(dir.join(number.to_string())) else { return };
+        if number == 0 {
+            let _ = fallocate(&file, FallocateFlags::empty(), 0, i64::try_from(size).unwrap_or(0));
+        }
+    }
 }
 
 /// Whether it had to be made.

@@ -265,8 +265,9 @@ fn problems(machine: &Machine, manifest: Option<&Manifest>, commands: &[CommandS
                  `rootfs-shim install` puts it there again"
             )),
             Standing::Tool if manifest.state == State::Uninstalling => {}
-            Standing::Replaced => problems
-                .push(format!("{path} was replaced by something else; `rootfs-shim install` adopts it")),
+            Standing::Replaced => problems.push(format!(
+                "{path} was replaced by something else; `rootfs-shim install` adopts it, or says why not"
+            )),
             Standing::Gone => problems
                 .push(format!("{path} is gone; reinstall the package of {name}, then `rootfs-shim install`")),
             Standing::Tool => {

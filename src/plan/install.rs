@@ -215,7 +215,9 @@ fn provide(
                 continue;
             }
         };
-        changeable(image.places.get(index).map_or(0, |place| place.flags), &image.root.join(&path))?;
+        if let Some(place) = image.places.get(index) {
+            changeable(place.flags, &image.root.join(&place.path))?;
+        }
         let stage = Some(Step::StageShim { path: path.clone() });
         let put = Some(Step::PutShim { path: path.clone(), over: Over::Nothing });
         let tool = Tool { path, real: Real::Nothing, sha256: None };

@@ -11,10 +11,13 @@ use crate::error::{Error, Kind, Result};
 use crate::manifest::{Manifest, Real, State, Tool};
 use crate::root::FileKind;
 use crate::world::home::{Home, MARK};
-use crate::world::image::{BIN, BINARY, Image, Leads, MANIFEST, Slot, Standing};
+use crate::world::image::{BIN, BINARY, Image, Leads, MANIFEST, REAL, Slot, Standing};
 use crate::world::layer::Upper;
 use crate::world::machine::{Area, Machine};
 use crate::{escape, paths};
+
+/// So many names in our directory that are somebody else's are told one by one.
+const NAMED: usize = 16;
 
 /// # Errors
 /// State if our directory is there, but no manifest that says what to do.
@@ -112,9 +115,12 @@ fn tools(image: &Image, manifest: &Manifest, plan: &mut Plan) -> Result<bool> {
             Verdict::Do(step) => {
                 let place = image.places.get(slot.place);
                 changeable(slot.name.as_ref().map_or(0, |name| name.flags), &image.root.join(&slot.path))?;
-                changeable(slot.real.as_ref().map_or(0, |real| real.flags), &image.root.join(&slot.path))?;
-                changeable(place.map_or(0, |place| place.flags), &image.root.join(&slot.path))?;
-                touched.extend(place.map(|place| place.path.clone()));
+                let real = image.root.join(format!("{}{REAL}", slot.path));
+                changeable(slot.real.as_ref().map_or(0, |real| real.flags), &real)?;
+                if let Some(place) = place {
+                    changeable(place.flags, &image.root.join(&place.path))?;
+                    touched.push(place.path.clone());
+                }
                 plan.steps.push(step);
             }
             Verdict::Nothing => {}
@@ -242,6 +248,10 @@ fn own_files(image: &Image, home: &Home, plan: &mut Plan) {
     if goes {
         plan.steps.push(Step::RemoveDirectory { path: paths::HOME.to_owned() });
     }
-    plan.warnings.extend(left.into_iter().map(|path| format!("{path} is not what install wrote: left")));
+    // An image may have a hundred thousand.
+    let more = left.len().saturating_sub(NAMED);
+    let named = left.into_iter().take(NAMED);
+    plan.warnings.extend(named.map(|path| format!("{path} is not what install wrote: left")));
+    plan.warnings.extend((more > 0).then(|| format!("{more} more in {} are left as well", paths::HOME)));
     plan.steps.push(Step::Sync { path: ".".to_owned() });
 }

@@ -226,16 +226,26 @@ fn immutable() {
         run("chattr", &[&format!("+{flag}"), path]);
         let before = tree_with_change_times(&bench.guest);
         let said = bench.shim_fails("install", &[], 1);
-        assert!(said.contains(&format!("chattr -{flag}")) && said.contains(path), "{said}");
+        assert!(
+            said.contains(&format!("change {path}: it is")) && said.contains(&format!("chattr -{flag}")),
+            "{said}"
+        );
         assert_eq!(before, tree_with_change_times(&bench.guest));
         run("chattr", &[&format!("-{flag}"), path]);
     }
     bench.shim_ok("install", &[]);
-    run("chattr", &["+i", bench.guest.join("sbin/swapon").to_str().unwrap()]);
-    let before = tree_with_change_times(&bench.guest);
-    assert!(bench.shim_fails("uninstall", &[], 1).contains("immutable"));
-    assert_eq!(before, tree_with_change_times(&bench.guest));
-    run("chattr", &["-i", bench.guest.join("sbin/swapon").to_str().unwrap()]);
+    // The shims are one file, of which the first name is told.
+    for (path, named) in
+        [("sbin/swapon", "sbin/mkswap"), ("sbin/swapon.real", "sbin/swapon.real"), ("sbin", "sbin")]
+    {
+        let [path, named] = [path, named].map(|path| bench.guest.join(path).to_str().unwrap().to_owned());
+        run("chattr", &["+i", &path]);
+        let before = tree_with_change_times(&bench.guest);
+        let said = bench.shim_fails("uninstall", &[], 1);
+        assert!(said.contains(&format!("change {named}: it is immutable")), "{said}");
+        assert_eq!(before, tree_with_change_times(&bench.guest));
+        run("chattr", &["-i", &path]);
+    }
 }
 
 fn bad_roots() {

@@ -155,4 +155,10 @@ fn below_upper() {
     assert!(bench.shim_ok("uninstall", &[]).contains("nothing to do"));
     assert!(!problems(&bench).contains("did not end"), "{}", problems(&bench));
     assert_eq!(fs::read_to_string(&file).unwrap(), "somebody's");
+    // A few are named, and the rest is counted.
+    bench.shim_ok("install", &[]);
+    (0..99).for_each(|n| fs::write(file.with_extension(n.to_string()), "").unwrap());
+    let said = bench.shim_ok("uninstall", &[]);
+    assert_eq!(said.matches("is not what install wrote: left").count(), 16, "{said}");
+    assert!(said.contains("84 more in .rootfs-shim are left as well"), "{said}");
 }

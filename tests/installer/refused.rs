@@ -196,10 +196,13 @@ fn no_proc() {
     tools(&bench.guest, "sbin");
     let before = tree(&bench.guest);
     for command in ["install", "uninstall", "status"] {
-        let script = format!("mount -t tmpfs no /proc && exec \"$0\" {command} --chroot \"$1\"");
+        let script = format!("mount -t tmpfs no /proc && exec \"$0\" {command} --json --chroot \"$1\"");
         let mut call = Command::new("unshare");
         call.args(["-m", "sh", "-c", &script]).arg(&bench.program).arg(&bench.guest);
-        is_refusal(&call.output().unwrap(), 1, &["/proc", "; mount /proc first"]);
+        let output = call.output().unwrap();
+        is_refusal(&output, 1, &["/proc", "; mount /proc first"]);
+        let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(said["version"] == 1 && said["error"].as_str().unwrap().contains("/proc"), "{said}");
     }
     assert_eq!(before, tree(&bench.guest));
 }

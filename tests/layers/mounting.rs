@@ -262,7 +262,17 @@ fn full(b: &Bench) -> Outcome {
         i=0; while echo > t/srv/f$i; do i=$((i+1)); done 2>/dev/null || true"
     ))?;
     equal(b.sh("df --output=avail t | tail -1")?.trim(), "0")?;
-    b.sh(&format!("$SHIM unmount t; {mount}; rm t/srv/1M; echo x > t/etc/new")).map(drop)
+    b.sh(&format!("$SHIM unmount t; {mount}; rm t/srv/1M; echo x > t/etc/new; $SHIM unmount t"))?;
+    // What overlayfs itself makes needs a place too, and files of which there are no more.
+    b.sh("truncate -s 320M x.img; mkfs.xfs -q x.img; truncate -s 16M i.img; mkfs.ext4 -q -N 400 i.img")?;
+    for layer in ["x.img", "i.img"] {
+        let mount = format!("$SHIM mount --lower low --writable {layer} t");
+        b.sh(&format!("{mount}; i=0; while [ $i -lt 500 ] && echo > t/f$i; do i=$((i+1)); done 2>/dev/null || true
+            for size in 1M 4k; do dd if=/dev/zero bs=$size of=t/f1 oflag=append conv=notrunc 2>/dev/null || true; done
+            for i in a b c d e f g h i j k l; do echo > t/$i; done 2>/dev/null || true
+            $SHIM unmount t; {mount}; rm t/f[1-9]; echo x > t/etc/name; $SHIM unmount t"))?;
+    }
+    Ok(())
 }
 
 fn swapping(b: &Bench) -> Outcome {

@@ -81,7 +81,9 @@ fn ways(b: &Bench) -> Outcome {
     contains(&b.fails(1, &format!("{mount} /var/lib t"))?, "keeps only directories below it")?;
     b.sh(&format!("{mount} /var/lib t --reset; grep -q dpkg t/var/lib/dpkg; $SHIM unmount t"))?;
     b.sh(&format!("{mount} /var/lib/docker t; $SHIM unmount t; {mount} /.seed t; $SHIM unmount t"))?;
-    b.sh(&format!("{mount} /.seed --passthrough /srv t; test -e t/.seed/a")).map(drop)
+    b.sh(&format!("umask 077; {mount} /.seed --passthrough /new/dir t; test -e t/.seed/a"))?;
+    // And one that the image does not have is the guest's, whatever the caller's umask.
+    equal(b.sh("stat -c %a t/new t/new/dir")?, "755\n755")
 }
 
 fn failed(b: &Bench) -> Outcome {

@@ -98,6 +98,18 @@ const OTHERS: &[(&str, Body)] = &[
         assert_eq!(guest.sh(script).ok("a hundred"), " 1 0\n 99 4\n");
         assert_eq!(guest.swaps(), "");
     }),
+    ("all_reads_no_active_device", |scratch| {
+        // Its disk may answer no more, and then whoever reads it hangs, and boot with him.
+        let guest = Guest::boot(scratch, Spec::overlay(KINDS[0]));
+        let script = r#"
+            space /b 4; D=$(losetup -f); losetup $D /b; mkswap $D >/dev/null; swapon $D; mk /s
+            echo '/s none swap sw 0 0' >/etc/fstab
+            strace -f -y -o /tmp/trace -e trace=read,pread64,preadv,lseek swapon -a
+            strace -f -y -o /tmp/trace2 -e trace=read,pread64,preadv,lseek swapoff /s
+            grep -c "<$D[<>]" /tmp/trace /tmp/trace2; grep -c '</proc/swaps>' /tmp/trace >/dev/null && echo traced
+            swapoff $D; losetup -d $D; cat /proc/swaps | grep -c "^/s ""#;
+        assert_eq!(guest.sh(script).out(), "/tmp/trace:0\n/tmp/trace2:0\ntraced\n0\n");
+    }),
     ("never_without_a_swapon_while_installing", installing),
 ];
 

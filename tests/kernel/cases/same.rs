@@ -205,13 +205,14 @@ fn outcomes(scratch: &Path, spec: Spec, rows: &[Row], prelude: &str) -> Vec<[Str
     rows.iter().map(outcome).collect()
 }
 
-/// Every file's name, attributes and contents, without the place where a swap header has its UUID.
+/// Every file's name, attributes and contents; a swap header's UUID only if it is one that a script gave.
 const FILES: &str = r#"
 find /w /data /swapfile* /var/swap* /etc/fstab 2>/dev/null | sort | while read -r name; do
     stat -c '%n %F %a %u %g %h' "$name"
     if [ -f "$name" ] && [ ! -h "$name" ]; then
         stat -c %s "$name"
         { head -c 1036 "$name"; tail -c +1053 "$name"; } | md5sum
+        tail -c +1037 "$name" | head -c 16 | od -An -tx1 | tr -d ' ' | grep -x 0123456789abcdef0123456789abcdef
     fi
 done"#;
 
@@ -252,6 +253,9 @@ fn whatever_device(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\\n")
 }
 
+/// UUIDs that the scripts give, which are no runs' own.
+const GIVEN: [&str; 2] = ["01234567-89ab-cdef-0123-456789abcdef", "ffffffff-ffff-ffff-ffff-ffffffffffff"];
+
 /// Text without UUIDs, negative priorities and how much of an area is in use, which no two runs share.
 fn level(text: &str) -> String {
     level_words(&text.split_inclusive('\n').map(unused).collect::<String>())
@@ -263,8 +267,8 @@ fn level_words(text: &str) -> String {
         let is_uuid = word.len() == 36 && word.matches('-').count() == 4;
         let is_automatic = word.strip_prefix('-').is_some_and(|rest| rest.parse::<u16>().is_ok());
         match word.strip_prefix("UUID=") {
-            Some(uuid) if uuid.len() == 36 => "UUID=…".to_owned(),
-            _ if is_uuid => "UUID".to_owned(),
+            Some(uuid) if uuid.len() == 36 && !GIVEN.contains(&uuid) => "UUID=…".to_owned(),
+            _ if is_uuid && !GIVEN.contains(&word) => "UUID".to_owned(),
             _ if is_automatic => "-N".to_owned(),
             _ => word.to_owned(),
         }

@@ -180,3 +180,7 @@ mk s
 swapoff s
 (ulimit -n 8; swapon s); echo $?
 
+#: lists_without_proc util-linux
+mk s; swapon s
+unshare --mount sh -c 'umount -l /proc; for how in --show -s ""; do swapon $how; echo $?; done'
+swapoff s
