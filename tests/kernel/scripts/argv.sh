@@ -74,7 +74,7 @@ t mkswap nope
 mount -t proc proc /proc
 swapoff s 2>/dev/null
 
-#: few_descriptors quiet
+#: few_descriptors quiet gap
 mk s
 for n in '-S -n 4' '-S -n 5' '-S -n 6' '-S -n 7' '-n 8'; do
     (ulimit $n; exec /sbin/swapon s); echo "on $n $?"

@@ -1,11 +1,11 @@
-#: tmpfs quiet
+#: tmpfs quiet inode
 mkdir t; mount -t tmpfs t t
 fallocate -l 16M t/s; chmod 600 t/s
 t mkswap t/s
 t swapon t/s
 t swapoff t/s
 
-#: tmpfs_over_a_file_of_that_name quiet
+#: tmpfs_over_a_file_of_that_name quiet inode
 mkdir t; mk t/s
 mount -t tmpfs t t
 fallocate -l 16M t/s; chmod 600 t/s; mkswap t/s >/dev/null
@@ -180,14 +180,14 @@ awk 'NR>1{print $1}' /proc/swaps
 unshare -m sh -c 'umount -l /.rootfs-shim/upper; /sbin/swapoff s; echo $?' 2>/dev/null
 t swapon s
 
-#: own_namespace_with_home_covered
+#: own_namespace_with_home_covered gap
 mk s
 unshare -m sh -c 'mount -t tmpfs t /.rootfs-shim; /sbin/swapon s; echo $?' 2>/dev/null
 awk 'NR>1{print $1}' /proc/swaps
 unshare -m sh -c 'mount -t tmpfs t /.rootfs-shim; /sbin/swapoff s; echo $?' 2>/dev/null
 t swapon s
 
-#: own_namespace_with_a_file_of_that_name strict
+#: own_namespace_with_a_file_of_that_name strict inode
 mkdir t; mk t/s; mk o 2
 unshare -m sh -c 'mount -t tmpfs t t; cp o t/s; chmod 600 t/s; /sbin/swapon t/s' 2>/dev/null; echo $?
 unshare -m sh -c 'mount --bind o t/s; /sbin/swapon t/s; echo $?'
@@ -210,7 +210,7 @@ awk 'NR>1{print $1}' /proc/swaps
 unshare -m sh -c "$enter; chroot r /sbin/swapoff /w/s; echo \$?"
 t swapon s
 
-#: hard_link_in_another_directory quiet
+#: hard_link_in_another_directory quiet inode
 mkdir d; mk d/s; ln d/s l
 t swapon l
 t swapon d/s

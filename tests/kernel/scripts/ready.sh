@@ -45,7 +45,7 @@ t swapon s
 echo behind the end >>s
 t swapon s
 
-#: open_for_writing quiet
+#: open_for_writing quiet inode
 mk s
 exec 3<>s
 t swapon s
@@ -55,7 +55,7 @@ printf mine >&3
 exec 3>&-
 head -c 4 s
 
-#: mapped_by_another_name
+#: mapped_by_another_name inode
 mk s; mkdir d; ln s d/l
 t swapon s
 t swapon d/l
@@ -65,21 +65,21 @@ t swapoff d/l
 t swapon d/l
 t swapoff s
 
-#: a_link_in_fstab
+#: a_link_in_fstab inode
 mk s; ln s l
 echo "$PWD/l none swap sw 0 0" >/etc/fstab
 t swapon s
 t swapon -a
 t swapoff -a
 
-#: two_links_in_fstab
+#: two_links_in_fstab inode
 mk s; ln s l
 printf '%s none swap sw 0 0\n' "$PWD/s" "$PWD/l" >/etc/fstab
 t swapon -a
 t swapon -a
 t swapoff -a
 
-#: removed_link_of_an_active_file
+#: removed_link_of_an_active_file inode
 mk s; ln s l
 t swapon l
 rm -f l; echo $?
