@@ -70,6 +70,9 @@ fn run_all() -> ExitCode {
     let conclusion = libtest_mimic::run(&arguments, trials);
     if !arguments.list {
         unchecked.iter().for_each(|line| eprintln!("{line}"));
+        for row in cases::same::gaps() {
+            eprintln!("KNOWN GAP, not compared under a stand-in: {row}");
+        }
     }
     exit_code(&conclusion)
 }

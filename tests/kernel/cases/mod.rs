@@ -11,7 +11,7 @@ mod names;
 mod notices;
 mod ready;
 mod rough;
-mod same;
+pub mod same;
 mod scenes;
 mod standin;
 
