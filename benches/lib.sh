@@ -83,6 +83,6 @@ swapfile() { # PATH-IN-THE-GUEST SIZE
 low() { sort -n | sed -n "$((rounds / 10 + 1))p"; }
 ratio() { awk "BEGIN { printf \"%.2f\", $1 / $2 }"; }
 row() { # WHAT OURS AGAINST THEIRS [UNIT]
-    local unit=${5:-us}
+    local unit=${5-us}
     printf '| %s | %s %s | %s | %s %s | %s |\n' "$1" "$2" "$unit" "$3" "$4" "$unit" "$(ratio "$2" "$4")"
 }
