@@ -59,6 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=shims");
     leave_out_unwinding()?;
     stay_where_linked()?;
+    fold_what_is_alike()?;
     let mut files: Vec<PathBuf> =
         fs::read_dir("shims")?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
     files.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
@@ -82,6 +83,16 @@ fn stay_where_linked() -> Result<(), Box<dyn Error>> {
     if env::var("PROFILE")? == "release" {
         println!("cargo::rustc-link-arg-bins=-static");
         println!("cargo::rustc-link-arg-bins=-no-pie");
+    }
+    Ok(())
+}
+
+/// Functions with the same code are one: a fortieth of the file. Only LLD can do it, which is rustc's own linker on
+/// this target since 1.90; nothing here compares the addresses of functions.
+fn fold_what_is_alike() -> Result<(), Box<dyn Error>> {
+    let own_linker = env::var("TARGET")? == "x86_64-unknown-linux-gnu";
+    if env::var("PROFILE")? == "release" && own_linker {
+        println!("cargo::rustc-link-arg-bins=-Wl,--icf=all");
     }
     Ok(())
 }

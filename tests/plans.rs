@@ -26,6 +26,7 @@ use rootfs_shim::plan::swap;
 use rootfs_shim::shim::tables::{Kind, Tool};
 use rootfs_shim::sys::MountId;
 use rootfs_shim::world::files::{FileFacts, Header, Location, Operand, Thing, Twin, What};
+use rootfs_shim::world::mountinfo::Mounts;
 use rootfs_shim::world::standins::FileId;
 use rootfs_shim::world::{Backing, Listed, Sighted, World, fstab, swaps};
 use serde::Deserialize;
@@ -127,7 +128,8 @@ fn world(facts: Facts, mountinfo: &[u8], text: &[u8]) -> World {
         active: facts.active.into_iter().map(operand).collect(),
         remembered: facts.remembered.into_iter().map(operand).collect(),
     };
-    let mut world = World::assemble(sighted, Path::new("/.rootfs-shim/upper"), mountinfo, swaps::parse(text));
+    let mounts = Mounts::parse_all(mountinfo);
+    let mut world = World::assemble(sighted, Path::new("/.rootfs-shim/upper"), mounts, swaps::parse(text));
     world.on_devices = on_devices;
     if facts.forbidden {
         world.backing = Backing::Forbidden;
@@ -138,6 +140,7 @@ fn world(facts: Facts, mountinfo: &[u8], text: &[u8]) -> World {
 fn operand(facts: OperandFacts) -> Operand {
     let location = facts.mount.map(|mount| Location {
         mount: MountId(mount),
+        unique: None,
         path: decoded(facts.path.as_deref().unwrap_or(&facts.given).as_bytes()).into(),
     });
     let what = match (facts.what.as_str(), location) {

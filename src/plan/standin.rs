@@ -58,7 +58,7 @@ fn path_of(operand: &Operand, world: &World) -> Option<PathBuf> {
         _ => location?.path.clone(),
     };
     let inside = location
-        .and_then(|location| world.overlay_path(&Location { mount: location.mount, path: path.clone() }));
+        .and_then(|location| world.overlay_path(&Location { path: path.clone(), ..location.clone() }));
     Some(inside.map_or(path, |path| path.as_path().to_owned()))
 }
 

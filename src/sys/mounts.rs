@@ -2,6 +2,7 @@
 #![allow(unsafe_code, reason = "src/sys is where it may be")]
 
 use std::mem;
+use std::num::NonZeroU64;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -40,6 +41,104 @@ fn mount_id_by_statx(fd: BorrowedFd<'_>) -> Result<MountId> {
         return Err(Errno::ENOSYS);
     }
     Ok(MountId(buffer.stx_mnt_id))
+}
+
+/// The ID that a mount has for as long as the machine runs, which is what [`status_of_mount`] asks by: statx(2)
+/// tells since Linux 6.8.
+pub fn unique_mount_id(fd: BorrowedFd<'_>) -> Option<NonZeroU64> {
+    const STATX_MNT_ID_UNIQUE: u32 = 0x4000;
+    // SAFETY: statx is plain data, and all zeroes is a value of it.
+    let mut buffer: libc::statx = unsafe { mem::zeroed() };
+    // SAFETY: the path is an empty C string, the buffer is ours and of the right size.
+    let done = unsafe {
+        libc::statx(fd.as_raw_fd(), c"".as_ptr(), libc::AT_EMPTY_PATH, STATX_MNT_ID_UNIQUE, &mut buffer)
+    };
+    let told = done == 0 && buffer.stx_mask & STATX_MNT_ID_UNIQUE != 0;
+    NonZeroU64::new(buffer.stx_mnt_id).filter(|_| told)
+}
+
+/// What statmount(2) says of one mount of this namespace. Strings are as they are, but for `options`, which are
+/// escaped as in /proc.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MountStatus {
+    /// As in mountinfo.
+    pub id: MountId,
+    /// As in mountinfo.
+    pub parent: MountId,
+    /// Major and minor number of the superblock.
+    pub device: (u32, u32),
+    /// Which directory of the filesystem is the mount's root.
+    pub root: Vec<u8>,
+    /// Where it is mounted, from this process's root.
+    pub point: Vec<u8>,
+    /// With its subtype: `fuse.sshfs`.
+    pub fstype: Vec<u8>,
+    /// What was mounted.
+    pub source: Vec<u8>,
+    /// The filesystem's own options.
+    pub options: Vec<u8>,
+    /// It belongs to a peer group.
+    pub shared: bool,
+    /// Here or as a whole.
+    pub read_only: bool,
+}
+
+/// statmount(2), Linux 6.8; all that is asked for is told since 6.13.
+///
+/// # Errors
+/// ENOSYS before; EPERM for a mount that this process may not see; ENOENT if it is not in this namespace;
+/// EOVERFLOW for names longer than anybody has.
+pub fn status_of_mount(id: NonZeroU64) -> Result<MountStatus> {
+    const SYS_STATMOUNT: libc::c_long = 457;
+    // SB_BASIC, MNT_BASIC, PROPAGATE_FROM, MNT_ROOT, MNT_POINT, FS_TYPE, MNT_OPTS, FS_SUBTYPE, SB_SOURCE.
+    const WANTED: u64 = 0x1 | 0x2 | 0x4 | 0x8 | 0x10 | 0x20 | 0x80 | 0x100 | 0x200;
+    // What every mount that can be seen has; a string that is empty is not marked as told.
+    const NEEDED: u64 = 0x1 | 0x2 | 0x8 | 0x10 | 0x20 | 0x200;
+    const STRINGS_AT: usize = 512;
+    #[repr(C)]
+    struct Request {
+        size: u32,
+        spare: u32,
+        mount: u64,
+        wanted: u64,
+    }
+    let request = Request { size: size_of::<Request>() as u32, spare: 0, mount: id.get(), wanted: WANTED };
+    let mut reply = vec![0_u8; 8 * 1024];
+    // SAFETY: the struct is ours, its size is in it; the buffer is ours, its length is passed.
+    let done =
+        unsafe { libc::syscall(SYS_STATMOUNT, &raw const request, reply.as_mut_ptr(), reply.len(), 0) };
+    Errno::result(done)?;
+    let bytes = |at: usize, length: usize| reply.get(at..at + length).unwrap_or_default();
+    let small = |at| bytes(at, 4).try_into().map_or(0, u32::from_ne_bytes);
+    let large = |at| bytes(at, 8).try_into().map_or(0, u64::from_ne_bytes);
+    let told = large(8);
+    if told & NEEDED != NEEDED {
+        return Err(Errno::ENOSYS);
+    }
+    let text = |bit: u64, at| {
+        let start = STRINGS_AT + small(at) as usize;
+        let rest = reply.get(start..).filter(|_| told & bit != 0).unwrap_or_default();
+        rest.split(|&byte| byte == 0).next().unwrap_or_default().to_vec()
+    };
+    let subtype = text(0x100, 120);
+    let mut fstype = text(0x20, 36);
+    if !subtype.is_empty() {
+        fstype.push(b'.');
+        fstype.extend(subtype);
+    }
+    const RDONLY: u64 = 1; // SB_RDONLY and MOUNT_ATTR_RDONLY
+    Ok(MountStatus {
+        id: MountId(small(56).into()),
+        parent: MountId(small(60).into()),
+        device: (small(16), small(20)),
+        root: text(0x8, 104),
+        point: text(0x10, 108),
+        fstype,
+        source: text(0x200, 124),
+        options: text(0x80, 4),
+        shared: large(80) != 0,
+        read_only: (u64::from(small(32)) | large(64)) & RDONLY != 0,
+    })
 }
 
 /// A clone of the mount that `dir` is in, rooted at `dir`, attached nowhere: open_tree(2), Linux 5.2.

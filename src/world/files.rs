@@ -6,6 +6,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
+use std::num::NonZeroU64;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
@@ -136,6 +137,8 @@ impl Header {
 pub struct Location {
     /// The mount that it is in.
     pub mount: MountId,
+    /// The same mount's unique ID, where the kernel tells it.
+    pub unique: Option<NonZeroU64>,
     /// Its path from this process's root, without symlinks.
     pub path: PathBuf,
 }
@@ -344,7 +347,8 @@ fn location_of(fd: &OwnedFd) -> nix::Result<Location> {
     if path.as_os_str().as_bytes().ends_with(b" (deleted)") && !leads_to(&path, fd) {
         return Err(Errno::ENOENT);
     }
-    Ok(Location { mount: sys::mount_id(fd.as_fd())?, path })
+    let (mount, unique) = (sys::mount_id(fd.as_fd())?, sys::unique_mount_id(fd.as_fd()));
+    Ok(Location { mount, unique, path })
 }
 
 fn leads_to(path: &Path, fd: &OwnedFd) -> bool {

@@ -121,6 +121,13 @@ pub struct Sighted {
     pub remembered: Vec<Operand>,
 }
 
+impl Sighted {
+    fn operands(&self) -> impl Iterator<Item = &Operand> {
+        let listed = self.fstab.iter().map(|listed| &listed.operand).chain(&self.remembered);
+        self.operands.iter().chain(&self.active).chain(listed)
+    }
+}
+
 /// What a shim wants to know about the machine.
 #[derive(Debug, Clone, Default)]
 pub struct Scope {
@@ -159,15 +166,18 @@ impl World {
         if scope.active {
             probed.extend(swaps.iter().map(|swap| files::probe_active(&swap.path, !tags.is_empty())));
         }
+        let (root, backing) = (files::locate(Path::new("/")).ok(), backing.ok());
         let sighted = Sighted {
             remembered: remembered(&tags),
             fstab,
-            root: files::locate(Path::new("/")).ok().map(|root| root.mount),
-            upper: backing.ok().map(|upper| upper.mount),
+            root: root.as_ref().map(|root| root.mount),
+            upper: backing.as_ref().map(|upper| upper.mount),
             active: probed.split_off(operands.len()),
             operands: probed,
         };
-        let mut world = Self::assemble(sighted, upper, &read_proc("/proc/thread-self/mountinfo"), swaps);
+        let places = root.iter().chain(&backing).chain(sighted.operands().filter_map(Operand::location));
+        let mounts = mounts_of(&places.collect::<Vec<_>>());
+        let mut world = Self::assemble(sighted, upper, mounts, swaps);
         world.bad_lines = bad_lines;
         world.stand_ins = stand_ins;
         if scope.leftovers {
@@ -205,16 +215,10 @@ impl World {
         }
     }
 
-    /// The World that these sightings and this mount table come to; what a fixture writes down goes through
-    /// here as well.
-    pub fn assemble(sighted: Sighted, place: &Path, mountinfo: &[u8], swaps: Vec<Swap>) -> Self {
+    /// The World that these sightings and these mounts come to; what a fixture writes down goes through here as
+    /// well.
+    pub fn assemble(sighted: Sighted, place: &Path, mounts: Mounts, swaps: Vec<Swap>) -> Self {
         let Sighted { root, upper, operands, active, fstab, remembered } = sighted;
-        let wanted = |id| {
-            let has = |operand: &Operand| operand.location().is_some_and(|location| location.mount == id);
-            let listed = fstab.iter().map(|listed| &listed.operand).chain(&remembered);
-            Some(id) == root || Some(id) == upper || operands.iter().chain(&active).chain(listed).any(has)
-        };
-        let mounts = Mounts::parse(mountinfo, wanted);
         let root_mount = root.and_then(|id| mounts.get(id)).filter(|mount| mount.fstype == "overlay");
         Self {
             root_unseen: false,
@@ -285,6 +289,13 @@ fn remembered(tags: &[Tag]) -> Vec<Operand> {
     let paths = if tags.is_empty() { Vec::new() } else { find::remembered() };
     let operands = paths.iter().map(|path| files::probe(path.as_os_str(), true));
     operands.filter(|operand| tags.iter().any(|tag| operand.header().has_tag(tag))).collect()
+}
+
+/// The mounts that these places are in.
+fn mounts_of(places: &[&Location]) -> Mounts {
+    let ids = places.iter().map(|place| place.unique);
+    let wanted = |id| places.iter().any(|place| place.mount == id);
+    Mounts::ask(ids).unwrap_or_else(|| Mounts::parse(&read_proc("/proc/thread-self/mountinfo"), wanted))
 }
 
 /// `/.rootfs-shim/upper` is a mount of its own only if its mount is not the root's.

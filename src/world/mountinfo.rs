@@ -1,17 +1,19 @@
-//! `/proc/self/mountinfo` as typed mounts.
+//! `/proc/self/mountinfo` as typed mounts, and the same of single mounts without it.
 //!
-//! procfs parses a line; around it we do the two things it does not: bytes that are not UTF-8 take a detour
+//! The table is as long as the machine has mounts, and the kernel writes all of it for whoever wants a line; so
+//! where statmount(2) tells the same of one mount, that one is asked for. procfs parses a line; around it we do the two things it does not: bytes that are not UTF-8 take a detour
 //! through octal escapes, and paths are decoded afterwards. Only the lines that somebody asks for are
 //! parsed, because a container host has thousands.
 
 use std::ffi::OsString;
+use std::num::NonZeroU64;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use procfs::process::MountInfo;
 
 use crate::octal;
-use crate::sys::MountId;
+use crate::sys::{self, MountId};
 
 /// A superblock's device number: two mounts with the same one show the same filesystem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,6 +58,14 @@ impl Mounts {
     pub fn parse(text: &[u8], wanted: impl Fn(MountId) -> bool) -> Self {
         let lines = text.split(|&b| b == b'\n').filter(|line| line_id(line).is_some_and(&wanted));
         Self(lines.filter_map(parse_line).collect())
+    }
+
+    /// The mounts of these IDs, each asked for by itself; `None` if the kernel does not tell it of all.
+    pub fn ask(ids: impl Iterator<Item = Option<NonZeroU64>>) -> Option<Self> {
+        let mut ids: Vec<NonZeroU64> = ids.collect::<Option<_>>()?;
+        ids.sort_unstable();
+        ids.dedup();
+        ids.into_iter().map(ask).collect::<Option<_>>().map(Self)
     }
 
     /// All lines of `text`.
@@ -151,6 +161,23 @@ fn line_id(line: &[u8]) -> Option<MountId> {
     std::str::from_utf8(line.get(..end)?).ok()?.parse().ok().map(MountId)
 }
 
+fn ask(id: NonZeroU64) -> Option<Mount> {
+    let told = sys::status_of_mount(id).ok()?;
+    let (major, minor) = told.device;
+    Some(Mount {
+        id: told.id,
+        parent: told.parent,
+        device: DevNo { major, minor },
+        root: OsString::from_vec(told.root).into(),
+        point: OsString::from_vec(told.point).into(),
+        shared: told.shared,
+        fstype: String::from_utf8(told.fstype).ok()?,
+        source: OsString::from_vec(told.source),
+        options: OsString::from_vec(octal::decode(&told.options)),
+        read_only: told.read_only,
+    })
+}
+
 fn parse_line(line: &[u8]) -> Option<Mount> {
     let ascii = octal::to_ascii(line);
     let parsed = MountInfo::from_line(&ascii).ok()?;
@@ -192,6 +219,30 @@ mod tests {
         assert_eq!(mount.point.as_os_str().as_encoded_bytes(), b"/mnt\t\xff");
         assert_eq!(mount.source, "/dev/disk\\x");
         assert!(mount.read_only && !mount.shared);
+    }
+
+    /// Of every mount that can be reached here, those of a plain container too.
+    #[test]
+    fn one_mount_asked_for_is_as_its_line_says() {
+        let mut compared = 0;
+        for line in crate::world::all_mounts().iter() {
+            let Ok(place) = crate::world::files::locate(&line.point) else { continue };
+            if place.mount != line.id {
+                continue;
+            }
+            let Some(mut asked) = Mounts::ask([place.unique].into_iter()) else {
+                eprintln!("NOT CHECKED: this kernel has no statmount(2) that tells all, or does not tell us");
+                return;
+            };
+            let mut asked = asked.0.remove(0);
+            // The line says whether the superblock is read-only, and what else the kernel itself knows of it, first.
+            let options = line.options.to_str().unwrap();
+            assert!(options.ends_with(asked.options.to_str().unwrap()), "{line:?} {asked:?}");
+            asked.options = line.options.clone();
+            assert_eq!(&asked, line);
+            compared += 1;
+        }
+        assert!(compared > 0);
     }
 
     #[test]
