@@ -143,7 +143,18 @@ fn opt(out: &mut String, file: &Path, option: &Opt) -> Result<(), Box<dyn Error>
     let effect = word(
         file,
         or(&option.effect, "plain"),
-        &["plain", "inform", "all", "tag", "create", "fstab", "fstab-options", "if-exists", "verbose"],
+        &[
+            "plain",
+            "inform",
+            "all",
+            "tag",
+            "create",
+            "fstab",
+            "fstab-options",
+            "if-exists",
+            "fix-page-size",
+            "verbose",
+        ],
     )?;
     let expects = match &option.expects {
         None => "Expects::Anything".to_owned(),

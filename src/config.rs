@@ -202,15 +202,18 @@ impl Config {
     }
 
     /// As [`Config::load`], but keeps what makes sense; each error is about something that was left out.
-    pub fn load_what_makes_sense(path: &Path) -> (Self, Vec<Error>) {
-        match read(path) {
-            Ok(None) => (Self::default(), Vec::new()),
-            Err(error) => (Self::default(), vec![error]),
-            Ok(Some(bytes)) => {
-                let (config, errors) = Self::parse_what_makes_sense(&bytes);
-                (config, errors.into_iter().map(|error| error.at(path)).collect())
+    pub fn load_what_makes_sense(places: &[&Path]) -> (Self, Vec<Error>) {
+        for path in places {
+            match read(path) {
+                Ok(None) => {}
+                Err(error) => return (Self::default(), vec![error]),
+                Ok(Some(bytes)) => {
+                    let (config, errors) = Self::parse_what_makes_sense(&bytes);
+                    return (config, errors.into_iter().map(|error| error.at(*path)).collect());
+                }
             }
         }
+        (Self::default(), Vec::new())
     }
 }
 

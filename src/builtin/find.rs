@@ -84,15 +84,15 @@ pub fn canonical(path: &Path) -> PathBuf {
 
 /// The device or, of `files` and those that libblkid remembers, the swap file that carries a tag.
 pub fn by_tag(tag: &Tag, files: &[PathBuf]) -> Option<PathBuf> {
-    device(tag).or_else(|| {
+    device(tag, &|_| true).or_else(|| {
         let mut known = files.iter().cloned().chain(remembered());
         known.find(|path| matches!(tag.key, Key::Label | Key::Uuid) && carries(path, tag))
     })
 }
 
-/// The device that carries a tag.
-pub fn device(tag: &Tag) -> Option<PathBuf> {
-    by_udev(tag).or_else(|| by_device(tag))
+/// The device that carries a tag, of those that may be meant.
+pub fn device(tag: &Tag, may_be: &dyn Fn(&Path) -> bool) -> Option<PathBuf> {
+    by_udev(tag).filter(|device| may_be(device)).or_else(|| by_device(tag, may_be))
 }
 
 /// What libblkid's cache says is swap. It may be long ago, so each has to be looked at again.
@@ -151,7 +151,7 @@ fn udev_name(value: &[u8]) -> Vec<u8> {
 }
 
 /// Where there is no udev: every partition that the kernel knows.
-fn by_device(tag: &Tag) -> Option<PathBuf> {
+fn by_device(tag: &Tag, may_be: &dyn Fn(&Path) -> bool) -> Option<PathBuf> {
     let text = fs::read("/proc/partitions").unwrap_or_default();
     let names = text
         .split(|&b| b == b'\n')
@@ -160,14 +160,15 @@ fn by_device(tag: &Tag) -> Option<PathBuf> {
     names.into_iter().find_map(|name| {
         let node: Vec<u8> = name.iter().map(|&b| if b == b'!' { b'/' } else { b }).collect();
         let path = Path::new("/dev").join(OsStr::from_bytes(&node));
-        let found = match tag.key {
-            Key::Label | Key::Uuid => carries(&path, tag),
-            Key::PartLabel => uevent(&name, b"PARTNAME=").is_some_and(|value| value == tag.value),
-            Key::PartUuid => {
-                uevent(&name, b"PARTUUID=").is_some_and(|value| value.eq_ignore_ascii_case(&tag.value))
-            }
-            Key::Id => false,
-        };
+        let found = may_be(&path)
+            && match tag.key {
+                Key::Label | Key::Uuid => carries(&path, tag),
+                Key::PartLabel => uevent(&name, b"PARTNAME=").is_some_and(|value| value == tag.value),
+                Key::PartUuid => {
+                    uevent(&name, b"PARTUUID=").is_some_and(|value| value.eq_ignore_ascii_case(&tag.value))
+                }
+                Key::Id => false,
+            };
         found.then(|| canonical(&path))
     })
 }

@@ -37,7 +37,7 @@ pub fn run(args: &Args, call: &Invocation) -> Result<i32> {
     let Some((flavour, request)) = crate::plan::swap::request(tool, kind, &asked.argv, asked.posixly) else {
         return Err(Error::new(Kind::State, "explain", "there are no rules for this command"));
     };
-    let (config, notices) = shim::load_config();
+    let (config, notices) = shim::load_config(&[crate::paths::CONFIG.as_ref()]);
     let world = shim::gather(tool, flavour, &request, &asked, &config, None);
     let plan = crate::plan::swap::plan(tool, flavour, &asked.argv, &request, &world, &config);
     if args.json {

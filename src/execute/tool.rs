@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use nix::fcntl::{OFlag, open};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::Mode;
@@ -39,19 +39,16 @@ pub fn become_it(real: &Path, argv: &[OsString]) -> Errno {
 /// Enters a private mount namespace and mounts each proved backing file over the path that the user gave.
 /// What cannot be mounted is left as it is; the real tool then says what the kernel says.
 ///
-/// What it gives has to stay open until the real tool has ended: a loop device would go when it is disabled, and
-/// the tool may yet look at it.
-///
 /// # Errors
 /// If there can be no namespace; nothing was changed then.
-pub fn mask(plan: &Plan, prepared: &[(Prepared, Option<OwnedFd>)]) -> Result<Vec<OwnedFd>> {
+pub fn mask(plan: &Plan, prepared: &[(Prepared, Option<OwnedFd>)]) -> Result<Mask> {
     let stands = |operand: &Decided| match &operand.decision {
         Decision::StoodIn { path, area, gone: false } => Some((path.clone(), area.device.clone())),
         _ => None,
     };
     let stood_in: Vec<(PathBuf, PathBuf)> = plan.operands.iter().filter_map(stands).collect();
     if stood_in.is_empty() && !prepared.iter().any(|(_, backing)| backing.is_some()) {
-        return Ok(Vec::new());
+        return Ok(Mask::default());
     }
     let swaps = world::swaps_text();
     unshare(CloneFlags::CLONE_NEWNS).attempt("unshare the mounts of", "/")?;
@@ -73,24 +70,50 @@ pub fn mask(plan: &Plan, prepared: &[(Prepared, Option<OwnedFd>)]) -> Result<Vec
             cover(&source, path, false)?;
         }
     }
-    let mut open = Vec::new();
+    cover_with_devices(plan, &stood_in)
+}
+
+/// Puts each device in its file's place, and takes it from its own: natively no device has the file's label.
+fn cover_with_devices(plan: &Plan, stood_in: &[(PathBuf, PathBuf)]) -> Result<Mask> {
+    let mut mask = Mask::default();
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    mask.open = stood_in.iter().flat_map(|(_, device)| open(device, flags, Mode::empty())).collect();
     for (path, device) in stood_in {
-        open.extend(nix::fcntl::open(
-            &device,
-            OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC,
-            Mode::empty(),
-        ));
         // swapoff gets the device. mkswap gets a program that is running, this one, which the kernel lets nobody
         // write to, as it does a file that is swap; read-only besides, for when this process is killed.
         let (source, writes) = match plan.tool.purpose {
             Purpose::Format => {
                 (std::fs::read_link("/proc/self/exe").attempt("find", "/proc/self/exe")?, true)
             }
-            Purpose::Disable | Purpose::Enable => (device, false),
+            Purpose::Disable | Purpose::Enable => (device.clone(), false),
         };
-        cover(&files::open_path(&source).attempt("open", &source)?, &path, writes)?;
+        cover(&files::open_path(&source).attempt("open", &source)?, path, writes)?;
     }
-    Ok(open)
+    // Made when it is first looked at, so it is younger than whatever libblkid remembers of the device: only then
+    // does it look again at what it has just looked at.
+    if let Ok(nothing) = files::open_path(Path::new("/proc/self/comm")) {
+        let hidden = stood_in.iter().map(|(_, device)| device);
+        mask.hidden = hidden.filter(|device| cover(&nothing, device, false).is_ok()).cloned().collect();
+    }
+    Ok(mask)
+}
+
+/// What has to last until the real tool has ended: a loop device would go when it is disabled, and the tool may yet
+/// look at it.
+#[derive(Debug, Default)]
+pub struct Mask {
+    open: Vec<OwnedFd>,
+    hidden: Vec<PathBuf>,
+}
+
+impl Mask {
+    /// The real tool has ended, and the devices are to be seen again.
+    pub fn lift(self) {
+        for device in &self.hidden {
+            let _ = nix::mount::umount2(device, nix::mount::MntFlags::MNT_DETACH);
+        }
+        drop(self.open);
+    }
 }
 
 /// In a chroot the kernel prints the paths of areas that were enabled in another namespace from that one's own

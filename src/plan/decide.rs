@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use crate::config::{Config, Fallback, Volumes};
 use crate::paths::OverlayPath;
 use crate::shim::args::Act;
-use crate::shim::tables::Purpose;
+use crate::shim::tables::{Effect, Purpose};
 use crate::world::World;
 use crate::world::files::{FileFacts, Header, Operand, Twin, What};
 
@@ -110,6 +110,8 @@ fn on_the_overlay(
     }
     // An area that the kernel will refuse whatever is done to the file is left as it is.
     let ready = purpose == Purpose::Enable && file.header.is_usable();
+    let foreign = matches!(file.header, Header::Swap { usable: false, .. });
+    let fixed = foreign && act.options.iter().any(|given| given.option.effect == Effect::FixPageSize);
     let lower_only = file.twin == Some(Twin::Nothing);
     let only_swap = ready && file.header.fills(file.size);
     Decision::Backing(Twofold {
@@ -120,13 +122,13 @@ fn on_the_overlay(
         lower_only,
         remake: only_swap && lower_only && file.links == 1,
         rewrite: only_swap,
-        ways: if ready { config.swap.fallback.clone() } else { Vec::new() },
+        ways: if ready || fixed { config.swap.fallback.clone() } else { Vec::new() },
         cow: !file.no_cow,
         fill: ready,
         holes: file.holes,
         active: file.active,
         size: file.size,
         unformatted: file.header == Header::Missing,
-        foreign: matches!(file.header, Header::Swap { usable: false, .. }),
+        foreign,
     })
 }

@@ -21,7 +21,7 @@ use super::swap::{Decided, Decision, Origin};
 /// without `-a`. `--fstab` is among them for the tools that do not know it yet, so that they still say so.
 pub fn common_options(act: &Act) -> Vec<OsString> {
     let holds = |option: &Opt| match option.effect {
-        Effect::Plain | Effect::Verbose | Effect::Fstab => true,
+        Effect::Plain | Effect::Verbose | Effect::Fstab | Effect::FixPageSize => true,
         Effect::IfExists => option.needs.is_none(),
         _ => false,
     };
@@ -144,7 +144,9 @@ fn is_active(operand: &Operand, kind: Kind, world: &World) -> bool {
         What::Missing { .. } => return false,
     };
     let listed = world.swaps.iter().any(|swap| swap.is_file && swap.path == path);
-    listed || standin::of_file(operand, world).is_some()
+    // To util-linux, a second name of a file is another one; the kernel says then that it is busy.
+    let stands = standin::of_file(operand, world);
+    listed || stands.is_some_and(|found| kind != Kind::UtilLinux || found.area.name == path)
 }
 
 /// fstab's options are read more leniently than a command line's, so what is passed on is what they mean.

@@ -52,13 +52,16 @@ pub fn run_with(tool: &'static Tool, real: &Real, call: &Invocation) -> i32 {
     match swap::request(tool, real.kind, &call.argv, call.posixly) {
         Some((flavour, request @ Request::Act(_))) => {
             sys::make_room();
-            let (config, mut notices) = load_config();
+            let (mut config, mut notices) = load_config(&[paths::CONFIG.as_ref()]);
             let mut world = gather(tool, flavour, &request, call, &config, None);
             if swap::needs_proc(tool.purpose, &request, &world) && stage::borrow_proc() {
                 world = gather(tool, flavour, &request, call, &config, None);
             }
             let stage = look_for_backing(&request, &world, &config, &mut notices);
             if let Some(stage) = &stage {
+                // Where the upper directory is hidden, our own directory can be, too.
+                let behind = stage.upper.join(paths::CONFIG.trim_start_matches('/'));
+                (config, notices) = load_config(&[paths::CONFIG.as_ref(), &behind]);
                 world = gather(tool, flavour, &request, call, &config, Some(&stage.upper));
             }
             let plan = swap::plan(tool, flavour, &call.argv, &request, &world, &config);
@@ -87,9 +90,10 @@ fn look_for_backing(
     }
 }
 
-/// The config, and a notice if it makes no sense. A caller who may not read it is told nothing.
-pub fn load_config() -> (Config, Vec<Notice>) {
-    let (config, errors) = Config::load_what_makes_sense(Path::new(paths::CONFIG));
+/// The config at the first of these places that has one, and a notice if it makes no sense. A caller who may not
+/// read it is told nothing.
+pub fn load_config(places: &[&Path]) -> (Config, Vec<Notice>) {
+    let (config, errors) = Config::load_what_makes_sense(places);
     let told = errors.iter().filter(|error| error.errno() != Some(nix::errno::Errno::EACCES));
     let notices = told.map(|error| Notice::warn(format!("{error}; it is passed over."))).collect();
     (config, notices)
@@ -171,7 +175,7 @@ fn carry_out(
                 return become_real(plan.tool, real, &argv, call, config);
             }
             let status = tool::run_plainly(real, plan, &argv, call).unwrap_or(plan.flavour.failure_status);
-            drop(masked);
+            masked.into_iter().for_each(tool::Mask::lift);
             if plan.tool.purpose == Purpose::Disable {
                 plan.stood_in().for_each(|(_, area, _)| standin::retire(area));
             }
@@ -192,7 +196,7 @@ fn become_real(
         return builtin::run(tool, argv, call);
     }
     let errno = tool::become_it(&real.path, argv);
-    let (found, _) = load_config();
+    let (found, _) = load_config(&[paths::CONFIG.as_ref()]);
     let config = if config == &Config::default() { &found } else { config };
     let error = Error::system("run", &real.path, errno);
     let words = format!("{}: {error}; rootfs-shim's own {} did the work.", tool.name, tool.name);

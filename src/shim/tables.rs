@@ -130,6 +130,8 @@ pub enum Effect {
     FstabOptions,
     /// What is missing is no error.
     IfExists,
+    /// An area for pages of another size is made anew.
+    FixPageSize,
     /// The tool says what it leaves alone.
     Verbose,
 }

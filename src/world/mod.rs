@@ -187,10 +187,10 @@ impl World {
         world.root_unseen = world.root.is_none() && is_overlay();
         world.distrust(upper);
         world.look_for_twins();
-        world.on_devices = tags
-            .into_iter()
-            .filter(|tag| world.file_of(tag).is_some() && find::device(tag).is_some())
-            .collect();
+        // A device that stands in for a file has that file's label.
+        let is_own = |device: &Path| world.stand_ins.iter().all(|area| area.device != device);
+        let elsewhere = |tag: &Tag| world.file_of(tag).is_some() && find::device(tag, &is_own).is_some();
+        world.on_devices = tags.into_iter().filter(elsewhere).collect();
         world
     }
 

@@ -1,4 +1,4 @@
-#: labels_uuids_and_files_in_their_order util-linux gap
+#: labels_uuids_and_files_in_their_order util-linux
 rm -rf /run/blkid; mkdir -p /run/blkid
 space /w/a; mkswap -L la /w/a >/dev/null; space /w/b; mkswap -U 01234567-89ab-cdef-0123-456789abcdef /w/b >/dev/null; mk /w/c
 blkid -s LABEL -o value /w/a; blkid -s UUID -o value /w/b
@@ -21,7 +21,7 @@ t swapoff -a
 printf '%s\n' 'LABEL="l\040a" none swap sw' "LABEL='q'b' none swap pri=3" >/etc/fstab
 t swapon -av
 
-#: all_and_tags util-linux gap
+#: all_and_tags util-linux
 rm -rf /run/blkid; mkdir -p /run/blkid
 space /w/a; mkswap -L la /w/a >/dev/null; mk /w/b; mk /w/c
 blkid -s LABEL -o value /w/a
@@ -80,7 +80,7 @@ swapon a; swapon c
 t swapoff b -a 2>/dev/null
 cat /proc/swaps
 
-#: off_all_by_tags_in_fstab util-linux gap
+#: off_all_by_tags_in_fstab util-linux
 rm -rf /run/blkid; mkdir -p /run/blkid
 space /w/a; mkswap -L la /w/a >/dev/null; mk /w/b
 blkid -s LABEL -o value /w/a

@@ -74,12 +74,18 @@ t mkswap nope
 mount -t proc proc /proc
 swapoff s 2>/dev/null
 
-#: few_descriptors quiet gap
+#: few_descriptors quiet
 mk s
-for n in '-S -n 4' '-S -n 5' '-S -n 6' '-S -n 7' '-n 8'; do
-    (ulimit $n; exec /sbin/swapon s); echo "on $n $?"
-    (ulimit $n; exec /sbin/swapoff s); echo "off $n $?"
-    (ulimit $n; exec /sbin/mkswap s) >/dev/null; echo "mkswap $n $?"
+for n in 4 5 6 7; do
+    (ulimit -S -n $n; exec /sbin/swapon s); echo "on $n $?"
+    (ulimit -S -n $n; exec /sbin/swapoff s); echo "off $n $?"
+    (ulimit -S -n $n; exec /sbin/mkswap s) >/dev/null; echo "mkswap $n $?"
 done
+
+#: few_descriptors_and_no_more quiet gap
+mk s
+(ulimit -n 8; exec /sbin/swapon s); echo "on $?"
+(ulimit -n 8; exec /sbin/swapoff s); echo "off $?"
+(ulimit -n 8; exec /sbin/mkswap s) >/dev/null; echo "mkswap $?"
 (ulimit -n 9; ulimit -S -n 7; exec /sbin/swapon s); echo $?
 swapoff s

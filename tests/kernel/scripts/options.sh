@@ -102,7 +102,7 @@ t swapon --options pri=5 s
 awk 'NR>1{print $1,$5}' /proc/swaps
 t swapon -- pri=5
 
-#: fixpgsz util-linux gap
+#: fixpgsz util-linux
 mk s
 t swapon --fixpgsz s
 swapoff s

@@ -180,7 +180,7 @@ awk 'NR>1{print $1}' /proc/swaps
 unshare -m sh -c 'umount -l /.rootfs-shim/upper; /sbin/swapoff s; echo $?' 2>/dev/null
 t swapon s
 
-#: own_namespace_with_home_covered gap
+#: own_namespace_with_home_covered
 mk s
 unshare -m sh -c 'mount -t tmpfs t /.rootfs-shim; /sbin/swapon s; echo $?' 2>/dev/null
 awk 'NR>1{print $1}' /proc/swaps

@@ -65,14 +65,14 @@ t swapoff d/l
 t swapon d/l
 t swapoff s
 
-#: a_link_in_fstab inode
+#: a_link_in_fstab
 mk s; ln s l
 echo "$PWD/l none swap sw 0 0" >/etc/fstab
 t swapon s
 t swapon -a
 t swapoff -a
 
-#: two_links_in_fstab inode
+#: two_links_in_fstab
 mk s; ln s l
 printf '%s none swap sw 0 0\n' "$PWD/s" "$PWD/l" >/etc/fstab
 t swapon -a
