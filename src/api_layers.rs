@@ -175,6 +175,7 @@ pub fn mount_watched(options: &MountOptions, progress: &mut Progress<'_>) -> Res
 
 /// The same files from whatever directory: the root is finished on a stage of its own.
 fn from_anywhere(install: &InstallOptions) -> Result<InstallOptions> {
+    crate::invocation::may_be_shim(&install.binary)?;
     let absolute = |path: &PathBuf| std::path::absolute(path).attempt("find", path);
     let config = install.config.as_ref().map(absolute).transpose()?;
     Ok(InstallOptions { config, binary: absolute(&install.binary)?, ..install.clone() })

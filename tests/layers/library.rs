@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use rootfs_shim::error::Kind;
 use rootfs_shim::{
     InstallOptions, MountOptions, ResetOptions, UninstallOptions, install, mount, reset, status, uninstall,
     unmount,
@@ -26,6 +27,16 @@ fn whole(b: &Bench) -> Outcome {
     equal((report.version, report.changed, report.warnings.len()), (1, true, 0))?;
     for work in report.pending {
         work.run()?;
+    }
+    // This test is the program that is running, and nobody's swapon.
+    let itself =
+        InstallOptions { chroot: target.clone(), provide_missing: true, ..InstallOptions::default() };
+    match install(&itself) {
+        Err(error) => {
+            equal(error.kind(), Kind::Usage)?;
+            contains(&error.to_string(), "InstallOptions::binary")?;
+        }
+        Ok(_) => return Err("a test became swapon".into()),
     }
     let shims = InstallOptions {
         chroot: target.clone(),
