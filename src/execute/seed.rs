@@ -21,21 +21,29 @@ use nix::sys::stat::{FchmodatFlags, Mode, SFlag, UtimensatFlags, fchmodat, mkdir
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, Whence, fchownat, linkat, lseek64, symlinkat};
 
-use crate::error::{Attempt, Error, Result};
+use crate::error::{Attempt, Error, Kind, Result};
 use crate::sys::{inode_flags, proc_path, set_inode_flags, xattr};
 
 /// Told after each file: bytes done, bytes in all.
 pub type Progress<'a> = dyn FnMut(u64, u64) + Send + 'a;
 
+/// How deep a tree is copied: each level takes open files, of which an init has 1024, and of the stack.
+const DEEPEST: usize = 256;
+
 /// How much there is to copy of `top`, which errors call `shown`.
 ///
 /// # Errors
-/// If the directory cannot be read.
+/// If a directory cannot be read or lies too deep.
 pub fn measure(top: &Path, shown: &Path) -> Result<u64> {
     let (mut total, mut several) = (0, HashSet::new());
     let mut waiting = vec![top.to_owned()];
     while let Some(dir) = waiting.pop() {
-        let shown = shown.join(dir.strip_prefix(top).unwrap_or(Path::new("")));
+        let below = dir.strip_prefix(top).unwrap_or(Path::new(""));
+        if below.iter().count() > DEEPEST {
+            let reason = format!("the image's data is more than {DEEPEST} directories deep");
+            return Err(Error::new(Kind::State, "copy to", reason).at(shown));
+        }
+        let shown = shown.join(below);
         for entry in fs::read_dir(&dir).attempt("read", &shown)? {
             let entry = entry.attempt("read", &shown)?;
             let Some(meta) = there(entry.metadata()).attempt("stat", shown.join(entry.file_name()))? else {

@@ -11,6 +11,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ("seed_of_one_directory_by_two_names_is_refused", aliases),
     ("seed_passes_by_what_an_image_lists_and_does_not_have", listed_only),
     ("seed_says_before_it_begins_that_it_does_not_fit", too_big),
+    ("seed_says_before_it_begins_that_it_is_too_deep", too_deep),
 ];
 
 /// Everything that a file has: first what stat knows (a directory's size and links are the filesystem's own
@@ -138,4 +139,19 @@ fn too_big(b: &Bench) -> Outcome {
     contains(&error, "to /srv: No space left on device")?;
     equal(b.mounts()?, "")?;
     equal(b.stray_loops()?, [""; 0])
+}
+
+/// As deep as a path can be, whatever the limit of open files.
+fn too_deep(b: &Bench) -> Outcome {
+    let dig = |depth: u32| {
+        format!("(cd low/srv; n=0; while [ $n -lt {depth} ]; do mkdir a; cd a; n=$((n+1)); done; echo x > x)")
+    };
+    let mount = "$SHIM mount --lower low --writable w.img --passthrough /srv t";
+    b.sh(&format!(
+        "mkdir low/srv; {}; {mount}; grep -rq x t/srv; $SHIM unmount t; $SHIM reset w.img",
+        dig(256)
+    ))?;
+    b.sh(&format!("rm -r low/srv; mkdir low/srv; {}", dig(1950)))?;
+    contains(&b.fails(1, &format!("ulimit -n $(ulimit -H -n); {mount}"))?, "more than 256 directories deep")?;
+    equal(b.mounts()?, "")
 }
