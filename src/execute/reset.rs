@@ -98,7 +98,10 @@ pub fn delete(paths: &[PathBuf]) -> Result<()> {
     let mut done = Ok(());
     for path in paths {
         let gone = match fs::symlink_metadata(path) {
-            Ok(meta) if meta.is_dir() => fs::remove_dir_all(path),
+            Ok(meta) if meta.is_dir() => match fs::remove_dir_all(path) {
+                Err(error) if error.raw_os_error() == Some(libc::EMFILE) => delete_flat(path),
+                other => other,
+            },
             Ok(_) => fs::remove_file(path),
             Err(error) => Err(error),
         };
@@ -108,4 +111,32 @@ pub fn delete(paths: &[PathBuf]) -> Result<()> {
         }
     }
     done
+}
+
+/// Deletes a tree that is deeper than files can be open. The trick: each directory rises to the top before it is
+/// emptied, so that neither open files nor the length of a path are a bound.
+fn delete_flat(top: &Path) -> std::io::Result<()> {
+    loop {
+        let mut is_empty = true;
+        for entry in fs::read_dir(top)? {
+            let entry = entry?;
+            is_empty = false;
+            if !entry.file_type()?.is_dir() {
+                fs::remove_file(entry.path())?;
+                continue;
+            }
+            for inner in fs::read_dir(entry.path())? {
+                let inner = inner?;
+                if inner.file_type()?.is_dir() {
+                    fs::rename(inner.path(), fresh_name(top))?;
+                } else {
+                    fs::remove_file(inner.path())?;
+                }
+            }
+            fs::remove_dir(entry.path())?;
+        }
+        if is_empty {
+            return fs::remove_dir(top);
+        }
+    }
 }

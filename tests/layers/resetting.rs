@@ -8,6 +8,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ("reset_makes_a_device_as_new", device),
     ("reset_makes_a_directory_as_new", directory),
     ("reset_keeps_the_filesystem's_type_also_when_cut", types),
+    ("reset_of_a_directory_takes_any_depth", deep),
     ("reset_refuses_what_is_not_ours", foreign),
     ("reset_refuses_what_is_in_use", in_use),
     ("reset_cut_short_is_finished_by_the_next_mount", cut),
@@ -36,6 +37,17 @@ fn directory(b: &Bench) -> Outcome {
     b.sh("$SHIM mount --lower low --writable wd --passthrough /srv t")?;
     equal(b.sh("ls t/etc t/srv")?, "t/etc:\nname\n\nt/srv:")?;
     b.sh("$SHIM unmount t; $SHIM reset --discard now wd")?;
+    equal(b.sh("ls -A wd")?, ".rootfs-shim-layer")
+}
+
+/// With fewer open files than there are directories inside each other.
+fn deep(b: &Bench) -> Outcome {
+    let name = "d".repeat(30);
+    b.sh(&format!(
+        "mkdir wd; $SHIM mount --lower low --writable wd --passthrough /srv t; touch t/f; ln -s f t/srv/l
+        (cd t; n=0; while [ $n -lt 100 ]; do mkdir {name} b; touch f; cd {name}; n=$((n+1)); done); $SHIM unmount t
+        ulimit -n 40; $SHIM reset --discard now wd 2>&1"
+    ))?;
     equal(b.sh("ls -A wd")?, ".rootfs-shim-layer")
 }
 
