@@ -56,6 +56,7 @@ pub fn keep(root: &Path, layer: &Path, path: &Path, progress: &mut seed::Progres
     let point = in_root(&directory(root)?, path)?;
     let store = layer.join("passthrough");
     let home = store.join(path.strip_prefix("/").unwrap_or(path));
+    no_links(&store, path)?;
     match fs::symlink_metadata(&home) {
         Ok(meta) if meta.mode() & 0o7777 == WAY => {
             let reason = "this layer keeps only directories below it, which came from the image one by one";
@@ -85,6 +86,21 @@ pub fn keep(root: &Path, layer: &Path, path: &Path, progress: &mut seed::Progres
         }
     }
     bind(&home, &point, path)
+}
+
+/// Refuses a way to a kept directory that leads out of the layer: a guest that mounts its own disk can write there,
+/// and would get a directory of whoever mounts the root.
+fn no_links(store: &Path, path: &Path) -> Result<()> {
+    let how =
+        OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
+    match openat2(directory(store)?, path.strip_prefix("/").unwrap_or(path), how) {
+        Err(Errno::ELOOP) => {
+            let reason = "the layer has a symlink on the way, which no mount has made";
+            let error = Error::new(Kind::State, "keep on the backing filesystem", reason).at(path);
+            Err(error.remedy("reset the layer"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Deletes what a seeding that was cut short left behind.

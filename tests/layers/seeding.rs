@@ -9,6 +9,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ("seed_takes_no_way_for_a_copy", ways),
     ("seed_that_fails_leaves_nothing", failed),
     ("seed_of_one_directory_by_two_names_is_refused", aliases),
+    ("seed_is_not_led_out_of_the_layer", led_out),
     ("seed_passes_by_what_an_image_lists_and_does_not_have", listed_only),
     ("seed_says_before_it_begins_that_it_does_not_fit", too_big),
     ("seed_says_before_it_begins_that_it_is_too_deep", too_deep),
@@ -121,6 +122,15 @@ fn aliases(b: &Bench) -> Outcome {
         contains(&b.fails(1, &mount)?, &format!("{inner}: it leads into another directory that is kept"))?;
     }
     b.sh("$SHIM mount --lower low --writable w.img --passthrough /data t; test ! -e t/srv/new").map(drop)
+}
+
+/// Whoever could write the layer's own top does not get the caller's directories.
+fn led_out(b: &Bench) -> Outcome {
+    let mount = "$SHIM mount --lower low --writable w.img --passthrough /p/in t";
+    b.sh("mkdir -p out/in m; echo secret > out/in/secret; $SHIM mount --lower low --writable w.img t; $SHIM unmount t
+          mount w.img m; ln -s $D/out m/passthrough/p; umount m")?;
+    contains(&b.fails(1, mount)?, "/p/in: the layer has a symlink on the way")?;
+    equal(b.mounts()?, "")
 }
 
 /// overlayfs lists a whiteout in an opaque directory, and says that it is not there.
