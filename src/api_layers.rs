@@ -191,11 +191,13 @@ pub fn unmount(target: &Path, dry_run: bool) -> Result<LayersReport> {
     let points = plan::mount::unmount(&tables()?.0, &target)?;
     let steps = points.iter().map(|point| format!("unmount {}", escape::path(point))).collect();
     let mut report = LayersReport { version: 1, steps, ..LayersReport::default() };
+    // No mount is busy for a swapfile that a shim enabled, and without its path nobody can swap it off.
+    if !points.is_empty()
+        && let Ok(machine) = Machine::look(&target)
+    {
+        plan::uninstall::may_go(&machine, "unmount")?;
+    }
     if !dry_run && !points.is_empty() {
-        // No mount is busy for a swapfile that a shim enabled, and without its path nobody can swap it off.
-        if let Ok(machine) = Machine::look(&target) {
-            plan::uninstall::may_go(&machine, "unmount")?;
-        }
         execute::layers::unmount(&points)?;
         report.changed = true;
     }

@@ -292,8 +292,10 @@ fn swapping(b: &Bench) -> Outcome {
           unshare -m swapon t/.rootfs-shim/upper/rev; grep -q ^/rev /proc/swaps",
     )?;
     let said = b.fails(1, "$SHIM unmount t");
+    let planned = b.fails(1, "$SHIM unmount --dry-run t");
     let off = b.sh("swapoff t/.rootfs-shim/upper/rev");
     contains(&said?, "swap is on in /rev; run `swapoff ")?;
+    contains(&planned?, "swap is on in /rev; run `swapoff ")?;
     off?;
     b.sh("$SHIM unmount t").map(drop)
 }
