@@ -131,13 +131,16 @@ pub fn mount(options: &MountOptions) -> Result<LayersReport> {
 pub fn mount_watched(options: &MountOptions, progress: &mut Progress<'_>) -> Result<LayersReport> {
     root_only("mount")?;
     let held = execute::hold::hold(&options.writable)?;
+    // Of two that mount at one place, the second has to find the first there. A layer may be mounted over itself.
+    let apart = layers::key(&options.target) != layers::key(&options.writable);
+    let place = apart.then(|| execute::hold::hold(&options.target)).transpose()?;
     let (mounts, swaps) = tables()?;
     let target = std::fs::canonicalize(&options.target).attempt("find the target", &options.target)?;
     let lower = options.lower.iter().map(|path| Layer::look(path, &mounts, &swaps));
     let lower = lower.collect::<Result<Vec<_>>>()?;
     let writable = Layer::look(&options.writable, &mounts, &swaps)?;
     let overlay = mounts.at(&target).filter(|mount| mount.fstype == "overlay");
-    let place = Place {
+    let there = Place {
         occupied: overlay.map(|mount| format!("an overlay of {}", escape::path(&mount.source))),
         mkfs: mkfs(&writable),
     };
@@ -151,7 +154,7 @@ pub fn mount_watched(options: &MountOptions, progress: &mut Progress<'_>) -> Res
         discard: options.discard,
         install: options.install.is_some(),
     };
-    let plan = plan::mount::plan(&wish, &lower, &writable, &place)?;
+    let plan = plan::mount::plan(&wish, &lower, &writable, &there)?;
     let mut report = LayersReport { version: 1, steps: plan.steps(), ..LayersReport::default() };
     if options.dry_run {
         return Ok(report);
@@ -169,7 +172,7 @@ pub fn mount_watched(options: &MountOptions, progress: &mut Progress<'_>) -> Res
     report.changed = true;
     report.warnings = warnings;
     report.source = Some(escape::path(&mounted.source));
-    drop(held);
+    drop((held, place));
     settle(report, mounted.pending, options.discard)
 }
 

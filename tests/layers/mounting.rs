@@ -20,6 +20,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ("mount_volatile_only_on_a_new_layer", volatile),
     ("mount_and_reset_know_an_image_that_is_in_use", image_in_use),
     ("mount_takes_a_layer_once_also_many_at_a_time", many),
+    ("mount_puts_one_root_in_one_place", one_place),
     ("mount_takes_a_layer_that_its_guest_has_filled", full),
     ("unmount_leaves_no_swapfile_behind", swapping),
     ("unmount_puts_all_back_if_something_is_busy", busy),
@@ -261,6 +262,18 @@ fn many(b: &Bench) -> Outcome {
             ),
             (layer, 4, 1),
         )?;
+    }
+    Ok(())
+}
+
+/// The second of two roots would hide the first, which nobody could take down then.
+fn one_place(b: &Bench) -> Outcome {
+    for _ in 0..5 {
+        let said = b.sh("for i in 1 2 3; do truncate -s 64M p$i.img; done
+            for i in 1 2 3; do $SHIM mount --lower low --writable p$i.img t 2>&1 & done; wait; $SHIM unmount t >/dev/null")?;
+        let refused = said.matches("is mounted there already").count();
+        equal((refused, said.lines().filter(|line| *line == "mounted").count()), (2, 1))?;
+        equal(b.mounts()?, "")?;
     }
     Ok(())
 }
