@@ -263,10 +263,18 @@ pub fn wait(pid: Pid) -> Result<i32> {
     }
 }
 
-/// SIGCHLD as a program expects it; a caller that ignored it would make [`wait`] fail.
+/// SIGCHLD as a program expects it; a caller that ignored it would make [`wait`] fail. A handler, which an init that uses
+/// the library may have, stays.
 pub fn expect_children() {
-    // SAFETY: SIG_DFL is no handler.
-    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+    // SAFETY: sigaction is plain data, and all zeroes is a value of it.
+    let mut now: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel writes a sigaction, which is ours.
+    let known = unsafe { libc::sigaction(libc::SIGCHLD, std::ptr::null(), &raw mut now) } == 0;
+    let reaped_by_kernel = now.sa_sigaction == libc::SIG_IGN || now.sa_flags & libc::SA_NOCLDWAIT != 0;
+    if known && reaped_by_kernel {
+        // SAFETY: SIG_DFL is no handler.
+        unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+    }
 }
 
 /// The caller's limit on descriptors, where we have changed it.

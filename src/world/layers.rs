@@ -205,11 +205,21 @@ fn medium(path: &Path) -> Result<Medium> {
     Ok(Medium { size, content })
 }
 
-/// blkid knows the signatures at a device's end, and a hundred filesystems that we do not.
+/// blkid knows the signatures at a device's end, and a hundred filesystems that we do not. BusyBox's does not know the
+/// option and says 1; what fails in another way may have seen something.
 fn asked_of_blkid(path: &Path) -> Option<Content> {
+    const AMBIVALENT: i32 = 8;
     let mut command = Command::new(program("blkid")?);
     command.args(["-p", "-o", "export", "--"]).arg(path).stdin(Stdio::null()).stderr(Stdio::null());
-    let output = command.output().ok().filter(|output| output.status.success())?;
+    // A caller that ignores SIGCHLD would leave nobody to wait for, and so no answer.
+    crate::sys::expect_children();
+    let unsure = || Some(Content::Other("data that blkid is not sure of".to_owned()));
+    let output = match command.output() {
+        Ok(output) if output.status.success() => output,
+        Ok(output) if matches!(output.status.code(), Some(AMBIVALENT) | None) => return unsure(),
+        Err(error) if error.raw_os_error() == Some(Errno::ECHILD as i32) => return unsure(),
+        _ => return None,
+    };
     let lines = output.stdout.split(|b| *b == b'\n');
     let kind =
         lines.filter_map(|line| line.strip_prefix(b"TYPE=").or(line.strip_prefix(b"PTTYPE="))).next()?;
