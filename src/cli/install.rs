@@ -3,13 +3,13 @@
 //! The work is [`crate::api`]'s. stdout has the outcome, as text or (`--json`) as the report; stderr has
 //! warnings, one error line, and the steps as they are done if a person is watching.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
 
-use super::{print, print_json};
+use super::{complain, print, print_json};
 use crate::api::{self, InstallOptions, InstallReport, UninstallOptions};
 use crate::error::{Error, Result};
 use crate::plan::step::Step;
@@ -144,8 +144,4 @@ impl Telling {
             print(&format!("{} ({} steps)\n", self.done, report.steps.len()))
         }
     }
-}
-
-fn complain(line: &str) {
-    let _ = writeln!(std::io::stderr(), "rootfs-shim: {line}");
 }

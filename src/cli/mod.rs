@@ -124,8 +124,13 @@ pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<()> {
 
 /// One line on stderr, and the exit status.
 pub(crate) fn fail(error: &Error) -> i32 {
-    let _ = writeln!(std::io::stderr(), "rootfs-shim: {error}");
+    complain(&error.to_string());
     error.exit_status()
+}
+
+/// One line on stderr, in one write: two that complain at once, into one log, each have a line of their own.
+fn complain(line: &str) {
+    let _ = std::io::stderr().write_all(format!("rootfs-shim: {line}\n").as_bytes());
 }
 
 #[cfg(test)]

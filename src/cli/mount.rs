@@ -11,7 +11,7 @@ use crate::plan::report::size_words;
 use crate::{InstallOptions, escape};
 
 use super::install::Failure;
-use super::{print, print_json};
+use super::{complain, print, print_json};
 
 /// Arguments of `mount`.
 #[derive(Debug, clap::Args)]
@@ -135,7 +135,7 @@ pub(super) fn tell(outcome: Result<LayersReport>, dry_run: bool, json: bool, don
         return print_json(&report).map(|()| 0);
     }
     for warning in &report.warnings {
-        let _ = writeln!(std::io::stderr(), "rootfs-shim: warning: {}", escape::sanitise(warning));
+        complain(&format!("warning: {}", escape::sanitise(warning)));
     }
     let lines: Vec<String> = report.steps.iter().map(|step| format!("would {step}\n")).collect();
     match (report.steps.as_slice(), dry_run) {

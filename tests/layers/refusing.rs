@@ -12,6 +12,7 @@ pub const TESTS: &[(&str, Test)] = &[
     ("refused_source_names_that_the_mount_table_cannot_hold", source_names),
     ("refused_without_a_thread_and_without_a_panic", no_thread),
     ("refused_before_the_reset_if_an_image_cannot_be_mounted", before_reset),
+    ("refused_in_whole_lines_also_many_at_once", whole_lines),
     ("refused_what_only_blkid_knows", at_the_end),
     ("refused_swap_names_the_mount_before_the_contents", mounted_swap),
 ];
@@ -105,6 +106,15 @@ fn json(b: &Bench) -> Outcome {
         equal(b.sh("cat said")?, format!("rootfs-shim: {error}"))?;
     }
     Ok(())
+}
+
+/// Whoever logs several of them reads each line, and not two in one.
+fn whole_lines(b: &Bench) -> Outcome {
+    let all = "for i in $(seq 60); do for j in 1 2 3 4; do $SHIM reset fifo & done; wait; done 2>&1 || true";
+    let said = b.sh(&format!("mkfifo fifo; {all}"))?;
+    let line = "rootfs-shim: use the layer fifo: is no device, image file or directory";
+    equal(said.lines().find(|said| *said != line), None::<&str>)?;
+    equal(said.lines().count(), 240)
 }
 
 fn source_names(b: &Bench) -> Outcome {
