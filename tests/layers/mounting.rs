@@ -327,6 +327,12 @@ fn unmount(b: &Bench) -> Outcome {
     equal(b.sh("$SHIM unmount t")?, "nothing to do")?;
     b.sh("$SHIM mount --lower low --writable w.img t; mount -t tmpfs x t/etc")?;
     contains(&b.fails(1, "$SHIM unmount t")?, "/t/etc is mounted inside; unmount that first")?;
+    b.sh("umount t/etc; $SHIM unmount t")?;
+    // Of the filesystem that the layer is on, but not of the layer.
+    b.sh(
+        "mkdir wd home; $SHIM mount --lower low --writable wd --passthrough /srv t; mount --bind home t/etc",
+    )?;
+    contains(&b.fails(1, "$SHIM unmount t")?, "/t/etc is mounted inside; unmount that first")?;
     b.sh("umount t/etc; $SHIM unmount t; mount -t tmpfs x t")?;
     contains(&b.fails(1, "$SHIM unmount t")?, "no overlay root")
 }
