@@ -44,13 +44,26 @@ pub fn apart<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
 /// As open(2) and the loop driver say.
 pub fn device_of(path: &Path, image: bool, read_only: bool) -> Result<(PathBuf, Option<OwnedFd>)> {
     if !image {
-        return Ok((path.to_owned(), None));
+        return Ok((own_name(path).attempt("find the device", path)?, None));
     }
     let flags = if read_only { OFlag::O_RDONLY } else { OFlag::O_RDWR };
     let file = open(path, flags | OFlag::O_CLOEXEC, Mode::empty()).attempt("open the image", path)?;
     let (held, device) = block::attach_loop(std::os::fd::AsFd::as_fd(&file), read_only, b"")
         .attempt("make a loop device of the image", path)?;
     Ok((device, Some(held)))
+}
+
+/// The name that df, lsblk and the guest know a device by, as mount(8) finds it: no symlink, but for a mapped device,
+/// which has a number and goes by its name.
+fn own_name(path: &Path) -> std::io::Result<PathBuf> {
+    let real = std::fs::canonicalize(path)?;
+    let number =
+        real.strip_prefix("/dev").ok().filter(|name| name.as_os_str().as_encoded_bytes().starts_with(b"dm-"));
+    let name = number.and_then(|number| {
+        let file = Path::new("/sys/block").join(number).join("dm/name");
+        Some(Path::new("/dev/mapper").join(std::fs::read_to_string(file).ok()?.trim_end()))
+    });
+    Ok(name.filter(|name| name.exists()).unwrap_or(real))
 }
 
 /// A directory of the filesystem on a writable device, opened, while the filesystem is mounted nowhere: what
