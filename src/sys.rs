@@ -10,6 +10,8 @@
 )]
 
 pub mod block;
+#[cfg(all(target_arch = "x86_64", target_env = "gnu"))]
+mod early;
 mod mounts;
 mod process;
 pub mod xattr;
