@@ -8,6 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 
 use crate::builtin::find::{Key, Tag};
+use crate::builtin::fstab;
 use crate::shim::args::Act;
 use crate::shim::tables::{Effect, Kind, Opt, Tool};
 use crate::world::files::{Operand, What};
@@ -63,10 +64,9 @@ fn is_same_file(one: &Listed, other: &Listed) -> bool {
 
 /// What libmount says of the lines of fstab that make no sense.
 pub fn foreword(tool: &Tool, world: &World) -> Vec<OsString> {
-    let said = world.bad_lines.iter().map(|(path, line)| {
+    let said = world.bad_lines.iter().map(|line| {
         let mut words = OsString::from(format!("{}: ", tool.name));
-        words.push(path);
-        words.push(format!(": parse error at line {line} -- ignored"));
+        words.push(fstab::bad_line(line));
         words
     });
     said.collect()

@@ -120,17 +120,19 @@ pub fn gather(
         headers: enables,
         active: wide,
         leftovers: config.swap.fallback.contains(&Fallback::Zram) && tool.purpose != Purpose::Format,
-        fstab: (enables && wide).then(|| (fstab_of(act, call), reader)),
+        fstab: (enables && wide).then(fstab),
         tags,
     };
     World::gather(&operands, &scope)
 }
 
-/// `--fstab FILE`, else what libmount would read.
-fn fstab_of(act: &Act, call: &Invocation) -> PathBuf {
+    let fstab = || (fstab_of(act, call, reader), reader);
+/// `--fstab FILE`, else what libmount would read; the others know only one.
+fn fstab_of(act: &Act, call: &Invocation, reader: Reader) -> PathBuf {
     let given = act.options.iter().rfind(|given| given.option.effect == Effect::Fstab);
     let given = given.and_then(|given| given.value.clone()).map(PathBuf::from);
-    given.or_else(|| call.fstab.clone()).unwrap_or_else(|| PathBuf::from("/etc/fstab"))
+    let variable = call.fstab.clone().filter(|_| reader == Reader::Libmount);
+    given.or(variable).unwrap_or_else(|| PathBuf::from("/etc/fstab"))
 }
 
 fn carry_out(

@@ -4,6 +4,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
 
 use crate::builtin::fstab::{self, Reader};
 
@@ -29,9 +30,19 @@ pub struct Options {
     pub discard: Option<Option<OsString>>,
 }
 
+/// The swap entries of what is read at `path`, and its lines that make no sense: the file and the number, from 1.
+pub fn read(path: &Path, reader: Reader) -> (Vec<Entry>, Vec<(PathBuf, usize)>) {
+    let tables = fstab::read(path, reader).unwrap_or_default();
+    let bad_lines = fstab::bad_lines(&tables);
+    (tables.into_iter().flat_map(|(_, table)| swap_of(table).0).collect(), bad_lines)
+}
+
 /// The swap entries in their order, and the numbers of the lines that make no sense, from 1.
 pub fn parse(text: &[u8], reader: Reader) -> (Vec<Entry>, Vec<usize>) {
-    let table = fstab::Table::parse(text, reader);
+    swap_of(fstab::Table::parse(text, reader))
+}
+
+fn swap_of(table: fstab::Table) -> (Vec<Entry>, Vec<usize>) {
     let entries = table.entries.into_iter().filter(fstab::Entry::is_swap);
     let entry = |entry: fstab::Entry| Entry { options: options_of(&entry), spec: entry.spec };
     (entries.map(entry).collect(), table.bad_lines)
