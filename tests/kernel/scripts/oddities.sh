@@ -265,3 +265,10 @@ swapon a b c
 t swapoff -a
 cat /proc/swaps
 t swapoff -a
+
+#: append_only inode
+mk s; chattr +a s
+t swapon s
+t mkswap s
+chattr -a s
+t swapon s
