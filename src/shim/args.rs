@@ -32,6 +32,18 @@ pub enum Why {
     NothingToDo,
 }
 
+impl Request {
+    /// What it is to a tool that may know newer options, which make short forms of older ones ambiguous.
+    pub fn to(self, knows: impl Fn(&str) -> bool) -> Self {
+        match self {
+            Self::Act(act) if act.options.iter().filter_map(|given| given.unless).any(knows) => {
+                Self::Untouched(Why::BadUsage)
+            }
+            same => same,
+        }
+    }
+}
+
 /// A command line that acts on swap areas.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Act {

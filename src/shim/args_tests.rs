@@ -138,10 +138,30 @@ fn a_prefix_that_only_a_newer_option_makes_ambiguous_means_the_older_one() {
     assert_eq!(operands("mkswap --f /f"), [2]);
     assert_eq!(operands("mkswap --s 1 /f"), [3]);
     assert_eq!(operands("swapon --a /f"), [2]);
+    assert_eq!(operands("swapon --o=pri=3 /f"), [2]);
     assert_eq!(operands("swapon --fs /t /f"), [3]);
     assert_eq!(operands("mkswap --si 1M /f"), [3]);
     assert_eq!(ask("swapon --ver /f"), Request::Untouched(Why::BadUsage));
     assert_eq!(ask("mkswap --l /f"), Request::Untouched(Why::BadUsage));
+}
+
+#[test]
+fn a_tool_that_has_the_newer_option_refuses_such_a_prefix() {
+    let newer = |line: &str, names: &[&str]| ask(line).to(|name| names.contains(&name));
+    let refused = Request::Untouched(Why::BadUsage);
+    assert_eq!(newer("swapon --f /f", &["fstab"]), refused);
+    assert_eq!(newer("mkswap --f /f", &["file"]), refused);
+    assert_eq!(newer("swapon --o=pri=3 /f", &["fstab", "output-all"]), refused);
+    assert_eq!(newer("swapon --a", &["fstab"]), ask("swapon --a"));
+    assert_eq!(newer("swapon --fixpgsz /f", &["fstab"]), ask("swapon --fixpgsz /f"));
+}
+
+#[test]
+fn toybox_takes_one_operand() {
+    assert!(matches!(ask_as(Kind::Toybox, "swapon /f", false), Request::Act(_)));
+    for line in ["swapon /f /g", "swapoff /f /g", "mkswap /f 1024"] {
+        assert_eq!(ask_as(Kind::Toybox, line, false), Request::Untouched(Why::BadUsage));
+    }
 }
 
 #[test]

@@ -49,7 +49,7 @@ pub fn run_with(tool: &'static Tool, real: &Real, call: &Invocation) -> i32 {
         fall_back_to(real, call);
     }
     sys::set_environment(DEPTH_VARIABLE, &(call.depth + 1).to_string());
-    match swap::request(tool, real.kind, &call.argv, call.posixly) {
+    match request(tool, Some(real), call) {
         Some((flavour, request @ Request::Act(_))) => {
             sys::make_room();
             let (config, mut notices) = load_config();
@@ -66,6 +66,17 @@ pub fn run_with(tool: &'static Tool, real: &Real, call: &Invocation) -> i32 {
         }
         _ => become_real(tool, real, &call.argv, call, &Config::default()),
     }
+}
+
+/// What is asked of `real`, or of util-linux if there is none.
+pub fn request(
+    tool: &'static Tool,
+    real: Option<&Real>,
+    call: &Invocation,
+) -> Option<(&'static Flavour, Request)> {
+    let kind = real.map_or(Kind::UtilLinux, |real| real.kind);
+    let (flavour, request) = swap::request(tool, kind, &call.argv, call.posixly)?;
+    Some((flavour, request.to(|option| real.is_some_and(|real| real.knows(option)))))
 }
 
 /// Makes the upper directory visible to this process alone, where it is not visible to all.
@@ -115,6 +126,7 @@ pub fn gather(
         tags.clear();
     }
     let reader = if flavour.kind == Kind::UtilLinux { Reader::Libmount } else { Reader::Getmntent };
+    let fstab = || (fstab_of(act, call, reader), reader);
     let scope = Scope {
         upper: upper.map(Path::to_owned),
         headers: enables,
@@ -126,7 +138,6 @@ pub fn gather(
     World::gather(&operands, &scope)
 }
 
-    let fstab = || (fstab_of(act, call, reader), reader);
 /// `--fstab FILE`, else what libmount would read; the others know only one.
 fn fstab_of(act: &Act, call: &Invocation, reader: Reader) -> PathBuf {
     let given = act.options.iter().rfind(|given| given.option.effect == Effect::Fstab);

@@ -30,6 +30,15 @@ impl Real {
         let path = PathBuf::from("the builtin");
         Self { path, kind: Kind::UtilLinux, is_builtin: true, is_script: false }
     }
+
+    /// Whether this release has an option: each is in the text that `--help` prints.
+    pub fn knows(&self, option: &str) -> bool {
+        const READ_AT_MOST: u64 = 1024 * 1024;
+        let mut bytes = Vec::new();
+        let read = File::open(&self.path).and_then(|file| file.take(READ_AT_MOST).read_to_end(&mut bytes));
+        let name = format!("--{option}");
+        !self.is_builtin && read.is_ok() && bytes.windows(name.len()).any(|at| at == name.as_bytes())
+    }
 }
 
 /// Why there is no real tool to run.

@@ -81,6 +81,10 @@ t swapon --fix s; swapoff s
 t swapon --opt pri=3 s; swapoff s
 t swapon --p=4 s; swapoff s
 t swapoff --verb s
+t swapon --o=pri=3 s; swapoff s 2>/dev/null
+printf "/w/s none swap sw\n" >/etc/fstab
+t swapon --a; swapoff s 2>/dev/null
+t swapon -a --f; swapoff s 2>/dev/null
 
 #: several_with_a_priority util-linux
 mk a; mk b; mk c
@@ -117,3 +121,17 @@ t swapon -- -a
 t swapon -- a
 t swapoff -- -a a
 
+
+#: newer_options util-linux real
+mk s
+t swapon --annotate s
+t swapon --annotate=never s
+swapoff s 2>/dev/null
+t swapon --annotate=nope s
+swapoff s 2>/dev/null
+t swapon --ann s
+swapoff s 2>/dev/null
+t swapon --output-all s
+t swapon --output-all
+t swapon --show --output-all
+cat /proc/swaps
