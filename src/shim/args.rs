@@ -71,9 +71,11 @@ pub fn read(tool: &Tool, flavour: &Flavour, argv: &[OsString], posixly: bool) ->
             if options.iter().any(|one| one.option.needs.is_some_and(|name| !given(name)) || clashes(one)) {
                 return Request::Untouched(Why::BadUsage);
             }
+            if flavour.most_operands.is_some_and(|most| operands.len() > most) {
+                return Request::Untouched(Why::BadUsage);
+            }
             let operands = match tool.operands {
                 Operands::Files => operands,
-                Operands::FileAndSize if operands.len() > 2 => return Request::Untouched(Why::BadUsage),
                 Operands::FileAndSize => operands.into_iter().take(1).collect(),
             };
             let (all, creates) = (has(Effect::All), has(Effect::Create));
