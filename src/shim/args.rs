@@ -33,12 +33,15 @@ pub enum Why {
 }
 
 impl Request {
-    /// What it is to a tool that may know newer options, which make short forms of older ones ambiguous.
-    pub fn to(self, knows: impl Fn(&str) -> bool) -> Self {
+    /// What it is to the very tool that we run: a newer option it may not have, and one that it has may make the
+    /// short form of an older one ambiguous. `knows` says which it has, as far as that can be told.
+    pub fn to(self, knows: impl Fn(&str) -> Option<bool>) -> Self {
+        let refuses = |given: &Given| {
+            let lacks = |name| given.option.is_new && knows(name) == Some(false);
+            given.option.long.is_some_and(lacks) || given.unless.and_then(&knows) == Some(true)
+        };
         match self {
-            Self::Act(act) if act.options.iter().filter_map(|given| given.unless).any(knows) => {
-                Self::Untouched(Why::BadUsage)
-            }
+            Self::Act(act) if act.options.iter().any(refuses) => Self::Untouched(Why::BadUsage),
             same => same,
         }
     }

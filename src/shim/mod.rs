@@ -76,7 +76,7 @@ pub fn request(
 ) -> Option<(&'static Flavour, Request)> {
     let kind = real.map_or(Kind::UtilLinux, |real| real.kind);
     let (flavour, request) = swap::request(tool, kind, &call.argv, call.posixly)?;
-    Some((flavour, request.to(|option| real.is_some_and(|real| real.knows(option)))))
+    Some((flavour, request.to(|option| real?.knows(option))))
 }
 
 /// Makes the upper directory visible to this process alone, where it is not visible to all.
