@@ -15,7 +15,8 @@ use crate::harness::{Test, supervise, tree};
 
 /// A subject and its scripts; `#: name tags…` begins each. The tags: `util-linux` needs its tools, `real`
 /// needs tools that are not ours, `quiet` does not compare stderr, `strict` does not fit the lenient
-/// comparison, `inode` is about what only a file that is swap itself can do, `gap` is where a stand-in is known to
+/// comparison, `can-discard` needs a tool with `-d` (one without is not asked where there is nothing to enable, and
+/// so does not refuse it), `inode` is about what only a file that is swap itself can do, `gap` is where a stand-in is known to
 /// do less (README names it).
 const SUBJECTS: &[(&str, &str)] = &[
     ("active", include_str!("../scripts/active.sh")),
@@ -113,14 +114,17 @@ pub fn tests() -> Vec<Test> {
 
 /// The real tools of other releases, where their trees are asked for; the filesystem makes no difference to those.
 fn of_other_releases() -> impl Iterator<Item = (Pair, Kind)> {
-    tree::releases().iter().flat_map(|suite| {
+    let builds = tree::builds().iter();
+    let builds = builds.map(|build| (Pair::Honest, (Fs::Ext4, Tools::Release(build, Maker::Busybox))));
+    let releases = tree::releases().iter().flat_map(|suite| {
         let tools = |maker| (Fs::Ext4, Tools::Release(suite, maker));
         let lenient = (Pair::Lenient, tools(Maker::UtilLinux));
         // Debian had no toybox before.
         let makers = [Maker::UtilLinux, Maker::Busybox, Maker::Toybox].into_iter();
         let makers = makers.filter(|maker| (*suite, *maker) != ("bullseye", Maker::Toybox));
         makers.map(move |maker| (Pair::Honest, tools(maker))).chain([lenient])
-    })
+    });
+    releases.chain(builds)
 }
 
 /// The rows that are known to differ under a stand-in, and so are not compared there: each is a defect.
@@ -166,7 +170,9 @@ impl Row {
     }
 
     fn suits(&self, pair: Pair, (_, tools): Kind) -> bool {
-        !(self.has("util-linux") && tools.maker() != Maker::UtilLinux
+        let bare = tools == Tools::Release(tree::BUILDS[1], Maker::Busybox);
+        !(self.has("can-discard") && bare
+            || self.has("util-linux") && tools.maker() != Maker::UtilLinux
             || self.has("real") && pair == Pair::Builtin
             || self.has("strict") && pair == Pair::Lenient
             || (self.has("inode") || self.has("gap")) && matches!(pair, Pair::StandIn(_)))

@@ -13,6 +13,15 @@ const TREES: &str = "ROOTFS_SHIM_TREES";
 /// The releases: util-linux 2.36 and BusyBox 1.30; 2.41 and 1.37; the newest.
 pub const RELEASES: [&str; 3] = ["bullseye", "trixie", "sid"];
 
+/// Builds of BusyBox with all that it can have, as Alpine's, and with nothing that can be left out. Debian's are
+/// between them.
+pub const BUILDS: [&str; 2] = ["busybox-full", "busybox-bare"];
+
+/// The builds of BusyBox that are asked for.
+pub fn builds() -> &'static [&'static str] {
+    if std::env::var_os(TREES).is_some() { &BUILDS } else { &[] }
+}
+
 /// The releases whose tools are asked for.
 pub fn releases() -> &'static [&'static str] {
     if std::env::var_os(TREES).is_some() { &RELEASES } else { &[] }
