@@ -56,7 +56,8 @@ pub fn read(path: &Path, reader: Reader) -> io::Result<Vec<(PathBuf, Table)>> {
         if meta.is_dir() {
             return read_directory(path);
         } else if !meta.is_file() {
-            return Err(io::ErrorKind::InvalidInput.into());
+            // It goes by an errno of before, and mostly that is this one.
+            return Err(io::Error::from_raw_os_error(libc::ENOENT));
         }
     }
     Ok(vec![(path.to_owned(), Table::parse(&fs::read(path)?, reader))])
@@ -64,11 +65,15 @@ pub fn read(path: &Path, reader: Reader) -> io::Result<Vec<(PathBuf, Table)>> {
 
 /// `*.fstab`, in the order of their versions (`2.fstab` before `10.fstab`); what cannot be read is passed over.
 fn read_directory(dir: &Path) -> io::Result<Vec<(PathBuf, Table)>> {
-    let listed = |name: &CString| !name.as_bytes().starts_with(b".") && name.as_bytes().ends_with(b".fstab");
-    let names =
-        fs::read_dir(dir)?.flatten().filter_map(|entry| CString::new(entry.file_name().into_vec()).ok());
-    let mut names: Vec<CString> = names.filter(listed).collect();
-    names.sort_unstable_by(|one, other| sys::compare_versions(one, other));
+    let mut names: Vec<CString> = Vec::new();
+    for entry in fs::read_dir(dir)?.flatten() {
+        let name = CString::new(entry.file_name().into_vec())?;
+        if !name.as_bytes().starts_with(b".") && name.as_bytes().ends_with(b".fstab") {
+            // The library's sort would be 4 KiB of code.
+            let after = |other: &CString| sys::compare_versions(other, &name).is_gt();
+            names.insert(names.iter().position(after).unwrap_or(names.len()), name);
+        }
+    }
     let table = |name: CString| {
         let name = PathBuf::from(OsString::from_vec(name.into_bytes()));
         let path = dir.join(&name);
@@ -166,6 +171,13 @@ pub fn priority(value: &[u8]) -> Option<i16> {
     Some(i16::try_from(number.max(-1)).unwrap_or(i16::MAX))
 }
 
+/// What `pri=` means to BusyBox: nothing but digits, and at most what the kernel takes.
+pub fn strict_priority(value: &[u8]) -> Option<i16> {
+    let digits = value.iter().all(u8::is_ascii_digit);
+    let number: u32 = std::str::from_utf8(value).ok().filter(|_| digits)?.parse().ok()?;
+    Some(i16::try_from(number).unwrap_or(i16::MAX))
+}
+
 impl Entry {
     /// Whether it is about swap.
     pub fn is_swap(&self) -> bool {
@@ -259,6 +271,8 @@ mod tests {
             ("4294967301", Some(5)),
         ] {
             assert_eq!(priority(text.as_bytes()), read, "{text}");
+            let strict = read.filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
+            assert_eq!(strict_priority(text.as_bytes()), strict.filter(|_| text.len() < 10), "{text}");
         }
     }
 

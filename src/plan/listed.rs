@@ -102,7 +102,7 @@ fn entry(
             _ => judge(operand),
         }
     };
-    Decided { origin: Origin::Fstab(arguments(&listed.entry.options, kind)), given, decision }
+    Decided { origin: Origin::Fstab(ways(&listed.entry.options, kind)), given, decision }
 }
 
 /// Whether the real tool sees by itself that this is active. It finds devices by their tags and no files, and of
@@ -147,18 +147,31 @@ fn is_active(operand: &Operand, kind: Kind, world: &World) -> bool {
     listed || standin::of_file(operand, world).is_some()
 }
 
-/// fstab's options are read more leniently than a command line's, so what is passed on is what they mean.
-fn arguments(options: &Options, kind: Kind) -> Vec<OsString> {
-    let mut arguments = Vec::new();
-    // The others pass over a negative one, and their -p takes none.
-    if let Some(priority) = options.priority.filter(|number| *number >= 0 || kind == Kind::UtilLinux) {
-        arguments.extend([OsString::from("-p"), priority.to_string().into()]);
+/// fstab's options as arguments, in ways of which each is for a tool that does not know the one before.
+///
+/// util-linux reads `-o` as it reads fstab, more leniently than a command line, and differently in each release. The
+/// others can be built without priorities or discarding, and then pass over them; and BusyBox cuts off what comes
+/// behind `discard`, so that it sees a priority there only if it cannot discard.
+fn ways(options: &Options, kind: Kind) -> Vec<Vec<OsString>> {
+    if kind == Kind::UtilLinux {
+        let given = [OsString::from("-o"), options.text.clone()].into_iter();
+        return vec![given.filter(|_| !options.text.is_empty()).collect()];
     }
-    if let Some(policy) = &options.discard {
+    let priority = options.priority.map(|number| vec![OsString::from("-p"), number.to_string().into()]);
+    let priority = priority.unwrap_or_default();
+    let discard = options.discard.as_ref().map(|policy| {
         let known = policy.as_ref().filter(|policy| *policy == "once" || *policy == "pages");
         let mut argument = OsString::from("-d");
         argument.push(known.map_or(OsStr::new(""), OsString::as_os_str));
-        arguments.push(argument);
+        vec![argument]
+    });
+    let discard = discard.unwrap_or_default();
+    let seen = if options.discard_first { &[][..] } else { &priority };
+    let mut ways = vec![[seen, &discard].concat()];
+    for fewer in [discard, priority, Vec::new()] {
+        if !ways.contains(&fewer) {
+            ways.push(fewer);
+        }
     }
-    arguments
+    ways
 }

@@ -194,7 +194,7 @@ t swapon -av
 swapon --show=NAME,PRIO
 unset LIBMOUNT_FSTAB
 
-#: fstab_elsewhere_by_option util-linux real quiet
+#: fstab_elsewhere_by_option util-linux real
 mk s
 echo '/w/s none swap sw,pri=4 0 0' >other
 t swapon --fstab other -a
@@ -286,7 +286,7 @@ t swapon -a
 swapon --show=NAME,PRIO
 rm -r tabs
 
-#: fstab_is_neither_file_nor_directory util-linux
+#: fstab_is_neither_file_nor_directory util-linux strict
 mk s
 echo '/w/s none swap sw' >other; mkfifo fifo
 export LIBMOUNT_FSTAB=/dev/null
@@ -320,3 +320,21 @@ t swapon -T /w/nope -a
 t swapon -T /w/nope a
 awk 'NR>1{print $1,$5}' /proc/swaps
 rm -r tabs
+
+#: fstab_odd_priorities
+for name in a b c d e f g h; do mk $name; done
+cat >/etc/fstab <<X
+/w/a none swap pri=5x 0 0
+/w/b none swap pri=-3 0 0
+/w/c none swap pri=99999,discard=nope 0 0
+/w/d none swap pri= 0 0
+/w/e none swap sw,pri,pri=4 0 0
+/w/f none swap xpri=6,pri=+7 0 0
+/w/g none swap discard=pages,pri=0x10 0 0
+/w/h none swap pri=4294967301 0 0
+X
+t swapon -a 2>/dev/null
+awk 'NR>1{print $1,($5 >= 0 ? $5 : "auto")}' /proc/swaps
+t swapoff -a 2>/dev/null
+t swapon -a -p 9 2>/dev/null
+awk 'NR>1{print $1,($5 >= 0 ? $5 : "auto")}' /proc/swaps

@@ -135,3 +135,15 @@ t swapon --output-all s
 t swapon --output-all
 t swapon --show --output-all
 cat /proc/swaps
+
+#: odd_priorities
+mk s
+for value in x '' 5x -1 0 99999 0x10 1k ' 7' +3; do
+    t swapon -p "$value" s 2>/dev/null
+    awk 'NR>1{print $1,($5 >= 0 ? $5 : "auto")}' /proc/swaps
+    swapoff s 2>/dev/null
+done
+t swapon -dnope s 2>/dev/null
+swapoff s 2>/dev/null
+t swapon -p5 -d=pages s 2>/dev/null
+awk 'NR>1{print $1,($5 >= 0 ? $5 : "auto")}' /proc/swaps
