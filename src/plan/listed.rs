@@ -175,3 +175,26 @@ fn ways(options: &Options, kind: Kind) -> Vec<Vec<OsString>> {
     }
     ways
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builtin::fstab::Reader;
+
+    #[test]
+    fn a_line_of_fstab_is_said_in_ways_that_every_build_knows_one_of() {
+        let said = |text: &str, kind| {
+            let line = format!("/f none swap {text}");
+            let (entries, _) = crate::world::fstab::parse(line.as_bytes(), Reader::Getmntent);
+            let ways = ways(&entries[0].options, kind);
+            let words = |way: Vec<OsString>| way.join(OsStr::new(" ")).into_string().unwrap();
+            ways.into_iter().map(words).collect::<Vec<_>>()
+        };
+        assert_eq!(said("pri=5,discard=once", Kind::Busybox), ["-p 5 -donce", "-donce", "-p 5", ""]);
+        assert_eq!(said("discard=no,pri=5", Kind::Busybox), ["-d", "-p 5", ""]);
+        assert_eq!(said("sw,pri=7", Kind::Busybox), ["-p 7", ""]);
+        assert_eq!(said("sw,pri=7x", Kind::Busybox), [""]);
+        assert_eq!(said("sw,pri=7x", Kind::UtilLinux), ["-o sw,pri=7x"]);
+        assert_eq!(said("sw,nofail", Kind::UtilLinux), [""]);
+    }
+}
