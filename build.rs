@@ -28,6 +28,7 @@ struct Flavour {
     failure_status: i32,
     #[serde(default)]
     long_prefixes: bool,
+    most_operands: Option<usize>,
     options: Vec<Opt>,
 }
 
@@ -145,8 +146,9 @@ fn tool(out: &mut String, file: &Path, shim: &Shim) -> Result<(), Box<dyn Error>
         let kind = word(file, &flavour.name, &["util-linux", "busybox", "toybox"])?;
         writeln!(
             out,
-            "  Flavour {{ kind: Kind::{kind}, usage_status: {}, failure_status: {}, long_prefixes: {}, options: &[",
-            flavour.usage_status, flavour.failure_status, flavour.long_prefixes
+            "  Flavour {{ kind: Kind::{kind}, usage_status: {}, failure_status: {}, long_prefixes: {}, \
+             most_operands: {:?}, options: &[",
+            flavour.usage_status, flavour.failure_status, flavour.long_prefixes, flavour.most_operands
         )?;
         for option in &flavour.options {
             opt(out, file, option)?;

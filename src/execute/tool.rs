@@ -199,7 +199,10 @@ pub fn run(real: &Real, plan: &Plan, run: Run, call: &Invocation, stage: Option<
     let name = instead.as_ref().map(|instead| instead.name.from_upper());
     translations.extend(name.as_deref().zip(instead.as_ref().map(|instead| instead.user.as_path())));
     let behind = instead.as_ref().map(standin::behind).transpose()?;
-    let detached = plan.detached(&run, real).and_then(|detached| Some((detach(plan, &detached)?, detached)));
+    let detached = plan.detached(&run, real).and_then(|mut detached| {
+        stay_callable(&mut detached.argv);
+        Some((detach(plan, &detached)?, detached))
+    });
     translations.extend(detached.as_ref().map(|(_, detached)| (detached.name.as_path(), detached.user)));
     let pipe = |wanted: bool| if wanted { pipe2(OFlag::O_CLOEXEC).map(Some) } else { Ok(None) };
     let [_, out_closed, err_closed] = call.closed;
@@ -230,6 +233,17 @@ pub fn run(real: &Real, plan: &Plan, run: Run, call: &Invocation, stage: Option<
         way: None,
         in_the_open: child.in_the_open,
     })
+}
+
+/// toybox follows argv[0] until it comes to a name that it knows, and from another working directory a relative
+/// path leads nowhere.
+fn stay_callable(argv: &mut [OsString]) {
+    if let Some(name) = argv.first_mut()
+        && name.as_bytes().contains(&b'/')
+        && let Ok(here) = std::env::current_dir()
+    {
+        *name = here.join(&*name).into();
+    }
 }
 
 /// A mount of the upper directory that is attached nowhere. The file is opened in it once, because a policy
