@@ -6,7 +6,11 @@
 //!
 //! ```no_run
 //! # fn main() -> rootfs_shim::error::Result<()> {
-//! let options = rootfs_shim::InstallOptions { chroot: "/mnt/guest".into(), ..Default::default() };
+//! let options = rootfs_shim::InstallOptions {
+//!     chroot: "/mnt/guest".into(),
+//!     binary: "/sbin/rootfs-shim".into(),
+//!     ..Default::default()
+//! };
 //! let report = rootfs_shim::install(&options)?;
 //! assert!(report.changed || report.steps.is_empty());
 //! # Ok(())
@@ -29,6 +33,7 @@ use crate::config::{self, Config};
 use crate::error::{Attempt, Error, Kind, Result};
 use crate::execute;
 use crate::execute::install::Material;
+use crate::invocation;
 use crate::manifest;
 use crate::paths;
 use crate::plan::health::{self, Status};
@@ -62,7 +67,8 @@ pub struct InstallOptions {
     pub provide_missing: bool,
     /// Whether to make the plan only.
     pub dry_run: bool,
-    /// The rootfs-shim to install; by default the program that is running.
+    /// The rootfs-shim to install; by default the program that is running, if that is one. Who calls this from a
+    /// program of another kind has to name the file: it becomes the guest's swapon.
     pub binary: PathBuf,
 }
 
@@ -125,6 +131,7 @@ pub fn install_watched(options: &InstallOptions, progress: &mut dyn FnMut(&Step)
     root_only(options.dry_run)?;
     let config = options.config.as_deref().map(read_config).transpose()?;
     let is_own = options.binary.starts_with("/proc");
+    invocation::may_be_shim(&options.binary)?;
     let advise_proc = |error: Error| if is_own { error.or_remedy(NO_PROC) } else { error };
     let binary = read_file(&options.binary, content::CAP).map_err(advise_proc)?;
     let request = Request {

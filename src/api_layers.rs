@@ -6,7 +6,7 @@
 //!
 //! ```no_run
 //! # fn main() -> rootfs_shim::error::Result<()> {
-//! use rootfs_shim::api_layers::{MountOptions, mount};
+//! use rootfs_shim::{MountOptions, mount};
 //! let options = MountOptions {
 //!     target: "/newroot".into(),
 //!     lower: vec!["/dev/vda".into()],
@@ -33,8 +33,11 @@ use crate::escape;
 use crate::execute;
 use crate::execute::layers::Progress;
 use crate::plan::mount::{Place, Wish};
+use crate::world::layer::NO_PROC;
 use crate::world::layers::{self, Layer};
 use crate::world::machine::Machine;
+use crate::world::mountinfo::Mounts;
+use crate::world::swaps::Swap;
 use crate::{InstallOptions, plan, world};
 
 pub use crate::execute::trim::Pending;
@@ -128,12 +131,12 @@ pub fn mount(options: &MountOptions) -> Result<LayersReport> {
 pub fn mount_watched(options: &MountOptions, progress: &mut Progress<'_>) -> Result<LayersReport> {
     root_only("mount")?;
     let held = execute::hold::hold(&options.writable)?;
-    let (mounts, swaps) = (world::all_mounts(), world::active_swaps());
+    let (mounts, swaps) = tables()?;
     let target = std::fs::canonicalize(&options.target).attempt("find the target", &options.target)?;
     let lower = options.lower.iter().map(|path| Layer::look(path, &mounts, &swaps));
     let lower = lower.collect::<Result<Vec<_>>>()?;
     let writable = Layer::look(&options.writable, &mounts, &swaps)?;
-    let overlay = mounts.at(&target).filter(|mount| mount.fstype == "overlay" && target != Path::new("/"));
+    let overlay = mounts.at(&target).filter(|mount| mount.fstype == "overlay");
     let place = Place {
         occupied: overlay.map(|mount| format!("an overlay of {}", escape::path(&mount.source))),
         mkfs: mkfs(&writable),
@@ -172,6 +175,7 @@ pub fn mount_watched(options: &MountOptions, progress: &mut Progress<'_>) -> Res
 
 /// The same files from whatever directory: the root is finished on a stage of its own.
 fn from_anywhere(install: &InstallOptions) -> Result<InstallOptions> {
+    crate::invocation::may_be_shim(&install.binary)?;
     let absolute = |path: &PathBuf| std::path::absolute(path).attempt("find", path);
     let config = install.config.as_ref().map(absolute).transpose()?;
     Ok(InstallOptions { config, binary: absolute(&install.binary)?, ..install.clone() })
@@ -184,7 +188,7 @@ fn from_anywhere(install: &InstallOptions) -> Result<InstallOptions> {
 pub fn unmount(target: &Path, dry_run: bool) -> Result<LayersReport> {
     root_only("unmount")?;
     let target = std::fs::canonicalize(target).attempt("find the target", target)?;
-    let points = plan::mount::unmount(&world::all_mounts(), &target)?;
+    let points = plan::mount::unmount(&tables()?.0, &target)?;
     let steps = points.iter().map(|point| format!("unmount {}", escape::path(point))).collect();
     let mut report = LayersReport { version: 1, steps, ..LayersReport::default() };
     if !dry_run && !points.is_empty() {
@@ -206,7 +210,7 @@ pub fn unmount(target: &Path, dry_run: bool) -> Result<LayersReport> {
 pub fn reset(options: &ResetOptions) -> Result<LayersReport> {
     root_only("reset")?;
     let held = execute::hold::hold(&options.writable)?;
-    let (mounts, swaps) = (world::all_mounts(), world::active_swaps());
+    let (mounts, swaps) = tables()?;
     let layer = Layer::look(&options.writable, &mounts, &swaps)?;
     let plan = plan::reset::plan(&layer, mkfs(&layer), options.force, options.discard)?;
     let mut report = LayersReport { version: 1, steps: plan.steps(), ..LayersReport::default() };
@@ -225,7 +229,10 @@ pub fn reset(options: &ResetOptions) -> Result<LayersReport> {
 /// [`Kind::State`] for what is no block device, is in use or carries another signature.
 pub fn swap(options: &SwapOptions) -> Result<LayersReport> {
     root_only("enable swap on")?;
-    let layer = Layer::look(&options.device, &world::all_mounts(), &world::active_swaps())?;
+    // The second of two that are called at once finds the area active, and not half a header.
+    let _held = execute::hold::hold(&options.device)?;
+    let (mounts, swaps) = tables()?;
+    let layer = Layer::look(&options.device, &mounts, &swaps)?;
     let plan = plan::swapdev::plan(&layer, options.priority)?;
     let mut report = LayersReport { version: 1, steps: plan.steps(), ..LayersReport::default() };
     if !options.dry_run && !report.steps.is_empty() {
@@ -247,6 +254,16 @@ fn settle(mut report: LayersReport, pending: Vec<Pending>, discard: Discard) -> 
         }
     }
     Ok(report)
+}
+
+/// What is mounted and what is swapped on. Without /proc every layer would look free.
+fn tables() -> Result<(Mounts, Vec<Swap>)> {
+    let mounts = world::all_mounts();
+    if mounts.iter().next().is_none() {
+        let error = Error::new(Kind::State, "read", "no mount is to be seen there");
+        return Err(error.at("/proc/thread-self/mountinfo").remedy(NO_PROC));
+    }
+    Ok((mounts, world::active_swaps()))
 }
 
 fn mkfs(layer: &Layer) -> Option<PathBuf> {

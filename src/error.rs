@@ -98,6 +98,11 @@ impl Error {
         self
     }
 
+    /// What it is about.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
     /// Whether something is not as it was before.
     pub fn changed(&self) -> bool {
         self.changed

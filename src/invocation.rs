@@ -1,6 +1,6 @@
 //! The one door by which argv, the environment and the standard descriptors enter.
 //!
-//! Everything behind it takes what it needs as an argument. The file name of argv[0], byte for byte, decides
+//! Everything behind it takes what it needs as an argument. The file name of `argv[0]`, byte for byte, decides
 //! who we are: no prefix, no stem, no case folding, no environment variable. A caller may put anything there
 //! (`-swapon`, nothing at all), and a tool that is one program alone does not care; so where it is no name of
 //! ours, the name of the file that was executed decides, which every hard link has for itself.
@@ -8,8 +8,10 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::error::{Error, Kind, Result};
 use crate::shim::tables::Tool;
 use crate::sys;
 
@@ -44,9 +46,26 @@ const MANAGER: &str = "rootfs-shim";
 /// going round for ever.
 pub const DEPTH_VARIABLE: &str = "ROOTFS_SHIM_DEPTH";
 
+/// Whether this process came in by the door.
+static ENTERED: AtomicBool = AtomicBool::new(false);
+
+/// Refuses to install the program that is running unless it asks by which name it was called, as `src/main.rs` does.
+/// Any other that uses the library, an init say, would be itself again under the name of swapon.
+///
+/// # Errors
+/// [`Kind::Usage`].
+pub fn may_be_shim(binary: &Path) -> Result<()> {
+    if ENTERED.load(Ordering::Relaxed) || !binary.starts_with("/proc") {
+        return Ok(());
+    }
+    let error = Error::new(Kind::Usage, "install", "the program that is running is not rootfs-shim");
+    Err(error.remedy("name a rootfs-shim in InstallOptions::binary"))
+}
+
 impl Invocation {
     /// The call that this process is.
     pub fn of_this_process() -> Self {
+        ENTERED.store(true, Ordering::Relaxed);
         let closed = sys::occupy_closed_stdio();
         let depth = std::env::var(DEPTH_VARIABLE).ok().and_then(|depth| depth.parse().ok()).unwrap_or(0);
         let posixly = std::env::var_os("POSIXLY_CORRECT").is_some();
@@ -54,7 +73,7 @@ impl Invocation {
         Self { argv: std::env::args_os().collect(), posixly, fstab, depth, closed }
     }
 
-    /// Who argv[0] says we are, or else the executed file.
+    /// Who `argv[0]` says we are, or else the executed file.
     pub fn identity(&self) -> Identity {
         self.identity_as(|| {
             // The link says `(deleted)` once an install has put a newer shim in the file's place.

@@ -16,6 +16,8 @@
 //! - [`shim`]: argv → what was asked → run, for `swapon`, `swapoff` and `mkswap`
 //! - [`builtin`]: swapon, swapoff and mkswap by ourselves, where the image has none
 //! - [`cli`]: the subcommands
+//! - [`install`], [`uninstall`], [`status`], [`mount`](fn@mount), [`unmount`], [`reset`], [`swap`](fn@swap): the
+//!   same operations for an init that is written in Rust ([`api`], [`api_layers`])
 //! - [`sys`]: every raw system call; [`error`], [`escape`], [`octal`], [`paths`]: the words we speak in
 
 #![deny(clippy::disallowed_methods)]
@@ -40,3 +42,4 @@ pub mod sys;
 pub mod world;
 
 pub use api::{InstallOptions, InstallReport, UninstallOptions, install, status, uninstall};
+pub use api_layers::{LayersReport, MountOptions, ResetOptions, SwapOptions, mount, reset, swap, unmount};

@@ -27,7 +27,7 @@ use crate::shim::getopt::{self, Given, Parts};
 use crate::shim::tables::{Flavour, Kind, Purpose, Tool};
 use crate::world::swaps::Swap;
 
-/// Runs the builtin of that name on `argv` (with argv[0]), which need not be what we were called with;
+/// Runs the builtin of that name on `argv` (with `argv[0]`), which need not be what we were called with;
 /// returns its exit status.
 pub fn run(tool: &'static Tool, argv: &[OsString], caller: &Invocation) -> i32 {
     let mut console = Console { deaf: caller.closed[2], ..Console::new(tool.name) };
@@ -67,7 +67,7 @@ impl Call<'_> {
     /// What is wrong with the command line after the options that could be read.
     ///
     /// # Errors
-    /// The words of getopt(3), which names argv[0], not the tool.
+    /// The words of getopt(3), which names `argv[0]`, not the tool.
     pub fn problem(&self) -> Result<(), Refusal> {
         let Some(problem) = &self.parts.problem else { return Ok(()) };
         let argv0 = self.argv.first().map_or(self.tool.name.as_bytes(), |name| name.as_encoded_bytes());

@@ -1,6 +1,6 @@
 //! The builtin swapon: what a call asks for, which steps that comes to, and the steps taken.
 //!
-//! An entry of fstab, a label and an operand all become the same kind of [`Candidate`] first, so that each is
+//! An entry of fstab, a label and an operand all become the same kind of `Candidate` first, so that each is
 //! decided by the same rules. One that fails does not stop the others.
 #![expect(clippy::disallowed_methods, reason = "the running system's own files, and never an image's")]
 

@@ -10,6 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::plan::report::size_words;
 use crate::{InstallOptions, escape};
 
+use super::install::Failure;
 use super::{print, print_json};
 
 /// Arguments of `mount`.
@@ -63,16 +64,16 @@ pub struct Args {
 /// # Errors
 /// As [`api_layers::mount`].
 pub fn run(args: &Args) -> Result<i32> {
-    let options = options(args)?;
     let watched = !args.json && std::io::stderr().is_terminal();
     let mut bar = Bar { shown: None };
-    let outcome = api_layers::mount_watched(&options, &mut |path, done, total| {
+    let mut progress = |path: &Path, done, total| {
         if watched {
             bar.show(path, done, total);
         }
-    });
+    };
+    let outcome = options(args).and_then(|options| api_layers::mount_watched(&options, &mut progress));
     bar.end();
-    tell(outcome?, args.dry_run, args.json, "mounted")
+    tell(outcome, args.dry_run, args.json, "mounted")
 }
 
 fn options(args: &Args) -> Result<MountOptions> {
@@ -118,7 +119,13 @@ pub(super) fn discard(word: &str) -> std::result::Result<Discard, String> {
 }
 
 /// What is told of an outcome, and the exit status. Work that is left over goes to a process of its own.
-pub(super) fn tell(mut report: LayersReport, dry_run: bool, json: bool, done: &str) -> Result<i32> {
+pub(super) fn tell(outcome: Result<LayersReport>, dry_run: bool, json: bool, done: &str) -> Result<i32> {
+    let mut report = outcome.inspect_err(|error| {
+        if json {
+            // That it does not reach its reader says the line on stderr as well.
+            let _ = print_json(&Failure::of(error));
+        }
+    })?;
     for work in std::mem::take(&mut report.pending) {
         if let Err(error) = work.detach() {
             report.warnings.push(error.to_string());

@@ -33,17 +33,17 @@ pub struct Args {
 /// As [`api_layers::swap`].
 pub fn run(args: &Args) -> Result<i32> {
     let device = match (&args.device, &args.config) {
-        (Some(device), _) => Some(device.clone()),
-        (None, Some(config)) => configured(config)?,
-        (None, None) => return Err(Error::new(Kind::Usage, "swap", "there is no device")),
+        (Some(device), _) => Ok(Some(device.clone())),
+        (None, Some(config)) => configured(config),
+        (None, None) => Err(Error::new(Kind::Usage, "swap", "there is no device")),
     };
-    let report = match device {
+    let outcome = device.and_then(|device| match device {
         Some(device) => {
-            api_layers::swap(&SwapOptions { device, priority: args.priority, dry_run: args.dry_run })?
+            api_layers::swap(&SwapOptions { device, priority: args.priority, dry_run: args.dry_run })
         }
-        None => LayersReport { version: 1, ..LayersReport::default() },
-    };
-    super::mount::tell(report, args.dry_run, args.json, "enabled")
+        None => Ok(LayersReport { version: 1, ..LayersReport::default() }),
+    });
+    super::mount::tell(outcome, args.dry_run, args.json, "enabled")
 }
 
 fn configured(path: &Path) -> Result<Option<PathBuf>> {

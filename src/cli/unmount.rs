@@ -23,6 +23,6 @@ pub struct Args {
 /// # Errors
 /// As [`api_layers::unmount`].
 pub fn run(args: &Args) -> Result<i32> {
-    let report = api_layers::unmount(&args.target, args.dry_run)?;
-    super::mount::tell(report, args.dry_run, args.json, "unmounted")
+    let outcome = api_layers::unmount(&args.target, args.dry_run);
+    super::mount::tell(outcome, args.dry_run, args.json, "unmounted")
 }

@@ -28,9 +28,12 @@ pub fn apart<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
             .attempt("make the mounts private of", "/")?;
         work()
     };
-    std::thread::scope(|scope| match scope.spawn(thread).join() {
-        Ok(done) => done,
-        Err(_) => Err(Error::new(Kind::State, "put the root together", "the thread ended early")),
+    std::thread::scope(|scope| {
+        let spawned = std::thread::Builder::new().spawn_scoped(scope, thread);
+        match spawned.attempt("start a thread for the mounts of", "/")?.join() {
+            Ok(done) => done,
+            Err(_) => Err(Error::new(Kind::State, "put the root together", "the thread ended early")),
+        }
     })
 }
 

@@ -72,8 +72,10 @@ pub fn keep(root: &Path, layer: &Path, path: &Path, progress: &mut seed::Progres
                 .attempt("make a place for", path)?;
             let from = fs::read_link(sys::proc_path(&point)).attempt("find", path)?;
             let temporary = layer.join(SEED);
-            let put = seed::copy(&from, &temporary, progress)
-                .map_err(|error| rename(error, path))
+            let put = seed::copy(&from, &temporary, path, progress)
+                .map_err(|error| {
+                    Error::new(error.kind(), "keep on the backing filesystem", error.to_string()).at(path)
+                })
                 .and_then(|()| nix::unistd::syncfs(directory_to_read(&store)?).attempt("sync", path))
                 .and_then(|()| fs::rename(&temporary, &home).attempt("put in place the copy of", path));
             if put.is_err() {
@@ -95,11 +97,6 @@ pub fn clear(layer: &Path) -> Result<()> {
         Ok(_) => fs::remove_dir_all(&left).attempt("delete what a cut seeding left at", left),
         Err(_) => Ok(()),
     }
-}
-
-/// The reader knows the guest's path, not the temporary one.
-fn rename(error: Error, path: &Path) -> Error {
-    Error::new(error.kind(), "keep on the backing filesystem", error.to_string()).at(path)
 }
 
 fn bind(from: &Path, onto: &OwnedFd, shown: &Path) -> Result<()> {
@@ -126,9 +123,11 @@ fn own_directory(at: &OwnedFd, name: &OsStr, shown: &Path) -> Result<OwnedFd> {
     }
 }
 
-/// `path` inside the root, each missing directory made on the way.
+/// `path` inside the root, each missing directory made on the way. What is mounted there already is a directory that
+/// is kept, which a symlink of the image may lead into: one of the two would hide the other.
 fn in_root(root: &OwnedFd, path: &Path) -> Result<OwnedFd> {
-    let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+    let resolve =
+        ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS | ResolveFlag::RESOLVE_NO_XDEV;
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let how = || OpenHow::new().flags(flags).resolve(resolve);
     let mut seen = PathBuf::from("/");
@@ -148,6 +147,11 @@ fn in_root(root: &OwnedFd, path: &Path) -> Result<OwnedFd> {
                 // The caller's umask is not the guest's.
                 fchmodat(&here, part, mode, FchmodatFlags::FollowSymlink).attempt("chmod", &seen)?;
                 openat2(root, &seen, how()).attempt("open in the guest", &seen)?
+            }
+            Err(Errno::EXDEV) => {
+                let reason = "it leads into another directory that is kept";
+                let error = Error::new(Kind::State, "keep on the backing filesystem", reason).at(path);
+                return Err(error.remedy("name one of them only"));
             }
             other => other.attempt("open in the guest", &seen)?,
         };

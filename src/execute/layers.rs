@@ -64,6 +64,7 @@ pub fn mount(plan: &MountPlan, progress: &mut Progress<'_>, finish: &mut Finish<
     let target = open(&plan.target, flags, Mode::empty()).attempt("open the target", &plan.target)?;
     let mut pending = Vec::new();
     if let Some(reset) = &plan.reset {
+        rehearse(plan)?;
         pending.extend(reset::renew(reset)?);
     }
     if let Some(key) = &plan.trimming {
@@ -85,15 +86,9 @@ pub fn mount(plan: &MountPlan, progress: &mut Progress<'_>, finish: &mut Finish<
 fn build(plan: &MountPlan, progress: &mut Progress<'_>, finish: &mut Finish<'_>) -> Result<Built> {
     let stage = std::path::absolute(&plan.target).attempt("find", &plan.target)?;
     // All sources are opened before the stage can hide one of them, and before the directory changes.
-    let lower = plan.lower.iter().map(|part| Source::open(part, true)).collect::<Result<Vec<_>>>()?;
+    let lower = sources(&plan.lower)?;
     let writable = Source::open(&plan.writable, false)?;
-    mount2(Some("none"), &stage, Some("tmpfs"), MsFlags::empty(), Some("mode=0700,size=1m"))
-        .attempt("mount a tmpfs over", &stage)?;
-    std::env::set_current_dir(&stage).attempt("enter", &stage)?;
-    let names = names(&plan.lower);
-    for (name, source) in names.iter().zip(&lower) {
-        source.mount(name)?;
-    }
+    let names = set_stage(&stage, plan, &lower)?;
     writable.mount("w")?;
     let image = names.first().map_or(Path::new(""), Path::new);
     let old = lay_out(Path::new("w"), image)
@@ -107,18 +102,47 @@ fn build(plan: &MountPlan, progress: &mut Progress<'_>, finish: &mut Finish<'_>)
     }
     // Last, for `umount DEVICE` takes the latest mount: rather this, which install finds again, than somebody's data.
     keep::show_upper(&root, &stage.join("w/upper"))?;
-    finish(&root)?;
+    // Over the stage, so that what it says of a path is true of the target's.
+    let whole = sys::clone_all(directory(&root)?.as_fd()).attempt("take the root out of", &root)?;
+    sys::attach_mount(whole.as_fd(), directory(&stage)?.as_fd()).attempt("mount the root on", &stage)?;
+    finish(&stage)?;
     reserve(Path::new("w"));
-    let tree = sys::clone_all(directory(&root)?.as_fd()).attempt("take the root out of", &root)?;
+    let tree = sys::clone_all(directory(&stage)?.as_fd()).attempt("take the root out of", &stage)?;
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let backing = open(&stage.join("w"), flags, Mode::empty()).attempt("open", &plan.writable.path)?;
+    let backing = open("w", flags, Mode::empty()).attempt("open", &plan.writable.path)?;
     let old = old.into_iter().filter_map(|name| Some(plan.writable.path.join(name.file_name()?))).collect();
     Ok(Built { tree, backing, source, old })
 }
 
+/// Tries what a reset cannot undo: a root that will not stand for its image's sake costs no layer.
+fn rehearse(plan: &MountPlan) -> Result<()> {
+    apart(|| {
+        let stage = std::path::absolute(&plan.target).attempt("find", &plan.target)?;
+        set_stage(&stage, plan, &sources(&plan.lower)?).map(drop)
+    })
+}
+
+fn sources(lower: &[Part]) -> Result<Vec<Source>> {
+    lower.iter().map(|part| Source::open(part, true)).collect()
+}
+
+/// Mounts the lower layers on a tmpfs, which is the working directory from then on; their names there.
+fn set_stage(stage: &Path, plan: &MountPlan, lower: &[Source]) -> Result<Vec<String>> {
+    mount2(Some("none"), stage, Some("tmpfs"), MsFlags::empty(), Some("mode=0700,size=1m"))
+        .attempt("mount a tmpfs over", stage)?;
+    std::env::set_current_dir(stage).attempt("enter", stage)?;
+    let names = names(&plan.lower);
+    for (name, source) in names.iter().zip(lower) {
+        source.mount(name)?;
+    }
+    Ok(names)
+}
+
 /// A path on the stage means nothing to the reader; the layer's does.
 fn at_layer(error: Error, part: &Part) -> Error {
-    error.at(&part.path)
+    let inside = error.path().and_then(|path| path.strip_prefix("w").ok());
+    let path = inside.map_or_else(|| part.path.clone(), |inside| part.path.join(inside));
+    error.at(path)
 }
 
 /// Something to mount on the stage.
@@ -126,7 +150,7 @@ enum Source {
     /// A directory's mount, cloned.
     Clone { mount: OwnedFd, path: PathBuf, source: OsString },
     /// A device, and the loop device that must live until it is mounted.
-    Device { device: PathBuf, kind: &'static str, read_only: bool, _held: Option<OwnedFd> },
+    Device { path: PathBuf, device: PathBuf, kind: &'static str, read_only: bool, _held: Option<OwnedFd> },
 }
 
 impl Source {
@@ -134,7 +158,7 @@ impl Source {
         let path = std::path::absolute(&part.path).attempt("find", &part.path)?;
         let device = |kind, image| {
             let (device, held) = apart::device_of(&path, image, read_only)?;
-            Ok(Self::Device { device, kind, read_only, _held: held })
+            Ok(Self::Device { path: part.path.clone(), device, kind, read_only, _held: held })
         };
         match &part.how {
             PartKind::Device(kind) => device(kind, false),
@@ -153,11 +177,14 @@ impl Source {
                 sys::attach_mount(mount.as_fd(), directory(Path::new(point))?.as_fd())
                     .attempt("bind the layer", path)
             }
-            Self::Device { device, kind, read_only, .. } => {
+            Self::Device { path, device, kind, read_only, .. } => {
                 let flags = if *read_only { MsFlags::MS_RDONLY } else { MsFlags::empty() };
                 let options = options(kind, *read_only);
-                mount2(Some(device), point, Some(*kind), flags, options)
-                    .attempt(&format!("mount ({kind}) the layer"), device)
+                mount2(Some(device), point, Some(*kind), flags, options).map_err(|errno| {
+                    // The loop device of an image is gone by the time that somebody reads this.
+                    let error = Error::system(format!("mount ({kind}) the layer"), path, errno);
+                    error.remedy(remedy(errno, kind, *read_only))
+                })
             }
         }
     }
@@ -171,11 +198,27 @@ impl Source {
     }
 }
 
+/// What helps when the kernel does not mount a layer.
+fn remedy(errno: Errno, kind: &str, read_only: bool) -> String {
+    match (errno, read_only) {
+        (Errno::ENODEV, _) => format!("the kernel has no {kind} filesystem: modprobe {kind}"),
+        (Errno::EACCES | Errno::EROFS, false) => {
+            "it is read-only; blockdev --setrw makes it writable".to_owned()
+        }
+        (_, true) => LOG.to_owned(),
+        (_, false) => format!("{LOG}; a reset makes it new"),
+    }
+}
+
+/// mount(2) has one number for many reasons.
+const LOG: &str = "the kernel's log (dmesg) may say why";
+
 /// A lower layer is never written, and a journal's replay would write it; clones of one xfs have one UUID.
 fn options(kind: &str, read_only: bool) -> Option<&'static str> {
     match (kind, read_only) {
         ("ext4", true) => Some("noload"),
         ("xfs", true) => Some("norecovery,nouuid"),
+        ("btrfs", true) => Some("rescue=nologreplay"),
         (_, true) => None,
         (_, false) => apart::writable_options(kind),
     }
@@ -263,10 +306,24 @@ fn overlay(plan: &MountPlan, lower: &str, source: &OsString) -> Result<()> {
             let reason = "the layer was used volatile and not reset since, so nothing in it can be trusted";
             Err(Error::new(Kind::State, "mount the overlay over", reason).at(path).remedy("add --reset"))
         }
-        Err(Errno::ENODEV) => Err(Error::system("mount the overlay over", path, Errno::ENODEV)
-            .remedy("the kernel has no overlay filesystem: modprobe overlay")),
-        other => other.attempt("mount the overlay over", path),
+        Err(errno) => Err(Error::system("mount the overlay over", path, errno).remedy(match errno {
+            Errno::ENODEV => "the kernel has no overlay filesystem: modprobe overlay",
+            Errno::ELOOP => "two of the layers are one, or inside each other",
+            Errno::ESTALE => "the layer was used with another image: add --reset",
+            _ => LOG,
+        })),
+        // overlayfs goes on without a work directory that it can use, but nothing can be written then.
+        Ok(()) if is_read_only("root") => {
+            let error = Error::new(Kind::State, "mount the overlay over", "it came up read-only").at(path);
+            Err(error.remedy(format!("{LOG}; a reset makes the layer new")))
+        }
+        Ok(()) => Ok(()),
     }
+}
+
+fn is_read_only(path: &str) -> bool {
+    use nix::sys::statvfs::{FsFlags, statvfs};
+    statvfs(path).is_ok_and(|space| space.flags().contains(FsFlags::ST_RDONLY))
 }
 
 /// Opened as a place.

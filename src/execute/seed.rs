@@ -21,23 +21,34 @@ use nix::sys::stat::{FchmodatFlags, Mode, SFlag, UtimensatFlags, fchmodat, mkdir
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, Whence, fchownat, linkat, lseek64, symlinkat};
 
-use crate::error::{Attempt, Error, Result};
+use crate::error::{Attempt, Error, Kind, Result};
 use crate::sys::{inode_flags, proc_path, set_inode_flags, xattr};
 
 /// Told after each file: bytes done, bytes in all.
 pub type Progress<'a> = dyn FnMut(u64, u64) + Send + 'a;
 
-/// How much there is to copy.
+/// How deep a tree is copied: each level takes open files, of which an init has 1024, and of the stack.
+const DEEPEST: usize = 256;
+
+/// How much there is to copy of `top`, which errors call `shown`.
 ///
 /// # Errors
-/// If the directory cannot be read.
-pub fn measure(dir: &Path) -> Result<u64> {
+/// If a directory cannot be read or lies too deep.
+pub fn measure(top: &Path, shown: &Path) -> Result<u64> {
     let (mut total, mut several) = (0, HashSet::new());
-    let mut waiting = vec![dir.to_owned()];
+    let mut waiting = vec![top.to_owned()];
     while let Some(dir) = waiting.pop() {
-        for entry in fs::read_dir(&dir).attempt("read", &dir)? {
-            let entry = entry.attempt("read", &dir)?;
-            let meta = entry.metadata().attempt("stat", entry.path())?;
+        let below = dir.strip_prefix(top).unwrap_or(Path::new(""));
+        if below.iter().count() > DEEPEST {
+            let reason = format!("the image's data is more than {DEEPEST} directories deep");
+            return Err(Error::new(Kind::State, "copy to", reason).at(shown));
+        }
+        let shown = shown.join(below);
+        for entry in fs::read_dir(&dir).attempt("read", &shown)? {
+            let entry = entry.attempt("read", &shown)?;
+            let Some(meta) = there(entry.metadata()).attempt("stat", shown.join(entry.file_name()))? else {
+                continue;
+            };
             if meta.is_dir() {
                 waiting.push(entry.path());
             } else if meta.nlink() < 2 || several.insert((meta.dev(), meta.ino())) {
@@ -48,25 +59,30 @@ pub fn measure(dir: &Path) -> Result<u64> {
     Ok(total)
 }
 
-/// Copies the tree `from` to `to`, which must not be there.
+/// What stat said of a listed name. overlayfs lists a whiteout that lies in an opaque directory, but has no such file.
+fn there(meta: std::io::Result<fs::Metadata>) -> std::io::Result<Option<fs::Metadata>> {
+    match meta {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+/// Copies the tree `from` to `to`, which must not be there. The reader of an error knows it as `shown`.
 ///
 /// # Errors
 /// ENOSPC before anything is written if the tree does not fit; else the call and the path that failed.
-pub fn copy(from: &Path, to: &Path, progress: &mut Progress<'_>) -> Result<()> {
-    let total = measure(from)?;
+pub fn copy(from: &Path, to: &Path, shown: &Path, progress: &mut Progress<'_>) -> Result<()> {
+    let total = measure(from, shown)?;
     let parent = to.parent().unwrap_or(Path::new("/"));
     let space = nix::sys::statvfs::statvfs(parent).attempt("statvfs", parent)?;
     let free = space.blocks_available() as u64 * space.fragment_size() as u64;
     if total > free {
-        return Err(Error::system(
-            format!("keep {} of data of the image in", words(total)),
-            to,
-            Errno::ENOSPC,
-        ));
+        let what = format!("copy {} of the image's data to", words(total));
+        return Err(Error::system(what, shown, Errno::ENOSPC));
     }
-    let (source, target) = (open_dir(AT_FDCWD, from, from)?, open_dir(AT_FDCWD, parent, parent)?);
+    let (source, target) = (open_dir(AT_FDCWD, from, shown)?, open_dir(AT_FDCWD, parent, shown)?);
     let name = to.file_name().unwrap_or(OsStr::new("seed"));
-    let mut copier = Copier { links: HashMap::new(), root: to.to_owned(), done: 0, total, progress };
+    let mut copier = Copier { links: HashMap::new(), to, shown, done: 0, total, progress };
     copier.directory(&source, &target, name, Path::new(""))
 }
 
@@ -77,7 +93,8 @@ fn words(bytes: u64) -> String {
 struct Copier<'a, 'b> {
     /// Where the first name of each file with several went.
     links: HashMap<(u64, u64), PathBuf>,
-    root: PathBuf,
+    to: &'a Path,
+    shown: &'a Path,
     done: u64,
     total: u64,
     progress: &'a mut Progress<'b>,
@@ -86,7 +103,7 @@ struct Copier<'a, 'b> {
 impl Copier<'_, '_> {
     /// `source` is open; `name` is made in `target`. `path` is for messages and hard links.
     fn directory(&mut self, source: &OwnedFd, target: &OwnedFd, name: &OsStr, path: &Path) -> Result<()> {
-        let shown = self.root.join(path);
+        let shown = self.shown.join(path);
         mkdirat(target, name, Mode::S_IRWXU).attempt("make", &shown)?;
         let made = open_dir(target, name, &shown)?;
         keep_flags(source.as_fd(), made.as_fd());
@@ -94,7 +111,9 @@ impl Copier<'_, '_> {
         for entry in fs::read_dir(&listing).attempt("read", &shown)? {
             let entry = entry.attempt("read", &shown)?;
             let child = entry.file_name();
-            let meta = fs::symlink_metadata(entry.path()).attempt("stat", &shown)?;
+            let Some(meta) = there(fs::symlink_metadata(entry.path())).attempt("stat", &shown)? else {
+                continue;
+            };
             let below = path.join(&child);
             if meta.is_dir() {
                 let inner = open_dir(source, &child, &shown)?;
@@ -116,7 +135,7 @@ impl Copier<'_, '_> {
         path: &Path,
         meta: &fs::Metadata,
     ) -> Result<()> {
-        let shown = self.root.join(path);
+        let shown = self.shown.join(path);
         let identity = (meta.dev(), meta.ino());
         if let Some(first) = self.links.get(&identity) {
             return linkat(AT_FDCWD, first, target, name, AtFlags::empty()).attempt("link", &shown);
@@ -132,7 +151,7 @@ impl Copier<'_, '_> {
         }
         dress(&PathBuf::from(proc_path(source)).join(name), target, name, meta, &shown)?;
         if meta.nlink() > 1 {
-            self.links.insert(identity, shown);
+            self.links.insert(identity, self.to.join(path));
         }
         self.done += meta.blocks().saturating_mul(512);
         (self.progress)(self.done, self.total);

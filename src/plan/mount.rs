@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use crate::error::{Error, Kind, Result};
 use crate::escape;
 use crate::world::layers::{Layer, LayerKind, State, User};
-use crate::world::mountinfo::Mounts;
+use crate::world::mountinfo::{Mount, Mounts};
 use crate::world::signature::{Content, WRITABLE};
 
 use super::reset::{self, Discard, ResetPlan};
@@ -124,12 +124,10 @@ impl Part {
 /// # Errors
 /// [`Kind::Usage`] for a request that makes no sense, [`Kind::State`] for a layer that cannot serve.
 pub fn plan(wish: &Wish, lower: &[Layer], writable: &Layer, place: &Place) -> Result<MountPlan> {
+    sensible(wish, lower)?;
     if let Some(what) = &place.occupied {
         let error = Error::new(Kind::State, "mount", format!("{what} is mounted there already"));
         return Err(error.at(&wish.target).remedy("run rootfs-shim unmount first"));
-    }
-    if lower.is_empty() {
-        return Err(Error::new(Kind::Usage, "mount", "there is no lower layer").remedy("give --lower"));
     }
     if let Some(layer) = lower.iter().find(|layer| layer.key == writable.key && !layer.key.is_empty()) {
         let error = Error::new(Kind::Usage, "mount", "it is the writable layer and a lower layer at once");
@@ -158,6 +156,30 @@ pub fn plan(wish: &Wish, lower: &[Layer], writable: &Layer, place: &Place) -> Re
         reset,
         trimming,
     })
+}
+
+/// What can be said of a request without looking at any layer.
+fn sensible(wish: &Wish, lower: &[Layer]) -> Result<()> {
+    /// As many as overlayfs takes.
+    const MOST: usize = 500;
+    /// mount(2) takes a page, its end included.
+    const LONGEST: usize = 4095;
+    let usage = |reason: &str| Error::new(Kind::Usage, "mount", reason);
+    if wish.target == Path::new("/") {
+        let error = usage("the running root is no place for another one").at("/");
+        return Err(error.remedy("mount it at a directory, then switch_root or pivot_root into that"));
+    }
+    if lower.is_empty() {
+        return Err(usage("there is no lower layer").remedy("give --lower"));
+    }
+    if lower.len() > MOST {
+        return Err(usage(&format!("there are {} lower layers, and overlayfs takes {MOST}", lower.len())));
+    }
+    match &wish.source_name {
+        Some(name) if name.is_empty() => Err(usage("the source name is empty").remedy("give a word or auto")),
+        Some(name) if name.len() > LONGEST => Err(usage("the source name is too long")),
+        _ => Ok(()),
+    }
 }
 
 /// A layer is made new if that was asked for, if it is empty, or if a reset was cut short.
@@ -234,11 +256,16 @@ pub fn unmount(mounts: &Mounts, target: &Path) -> Result<Vec<PathBuf>> {
         return Err(refuse(format!("what is mounted there is {}, and no overlay root", root.fstype)));
     }
     let backing = mounts.at(&target.join(".rootfs-shim/upper")).map(|mount| mount.device);
+    let is_own = |mount: &Mount| match backing {
+        Some(device) => mount.device == device,
+        // An uninstall has taken it away; what is kept is still known by its name in the layer.
+        None => mount.source == root.source && mount.root.iter().any(|name| name == "passthrough"),
+    };
     let mut tree = vec![root.id];
     let mut points = vec![root.point.clone()];
     for mount in mounts.iter().filter(|mount| mount.id != root.id) {
         if tree.contains(&mount.parent) {
-            if Some(mount.device) != backing {
+            if !is_own(mount) {
                 let what = escape::path(&mount.point);
                 return Err(refuse(format!("{what} is mounted inside")).remedy("unmount that first"));
             }
@@ -313,6 +340,22 @@ mod tests {
     }
 
     #[test]
+    fn a_request_that_makes_no_sense_is_bad_usage() {
+        let place = Place { occupied: None, mkfs: Some("/sbin/mkfs.ext4".into()) };
+        let refused = |wish: Wish, lower: &[Layer]| plan(&wish, lower, &ours(), &place).unwrap_err().kind();
+        let there =
+            |source_name: Option<OsString>| Wish { target: "/t".into(), source_name, ..Wish::default() };
+        let root = Wish { target: "/".into(), ..Wish::default() };
+        assert_eq!(refused(root, &[image()]), Kind::Usage);
+        assert_eq!(refused(there(None), &[]), Kind::Usage);
+        assert_eq!(refused(there(None), &vec![image(); 501]), Kind::Usage);
+        assert_eq!(refused(there(Some("".into())), &[image()]), Kind::Usage);
+        assert_eq!(refused(there(Some("x".repeat(4096).into())), &[image()]), Kind::Usage);
+        let most = plan(&there(Some("x".repeat(4095).into())), &vec![image(); 500], &ours(), &place);
+        assert!(most.is_ok());
+    }
+
+    #[test]
     fn volatile_needs_a_new_layer() {
         let wish = Wish { volatile: true, ..Wish::default() };
         assert!(outcome(&wish, &ours()).unwrap_err().ends_with("; add --reset"));
@@ -348,5 +391,9 @@ mod tests {
         let proc = format!("{lines}33 30 0:5 / /new/proc rw - proc proc rw\n");
         assert!(points(&proc, "/new").unwrap_err().contains("/new/proc is mounted inside"));
         assert!(points(lines, "/").unwrap_err().contains("no overlay root"));
+        let hidden = lines.replace("31 30 8:16 /upper /new/.rootfs-shim/upper rw - ext4 /dev/vdb rw\n", "");
+        assert_eq!(points(&hidden, "/new").unwrap(), ["/new/x", "/new"].map(PathBuf::from));
+        let other = hidden.replace("/passthrough/x", "/");
+        assert!(points(&other, "/new").unwrap_err().contains("/new/x is mounted inside"));
     }
 }

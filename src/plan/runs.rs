@@ -15,7 +15,7 @@ use super::swap::{Decided, Decision, Origin, Plan, Twofold};
 /// One run of the real tool.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Run {
-    /// Its arguments, argv[0] too.
+    /// Its arguments, `argv[0]` too.
     pub argv: Vec<OsString>,
     /// Which operands of the plan it is about.
     pub operands: Vec<usize>,

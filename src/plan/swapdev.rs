@@ -54,6 +54,7 @@ pub fn plan(layer: &Layer, priority: u16) -> Result<SwapPlan> {
     if layer.user == Some(User::Swap) {
         return Ok(SwapPlan::Nothing);
     }
+    super::reset::in_use(layer, "enable as swap")?;
     match &medium.content {
         // Without a signature it may be what a cut left of a header, or a recycled disk.
         Content::Empty | Content::Swap | Content::Unknown => {}
@@ -62,7 +63,6 @@ pub fn plan(layer: &Layer, priority: u16) -> Result<SwapPlan> {
             return Err(refuse(format!("it carries {}", other.words())).remedy(remedy));
         }
     }
-    super::reset::in_use(layer, "enable as swap")?;
     Ok(SwapPlan::Enable { device: layer.path.clone(), size: medium.size, priority })
 }
 

@@ -284,7 +284,7 @@ impl Dir {
     /// The names in here, but for `.` and `..`.
     ///
     /// # Errors
-    /// What readdir(3) says; Invalid if there are more than [`NAMES_CAP`].
+    /// What readdir(3) says; Invalid if there are more than `NAMES_CAP`.
     pub fn names(&self) -> Result<Vec<OsString>> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let open = |flags| nix::dir::Dir::openat(&self.fd, ".", flags, Mode::empty());

@@ -62,7 +62,7 @@ pub struct Act {
     pub options: Vec<Given>,
 }
 
-/// Reads `argv` (with argv[0]) by the rules of one implementation of a tool.
+/// Reads `argv` (with `argv[0]`) by the rules of one implementation of a tool.
 pub fn read(tool: &Tool, flavour: &Flavour, argv: &[OsString], posixly: bool) -> Request {
     match scan(flavour, argv, posixly) {
         Scan::Informs => Request::Untouched(Why::Informs),

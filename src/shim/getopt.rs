@@ -105,7 +105,7 @@ pub struct Parts {
     pub stopped: bool,
 }
 
-/// Takes `argv` (with argv[0]) apart. getopt(3) hands the options over one by one, and a tool may end at one
+/// Takes `argv` (with `argv[0]`) apart. getopt(3) hands the options over one by one, and a tool may end at one
 /// before it sees the rest: `stop` says at which.
 pub fn take_apart(
     flavour: &Flavour,

@@ -6,8 +6,10 @@
 
 mod bench;
 mod docker;
+mod library;
 mod looking;
 mod mounting;
+mod refusing;
 mod resetting;
 mod seeding;
 mod swapping;
@@ -18,7 +20,16 @@ use libtest_mimic::{Arguments, Trial};
 fn main() {
     let arguments = Arguments::from_args();
     let missing = bench::missing();
-    let own = [looking::TESTS, mounting::TESTS, resetting::TESTS, seeding::TESTS, swapping::TESTS].concat();
+    let own = [
+        library::TESTS,
+        looking::TESTS,
+        mounting::TESTS,
+        refusing::TESTS,
+        resetting::TESTS,
+        seeding::TESTS,
+        swapping::TESTS,
+    ]
+    .concat();
     let docker = [missing.as_slice(), &bench::lacking(docker::TOOLS)].concat();
     let groups = [("the layers", own, missing), ("Docker", docker::TESTS.to_vec(), docker)];
     let required = std::env::var_os("ROOTFS_SHIM_REQUIRE_ALL").is_some_and(|value| value == "1");

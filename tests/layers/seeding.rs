@@ -8,7 +8,10 @@ pub const TESTS: &[(&str, Test)] = &[
     ("seed_happens_once_and_whole", once),
     ("seed_takes_no_way_for_a_copy", ways),
     ("seed_that_fails_leaves_nothing", failed),
+    ("seed_of_one_directory_by_two_names_is_refused", aliases),
+    ("seed_passes_by_what_an_image_lists_and_does_not_have", listed_only),
     ("seed_says_before_it_begins_that_it_does_not_fit", too_big),
+    ("seed_says_before_it_begins_that_it_is_too_deep", too_deep),
 ];
 
 /// Everything that a file has: first what stat knows (a directory's size and links are the filesystem's own
@@ -97,7 +100,7 @@ fn failed(b: &Bench) -> Outcome {
         "{mount} --passthrough /srv t; $SHIM unmount t; $SHIM reset s.img; {mount} t; $SHIM unmount t"
     ))?;
     let cut = "strace -f -o /dev/null -e inject=pwrite64:error=ENOSPC:when=20+";
-    b.fails(1, &format!("{cut} {mount} --passthrough /srv t"))?;
+    contains(&b.fails(1, &format!("{cut} {mount} --passthrough /srv t"))?, ": write /srv/")?;
     b.sh("mkdir m; mount s.img m; test ! -e m/work/rootfs-shim-seed; umount m")?;
     b.fails(
         137,
@@ -109,10 +112,46 @@ fn failed(b: &Bench) -> Outcome {
     contains(&b.fails(1, &format!("{mount} --passthrough /odd t"))?, "leads nowhere")
 }
 
+/// Two copies of one directory would hide each other, and so would one of a directory inside another.
+fn aliases(b: &Bench) -> Outcome {
+    b.sh("mkdir -p low/srv/in; ln -s /srv low/data")?;
+    for inner in ["/srv", "/srv/in", "/srv/new"] {
+        let mount =
+            format!("$SHIM mount --lower low --writable w.img --passthrough /data --passthrough {inner} t");
+        contains(&b.fails(1, &mount)?, &format!("{inner}: it leads into another directory that is kept"))?;
+    }
+    b.sh("$SHIM mount --lower low --writable w.img --passthrough /data t; test ! -e t/srv/new").map(drop)
+}
+
+/// overlayfs lists a whiteout in an opaque directory, and says that it is not there.
+fn listed_only(b: &Bench) -> Outcome {
+    b.sh(
+        "mkdir -p up/srv/deep; mknod up/srv/gone c 0 0; mknod up/srv/deep/gone c 0 0; echo x > up/srv/deep/x
+          setfattr -n trusted.overlay.opaque -v y up/srv; setfattr -n trusted.overlay.opaque -v y up/srv/deep
+          $SHIM mount --lower up --lower low --writable w.img --passthrough /srv t",
+    )?;
+    equal(b.sh("ls t/srv t/srv/deep")?, "t/srv:\ndeep\n\nt/srv/deep:\nx")
+}
+
 fn too_big(b: &Bench) -> Outcome {
     b.sh("mkdir low/srv; dd if=/dev/zero of=low/srv/big bs=1M count=20 status=none; truncate -s 16M s.img")?;
     let error = b.fails(1, "$SHIM mount --lower low --writable s.img --passthrough /srv t")?;
-    contains(&error, "No space left on device")?;
+    contains(&error, "to /srv: No space left on device")?;
     equal(b.mounts()?, "")?;
     equal(b.stray_loops()?, [""; 0])
+}
+
+/// As deep as a path can be, whatever the limit of open files.
+fn too_deep(b: &Bench) -> Outcome {
+    let dig = |depth: u32| {
+        format!("(cd low/srv; n=0; while [ $n -lt {depth} ]; do mkdir a; cd a; n=$((n+1)); done; echo x > x)")
+    };
+    let mount = "$SHIM mount --lower low --writable w.img --passthrough /srv t";
+    b.sh(&format!(
+        "mkdir low/srv; {}; {mount}; grep -rq x t/srv; $SHIM unmount t; $SHIM reset w.img",
+        dig(256)
+    ))?;
+    b.sh(&format!("rm -r low/srv; mkdir low/srv; {}", dig(1950)))?;
+    contains(&b.fails(1, &format!("ulimit -n $(ulimit -H -n); {mount}"))?, "more than 256 directories deep")?;
+    equal(b.mounts()?, "")
 }

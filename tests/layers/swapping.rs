@@ -4,6 +4,7 @@ use crate::bench::{Bench, Outcome, Test, contains, equal};
 
 pub const TESTS: &[(&str, Test)] = &[
     ("swap_device_is_formatted_and_enabled_above_swapfiles", device),
+    ("swap_device_enabled_by_many_at_once", many),
     ("swap_device_with_another_signature_is_refused", refused),
     ("swapfile_in_a_kept_directory_needs_no_shim", kept),
 ];
@@ -25,6 +26,16 @@ fn device(b: &Bench) -> Outcome {
     ))?;
     equal(b.sh(&line)?, "partition 32764 5")?;
     equal(b.sh(&uuid)? == first, false)
+}
+
+fn many(b: &Bench) -> Outcome {
+    b.take_swap()?;
+    let device = b.device("32M")?;
+    let call = format!("for i in 1 2 3 4 5; do $SHIM swap {device} 2>&1 & done; wait");
+    let said = b.sh(&format!("{call}; swapoff {device}"))?;
+    let mut lines: Vec<_> = said.lines().collect();
+    lines.sort_unstable();
+    equal(lines, ["enabled", "nothing to do", "nothing to do", "nothing to do", "nothing to do"])
 }
 
 fn refused(b: &Bench) -> Outcome {
