@@ -28,6 +28,7 @@ struct Flavour {
     failure_status: i32,
     #[serde(default)]
     long_prefixes: bool,
+    most_operands: Option<usize>,
     options: Vec<Opt>,
 }
 
@@ -58,33 +59,54 @@ enum Expects {
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=shims");
     leave_out_unwinding()?;
-    stay_where_linked()?;
+    stay_where_linked();
     fold_what_is_alike()?;
+    begin_early()?;
     let mut files: Vec<PathBuf> =
         fs::read_dir("shims")?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
     files.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
     files.sort();
     let mut out =
         String::from("/// Every command that we stand in for, by name.\npub static TOOLS: &[Tool] = &[\n");
+    let mut informing = String::new();
     for file in &files {
         let shim: Shim = toml::from_str(&fs::read_to_string(file)?)
             .map_err(|error| format!("{}: {error}", file.display()))?;
         tool(&mut out, file, &shim)?;
+        informing += &words_that_inform(&shim);
     }
     out.push_str("];\n");
-    fs::write(Path::new(&env::var("OUT_DIR")?).join("tables.rs"), out)?;
+    let dir = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(dir.join("tables.rs"), out)?;
+    let length = informing.len();
+    fs::write(dir.join("informing.rs"), format!("static INFORMING: [u8; {length}] = *b{informing:?};\n"))?;
     Ok(())
 }
 
-/// A release is loaded at every call of swapon. Without relocations to apply, its own part of a call is 45,000
-/// instructions in place of 79,000, and the kernel copies a dozen pages less: a tenth of the time. The stack, the
-/// heap and all mappings are still at random addresses.
-fn stay_where_linked() -> Result<(), Box<dyn Error>> {
-    if env::var("PROFILE")? == "release" {
-        println!("cargo::rustc-link-arg-bins=-static");
-        println!("cargo::rustc-link-arg-bins=-no-pie");
+/// For `src/sys/early.rs`: a tool's name and its options that make it print something and do nothing.
+fn words_that_inform(shim: &Shim) -> String {
+    let options = shim.flavour.iter().take(1).flat_map(|flavour| &flavour.options);
+    let words = options.filter(|option| option.effect == "inform").flat_map(|option| {
+        let short = option.short.map(|short| format!("-{short}\0"));
+        [short, option.long.as_ref().map(|long| format!("--{long}\0"))].into_iter().flatten()
+    });
+    format!("{}\0{}\0", shim.command, words.collect::<String>())
+}
+
+/// The program begins in `src/sys/early.rs`, which knows the system calls of this architecture.
+fn begin_early() -> Result<(), Box<dyn Error>> {
+    if env::var("TARGET")? == "x86_64-unknown-linux-gnu" {
+        println!("cargo::rustc-link-arg-bins=-Wl,-e,rootfs_shim_entry");
     }
     Ok(())
+}
+
+/// The program is loaded at every call of swapon. Without relocations to apply, its own part of a call is 45,000
+/// instructions in place of 79,000, and the kernel copies a dozen pages less: a tenth of the time. The stack, the
+/// heap and all mappings are still at random addresses. (`src/sys/early.rs` runs before any relocation.)
+fn stay_where_linked() {
+    println!("cargo::rustc-link-arg-bins=-static");
+    println!("cargo::rustc-link-arg-bins=-no-pie");
 }
 
 /// Functions with the same code are one: a fortieth of the file. Only LLD can do it, which is rustc's own linker on
@@ -124,8 +146,9 @@ fn tool(out: &mut String, file: &Path, shim: &Shim) -> Result<(), Box<dyn Error>
         let kind = word(file, &flavour.name, &["util-linux", "busybox", "toybox"])?;
         writeln!(
             out,
-            "  Flavour {{ kind: Kind::{kind}, usage_status: {}, failure_status: {}, long_prefixes: {}, options: &[",
-            flavour.usage_status, flavour.failure_status, flavour.long_prefixes
+            "  Flavour {{ kind: Kind::{kind}, usage_status: {}, failure_status: {}, long_prefixes: {}, \
+             most_operands: {:?}, options: &[",
+            flavour.usage_status, flavour.failure_status, flavour.long_prefixes, flavour.most_operands
         )?;
         for option in &flavour.options {
             opt(out, file, option)?;

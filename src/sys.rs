@@ -10,6 +10,8 @@
 )]
 
 pub mod block;
+#[cfg(all(target_arch = "x86_64", target_env = "gnu"))]
+mod early;
 mod mounts;
 mod process;
 pub mod xattr;
@@ -301,4 +303,13 @@ pub fn try_read_lock(fd: BorrowedFd<'_>) -> Result<Option<i32>> {
         }
         Err(errno) => Err(errno),
     }
+}
+
+/// strverscmp(3): names in the order of the numbers in them.
+pub fn compare_versions(one: &CStr, other: &CStr) -> std::cmp::Ordering {
+    unsafe extern "C" {
+        fn strverscmp(one: *const libc::c_char, other: *const libc::c_char) -> libc::c_int;
+    }
+    // SAFETY: both are C strings, and it only reads them.
+    unsafe { strverscmp(one.as_ptr(), other.as_ptr()) }.cmp(&0)
 }

@@ -73,6 +73,8 @@ struct OperandFacts {
     signature: Option<bool>,
     twin: Option<String>,
     #[serde(default)]
+    unwritable: bool,
+    #[serde(default)]
     label: String,
 }
 
@@ -160,6 +162,7 @@ fn operand(facts: OperandFacts) -> Operand {
             ),
             location,
             no_cow: true,
+            unwritable: facts.unwritable,
             filesystem: None,
             holes: facts.holes,
             active: false,

@@ -2,12 +2,17 @@
 //!
 //! A line that makes no sense is left out and its number kept, because the tools say it aloud and go on. What
 //! makes no sense is not the same to all of them: libmount insists on numbers in the last two fields, and
-//! getmntent(3), by which BusyBox and toybox read, does not look at them.
+//! getmntent(3), by which BusyBox and toybox read, does not look at them. Where LIBMOUNT_FSTAB or `--fstab` names a
+//! directory, libmount reads the files in it.
+#![expect(clippy::disallowed_methods, reason = "the running system's own files, and never an image's")]
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CString, OsStr, OsString};
+use std::fs;
+use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 
-use crate::octal;
+use crate::{octal, sys};
 
 /// A line of fstab.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +44,58 @@ pub enum Reader {
     Libmount,
     /// The C library's.
     Getmntent,
+}
+
+/// What is read at `path`, each file with the name by which the reader speaks of it.
+///
+/// # Errors
+/// As stat(2) and open(2) say; libmount reads nothing that is neither a file nor a directory.
+pub fn read(path: &Path, reader: Reader) -> io::Result<Vec<(PathBuf, Table)>> {
+    if reader == Reader::Libmount {
+        let meta = fs::metadata(path)?;
+        if meta.is_dir() {
+            return read_directory(path);
+        } else if !meta.is_file() {
+            // It goes by an errno of before, and mostly that is this one.
+            return Err(io::Error::from_raw_os_error(libc::ENOENT));
+        }
+    }
+    Ok(vec![(path.to_owned(), Table::parse(&fs::read(path)?, reader))])
+}
+
+/// `*.fstab`, in the order of their versions (`2.fstab` before `10.fstab`); what cannot be read is passed over.
+fn read_directory(dir: &Path) -> io::Result<Vec<(PathBuf, Table)>> {
+    let mut names: Vec<CString> = Vec::new();
+    for entry in fs::read_dir(dir)?.flatten() {
+        let name = CString::new(entry.file_name().into_vec())?;
+        if !name.as_bytes().starts_with(b".") && name.as_bytes().ends_with(b".fstab") {
+            // The library's sort would be 4 KiB of code.
+            let after = |other: &CString| sys::compare_versions(other, &name).is_gt();
+            names.insert(names.iter().position(after).unwrap_or(names.len()), name);
+        }
+    }
+    let table = |name: CString| {
+        let name = PathBuf::from(OsString::from_vec(name.into_bytes()));
+        let path = dir.join(&name);
+        let text = fs::metadata(&path).is_ok_and(|meta| meta.is_file()).then(|| fs::read(&path).ok())??;
+        Some((name, Table::parse(&text, Reader::Libmount)))
+    };
+    Ok(names.into_iter().filter_map(table).collect())
+}
+
+/// The lines that make no sense: the file and the number, from 1.
+pub fn bad_lines(tables: &[(PathBuf, Table)]) -> Vec<(PathBuf, usize)> {
+    let lines = |(name, table): &(PathBuf, Table)| {
+        table.bad_lines.iter().map(|line| (name.clone(), *line)).collect::<Vec<_>>()
+    };
+    tables.iter().flat_map(lines).collect()
+}
+
+/// What libmount says of a line that makes no sense.
+pub fn bad_line((path, line): &(PathBuf, usize)) -> OsString {
+    let mut words = path.clone().into_os_string();
+    words.push(format!(": parse error at line {line} -- ignored"));
+    words
 }
 
 impl Table {
@@ -114,6 +171,13 @@ pub fn priority(value: &[u8]) -> Option<i16> {
     Some(i16::try_from(number.max(-1)).unwrap_or(i16::MAX))
 }
 
+/// What `pri=` means to BusyBox: nothing but digits, and at most what the kernel takes.
+pub fn strict_priority(value: &[u8]) -> Option<i16> {
+    let digits = value.iter().all(u8::is_ascii_digit);
+    let number: u32 = std::str::from_utf8(value).ok().filter(|_| digits)?.parse().ok()?;
+    Some(i16::try_from(number).unwrap_or(i16::MAX))
+}
+
 impl Entry {
     /// Whether it is about swap.
     pub fn is_swap(&self) -> bool {
@@ -179,6 +243,21 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_is_read_in_the_order_of_versions() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["10.fstab", "9.fstab", "b.fstab", ".h.fstab", "README", "a.fstab.bak"] {
+            fs::write(dir.path().join(name), "/x none swap\nbad\n").unwrap();
+        }
+        fs::create_dir(dir.path().join("d.fstab")).unwrap();
+        let tables = read(dir.path(), Reader::Libmount).unwrap();
+        let names: Vec<&str> = tables.iter().map(|(name, _)| name.to_str().unwrap()).collect();
+        assert_eq!(names, ["9.fstab", "10.fstab", "b.fstab"]);
+        assert_eq!(bad_line(&bad_lines(&tables)[1]), "10.fstab: parse error at line 2 -- ignored");
+        assert!(read(dir.path(), Reader::Getmntent).is_err());
+        assert!(read(Path::new("/dev/null"), Reader::Libmount).is_err());
+    }
+
+    #[test]
     fn a_priority_is_read_as_leniently_as_the_real_tool_does() {
         for (text, read) in [
             ("5", Some(5)),
@@ -192,6 +271,8 @@ mod tests {
             ("4294967301", Some(5)),
         ] {
             assert_eq!(priority(text.as_bytes()), read, "{text}");
+            let strict = read.filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
+            assert_eq!(strict_priority(text.as_bytes()), strict.filter(|_| text.len() < 10), "{text}");
         }
     }
 

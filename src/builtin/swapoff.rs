@@ -2,17 +2,15 @@
 //!
 //! 2 out of memory, 4 an area could not be disabled, 16 bad usage or not root, 32 `-a` disabled none of the
 //! active areas, 64 only some, 255 a label or UUID that nothing carries.
-#![expect(clippy::disallowed_methods, reason = "the running system's own files, and never an image's")]
 
 use std::ffi::{CString, OsStr, OsString};
-use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
 use super::find::{self, Key, Tag};
-use super::fstab::{Reader, Table};
+use super::fstab::{self, Reader};
 use super::{Call, Console, Refusal};
 use crate::shim::args::labels_first;
 use crate::sys;
@@ -51,7 +49,7 @@ struct Everything {
     active: Vec<Target>,
     /// What fstab lists and is not active, because a name can be hidden.
     listed: Vec<Target>,
-    bad_lines: Vec<usize>,
+    bad_lines: Vec<(PathBuf, usize)>,
 }
 
 /// Runs it.
@@ -112,8 +110,8 @@ fn named(disable: &Disable) -> Vec<Target> {
 fn everything(fstab: &Path) -> Everything {
     let swaps = super::active();
     let files = paths_of(&swaps);
-    let table = Table::parse(&fs::read(fstab).unwrap_or_default(), Reader::Libmount);
-    let entries = table.entries.iter().filter(|entry| entry.is_swap());
+    let tables = fstab::read(fstab, Reader::Libmount).unwrap_or_default();
+    let entries = tables.iter().flat_map(|(_, table)| &table.entries).filter(|entry| entry.is_swap());
     let listed =
         entries.map(|entry| by_spec(&entry.spec, &files)).filter(|target| !is_active(target, &swaps));
     let active = files.iter().rev();
@@ -122,7 +120,7 @@ fn everything(fstab: &Path) -> Everything {
         active: active
             .map(|path| Target { shown: path.into(), path: Some(path.clone()), announced: true })
             .collect(),
-        bad_lines: table.bad_lines,
+        bad_lines: fstab::bad_lines(&tables),
     }
 }
 
@@ -155,8 +153,7 @@ fn carry_out(disable: &Disable, console: &mut Console) -> Result<i32, NotRoot> {
         failures += usize::from(switch_off(target, disable.verbose, true, console)? != 0);
     }
     for line in &everything.bad_lines {
-        let words = format!(": parse error at line {line} -- ignored");
-        console.warn(&[disable.fstab.as_os_str().as_bytes(), words.as_bytes()]);
+        console.warn(&[fstab::bad_line(line).as_bytes()]);
     }
     for target in &everything.listed {
         switch_off(target, disable.verbose, true, console)?;

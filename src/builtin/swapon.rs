@@ -8,14 +8,13 @@ mod area;
 mod ask;
 
 use std::ffi::{OsStr, OsString};
-use std::fs;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
 use super::find::{self, Tag};
-use super::fstab::{self, Reader, Table};
+use super::fstab::{self, Reader};
 use super::header::Header;
 use super::show::{self, Column, Row};
 use super::{Call, Console, errno_of};
@@ -70,8 +69,7 @@ fn row(swap: Swap, asked: bool) -> Row {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct World {
     swaps: Vec<Swap>,
-    fstab: PathBuf,
-    bad_lines: Vec<usize>,
+    bad_lines: Vec<(PathBuf, usize)>,
     candidates: Vec<Candidate>,
 }
 
@@ -88,19 +86,16 @@ struct Candidate {
 /// # Errors
 /// If `-a` is asked for and there is no fstab.
 fn gather(enable: &Enable) -> Result<World, Errno> {
-    let fstab = enable.fstab.clone();
     let wants_tag = enable.all
         || !enable.tags.is_empty()
         || enable.operands.iter().any(|operand| Tag::parse(operand).is_some());
-    let text = if wants_tag { fs::read(&fstab) } else { Ok(Vec::new()) };
-    if let Some(errno) =
-        text.as_ref().err().map(errno_of).filter(|errno| enable.all && *errno != Errno::EISDIR)
-    {
-        return Err(errno);
+    let tables = if wants_tag { fstab::read(&enable.fstab, Reader::Libmount) } else { Ok(Vec::new()) };
+    if let (Err(error), true) = (&tables, enable.all) {
+        return Err(errno_of(error));
     }
-    let table = Table::parse(&text.unwrap_or_default(), Reader::Libmount);
+    let tables = tables.unwrap_or_default();
     let swaps = super::active();
-    let entries = || table.entries.iter().filter(|entry| entry.is_swap());
+    let entries = || tables.iter().flat_map(|(_, table)| &table.entries).filter(|entry| entry.is_swap());
     let listed = entries().filter(|entry| entry.spec.as_bytes().starts_with(b"/"));
     let files: Vec<PathBuf> = listed
         .map(|entry| PathBuf::from(&entry.spec))
@@ -122,8 +117,8 @@ fn gather(enable: &Enable) -> Result<World, Errno> {
     candidates.extend(tags.map(|(spec, tag)| candidate(spec, find::by_tag(tag, &files), None)));
     let operands = enable.operands.iter();
     candidates.extend(operands.map(|spec| candidate(spec, find::resolve(spec, &files), None)));
-    let bad_lines = if enable.all { table.bad_lines } else { Vec::new() };
-    Ok(World { swaps, fstab, bad_lines, candidates })
+    let bad_lines = if enable.all { fstab::bad_lines(&tables) } else { Vec::new() };
+    Ok(World { swaps, bad_lines, candidates })
 }
 
 fn readable(path: &Path) -> bool {
@@ -140,10 +135,7 @@ enum Step {
 }
 
 fn steps(enable: &Enable, world: &World) -> Vec<Step> {
-    let bad_line = |line: &usize| {
-        let words = format!(": parse error at line {line} -- ignored");
-        Step::Say([world.fstab.as_os_str().as_bytes(), words.as_bytes()].concat(), false)
-    };
+    let bad_line = |line| Step::Say(fstab::bad_line(line).into_vec(), false);
     let mut steps: Vec<Step> = world.bad_lines.iter().map(bad_line).collect();
     for candidate in &world.candidates {
         steps.extend(match &candidate.entry {

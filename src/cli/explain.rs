@@ -33,8 +33,7 @@ pub fn run(args: &Args, call: &Invocation) -> Result<i32> {
         .remedy("it knows swapon, swapoff and mkswap"));
     };
     let found = real::find(tool, None).ok();
-    let kind = found.as_ref().map_or(shim::tables::Kind::UtilLinux, |real| real.kind);
-    let Some((flavour, request)) = crate::plan::swap::request(tool, kind, &asked.argv, asked.posixly) else {
+    let Some((flavour, request)) = shim::request(tool, found.as_ref(), &asked) else {
         return Err(Error::new(Kind::State, "explain", "there are no rules for this command"));
     };
     let (config, notices) = shim::load_config(&[crate::paths::CONFIG.as_ref()]);

@@ -2,6 +2,9 @@
 //!
 //! Lines pass one by one as they come, or all at the end where a path itself has a line break. Where a line
 //! matches several paths, the leftmost and then the longest wins, so `/upper/a` never bites into `/upper/ab`.
+//!
+//! Two pipes do not tell which of two lines was written first, and `2>&1` shows it. So what goes to stdout waits
+//! where stdio would have kept it: until the call ends, unless a terminal reads it.
 
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -17,6 +20,8 @@ use crate::plan::swap::{Decision, Plan};
 
 /// A line is passed on unfinished when it is longer than this.
 const LINE_AT_MOST: usize = 64 * 1024;
+/// The size of glibc's buffer for a pipe or a file.
+const STDIO_KEEPS: usize = 4096;
 
 /// Pairs of what the real tool says and what the user reads.
 pub type Translations<'a> = [(&'a Path, &'a Path)];
@@ -32,17 +37,29 @@ pub struct Heard {
     pub lost: [Option<Errno>; 2],
     /// What was said and not passed on: to stdout (1) or stderr (2).
     pub held: Option<Vec<(u8, Vec<u8>)>>,
+    /// What waits for [`say_what_waited`], if stdout waits.
+    pub late: Option<Vec<u8>>,
+}
+
+/// What is not passed on at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Keep {
+    /// All of it, for [`release`].
+    pub all: bool,
+    /// What goes to stdout, for [`say_what_waited`].
+    pub stdout: bool,
 }
 
 /// Passes both pipes on until they are closed, or until `ended` says that the real tool is gone: what it left
-/// running in the background may keep them open for ever. With `hold` it keeps for [`release`] what they say.
+/// running in the background may keep them open for ever. What is to be kept it keeps.
 pub fn pump(
     [stdout, stderr]: [Option<OwnedFd>; 2],
     ended: Option<&OwnedFd>,
     translations: &Translations<'_>,
-    hold: bool,
+    keep: Keep,
 ) -> Heard {
-    let mut heard = Heard { held: hold.then(Vec::new), ..Heard::default() };
+    let mut heard =
+        Heard { held: keep.all.then(Vec::new), late: keep.stdout.then(Vec::new), ..Heard::default() };
     let mut streams = [Stream::new(stdout, 1), Stream::new(stderr, 2)];
     let mut gone = false;
     loop {
@@ -187,7 +204,7 @@ impl Stream {
         }
         match &mut heard.held {
             Some(held) => held.push((self.target, line)),
-            None => note_loss(&mut heard.lost, self.target, write_all(self.target, &line)),
+            None => say(self.target, line, &mut heard.late, &mut heard.lost),
         }
     }
 }
@@ -195,8 +212,32 @@ impl Stream {
 /// Says what was held back.
 pub fn release(ran: &mut Ran) {
     for (target, line) in ran.held.take().into_iter().flatten() {
-        note_loss(&mut ran.lost, target, write_all(target, &line));
+        say(target, line, &mut ran.late, &mut ran.lost);
     }
+}
+
+/// Says what waited for the end of the call, as stdio does when a program ends.
+pub fn say_what_waited(ran: &mut [Ran]) {
+    for ran in ran {
+        if let Some(late) = ran.late.take().filter(|late| !late.is_empty()) {
+            note_loss(&mut ran.lost, 1, write_all(1, &late));
+        }
+    }
+}
+
+/// Writes it, or lets it wait until there is more than stdio keeps of a pipe or a file.
+fn say(target: u8, line: Vec<u8>, late: &mut Option<Vec<u8>>, lost: &mut [Option<Errno>; 2]) {
+    let line = match late {
+        Some(late) if target == 1 => {
+            late.extend_from_slice(&line);
+            if late.len() <= STDIO_KEEPS {
+                return;
+            }
+            std::mem::take(late)
+        }
+        _ => line,
+    };
+    note_loss(lost, target, write_all(target, &line));
 }
 
 fn note_loss(lost: &mut [Option<Errno>; 2], target: u8, errno: Option<Errno>) {

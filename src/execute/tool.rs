@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "the running system's own namespace")]
 
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -193,18 +194,21 @@ pub fn run_ourselves(plan: &Plan, run: &Run, call: &Invocation, stage: Option<&S
 /// # Errors
 /// If no child could be started.
 pub fn run(real: &Real, plan: &Plan, run: Run, call: &Invocation, stage: Option<&Stage>) -> Result<Ran> {
-    let hold = plan.may_be_repeated(&run);
+    let keep = output::Keep { all: plan.may_be_repeated(&run), stdout: keeps_its_stdout(real) };
     let mut translations = plan.translations();
     let instead = run.instead.clone();
     let name = instead.as_ref().map(|instead| instead.name.from_upper());
     translations.extend(name.as_deref().zip(instead.as_ref().map(|instead| instead.user.as_path())));
     let behind = instead.as_ref().map(standin::behind).transpose()?;
-    let detached = plan.detached(&run, real).and_then(|detached| Some((detach(plan, &detached)?, detached)));
+    let detached = plan.detached(&run, real).and_then(|mut detached| {
+        stay_callable(&mut detached.argv);
+        Some((detach(plan, &detached)?, detached))
+    });
     translations.extend(detached.as_ref().map(|(_, detached)| (detached.name.as_path(), detached.user)));
     let pipe = |wanted: bool| if wanted { pipe2(OFlag::O_CLOEXEC).map(Some) } else { Ok(None) };
     let [_, out_closed, err_closed] = call.closed;
-    let out =
-        pipe((hold || !translations.is_empty()) && !out_closed).attempt("make a pipe for", &real.path)?;
+    let out = pipe((keep.all || keep.stdout || !translations.is_empty()) && !out_closed)
+        .attempt("make a pipe for", &real.path)?;
     let err = pipe(!err_closed).attempt("make a pipe for", &real.path)?;
     let (out_read, out_write) = out.unzip();
     let (err_read, err_write) = err.unzip();
@@ -218,7 +222,7 @@ pub fn run(real: &Real, plan: &Plan, run: Run, call: &Invocation, stage: Option<
     };
     let child = start(real, plan, argv, call, [out_write.as_ref(), err_write.as_ref()], place)?;
     drop((out_write, err_write));
-    let heard = output::pump([out_read, err_read], child.ended.as_ref(), &translations, hold);
+    let heard = output::pump([out_read, err_read], child.ended.as_ref(), &translations, keep);
     let status = sys::wait(child.pid).attempt("wait for", &real.path)?;
     Ok(Ran {
         run,
@@ -227,9 +231,27 @@ pub fn run(real: &Real, plan: &Plan, run: Run, call: &Invocation, stage: Option<
         usage_shown: heard.usage_shown,
         lost: heard.lost,
         held: heard.held,
+        late: heard.late,
         way: None,
         in_the_open: child.in_the_open,
     })
+}
+
+/// toybox follows argv[0] until it comes to a name that it knows, and from another working directory a relative
+/// path leads nowhere.
+fn stay_callable(argv: &mut [OsString]) {
+    if let Some(name) = argv.first_mut()
+        && name.as_bytes().contains(&b'/')
+        && let Ok(here) = std::env::current_dir()
+    {
+        *name = here.join(&*name).into();
+    }
+}
+
+/// Whether what this tool says on stdout leaves it when it ends, after all that it says on stderr. Not on a
+/// terminal, which has each line at once, and not a script, where each program that it runs ends for itself.
+fn keeps_its_stdout(real: &Real) -> bool {
+    !real.is_script && !sys::stdio(1).is_terminal()
 }
 
 /// A mount of the upper directory that is attached nowhere. The file is opened in it once, because a policy

@@ -96,6 +96,12 @@ fn on_the_overlay(
     if act.creates {
         return Decision::AsItIs("the tool makes the file itself, through the overlay".to_owned(), false);
     }
+    if purpose == Purpose::Disable && file.unwritable {
+        return Decision::AsItIs(
+            "is immutable or append-only (chattr), so it stays as it is".to_owned(),
+            false,
+        );
+    }
     if purpose == Purpose::Disable && file.twin != Some(Twin::File) {
         return Decision::AsItIs("is in a lower layer only, so it cannot be active".to_owned(), false);
     }

@@ -8,6 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 
 use crate::builtin::find::{Key, Tag};
+use crate::builtin::fstab;
 use crate::shim::args::Act;
 use crate::shim::tables::{Effect, Kind, Opt, Tool};
 use crate::world::files::{Operand, What};
@@ -63,10 +64,9 @@ fn is_same_file(one: &Listed, other: &Listed) -> bool {
 
 /// What libmount says of the lines of fstab that make no sense.
 pub fn foreword(tool: &Tool, world: &World) -> Vec<OsString> {
-    let said = world.bad_lines.iter().map(|(path, line)| {
+    let said = world.bad_lines.iter().map(|line| {
         let mut words = OsString::from(format!("{}: ", tool.name));
-        words.push(path);
-        words.push(format!(": parse error at line {line} -- ignored"));
+        words.push(fstab::bad_line(line));
         words
     });
     said.collect()
@@ -102,7 +102,7 @@ fn entry(
             _ => judge(operand),
         }
     };
-    Decided { origin: Origin::Fstab(arguments(&listed.entry.options, kind)), given, decision }
+    Decided { origin: Origin::Fstab(ways(&listed.entry.options, kind)), given, decision }
 }
 
 /// Whether the real tool sees by itself that this is active. It finds devices by their tags and no files, and of
@@ -149,18 +149,54 @@ fn is_active(operand: &Operand, kind: Kind, world: &World) -> bool {
     listed || stands.is_some_and(|found| kind != Kind::UtilLinux || found.area.name == path)
 }
 
-/// fstab's options are read more leniently than a command line's, so what is passed on is what they mean.
-fn arguments(options: &Options, kind: Kind) -> Vec<OsString> {
-    let mut arguments = Vec::new();
-    // The others pass over a negative one, and their -p takes none.
-    if let Some(priority) = options.priority.filter(|number| *number >= 0 || kind == Kind::UtilLinux) {
-        arguments.extend([OsString::from("-p"), priority.to_string().into()]);
+/// fstab's options as arguments, in ways of which each is for a tool that does not know the one before.
+///
+/// util-linux reads `-o` as it reads fstab, more leniently than a command line, and differently in each release. The
+/// others can be built without priorities or discarding, and then pass over them; and BusyBox cuts off what comes
+/// behind `discard`, so that it sees a priority there only if it cannot discard.
+fn ways(options: &Options, kind: Kind) -> Vec<Vec<OsString>> {
+    if kind == Kind::UtilLinux {
+        let given = [OsString::from("-o"), options.text.clone()].into_iter();
+        return vec![given.filter(|_| !options.text.is_empty()).collect()];
     }
-    if let Some(policy) = &options.discard {
+    let priority = options.priority.map(|number| vec![OsString::from("-p"), number.to_string().into()]);
+    let priority = priority.unwrap_or_default();
+    let discard = options.discard.as_ref().map(|policy| {
         let known = policy.as_ref().filter(|policy| *policy == "once" || *policy == "pages");
         let mut argument = OsString::from("-d");
         argument.push(known.map_or(OsStr::new(""), OsString::as_os_str));
-        arguments.push(argument);
+        vec![argument]
+    });
+    let discard = discard.unwrap_or_default();
+    let seen = if options.discard_first { &[][..] } else { &priority };
+    let mut ways = vec![[seen, &discard].concat()];
+    for fewer in [discard, priority, Vec::new()] {
+        if !ways.contains(&fewer) {
+            ways.push(fewer);
+        }
     }
-    arguments
+    ways
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builtin::fstab::Reader;
+
+    #[test]
+    fn a_line_of_fstab_is_said_in_ways_that_every_build_knows_one_of() {
+        let said = |text: &str, kind| {
+            let line = format!("/f none swap {text}");
+            let (entries, _) = crate::world::fstab::parse(line.as_bytes(), Reader::Getmntent);
+            let ways = ways(&entries[0].options, kind);
+            let words = |way: Vec<OsString>| way.join(OsStr::new(" ")).into_string().unwrap();
+            ways.into_iter().map(words).collect::<Vec<_>>()
+        };
+        assert_eq!(said("pri=5,discard=once", Kind::Busybox), ["-p 5 -donce", "-donce", "-p 5", ""]);
+        assert_eq!(said("discard=no,pri=5", Kind::Busybox), ["-d", "-p 5", ""]);
+        assert_eq!(said("sw,pri=7", Kind::Busybox), ["-p 7", ""]);
+        assert_eq!(said("sw,pri=7x", Kind::Busybox), [""]);
+        assert_eq!(said("sw,pri=7x", Kind::UtilLinux), ["-o sw,pri=7x"]);
+        assert_eq!(said("sw,nofail", Kind::UtilLinux), [""]);
+    }
 }

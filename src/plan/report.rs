@@ -61,6 +61,8 @@ pub struct Ran {
     /// What it said and nobody has read yet, because it may have to be run once more: to stdout (1) or
     /// stderr (2).
     pub held: Option<Vec<(u8, Vec<u8>)>>,
+    /// What waits to be said on stdout until the call ends; `None` where nothing waits.
+    pub late: Option<Vec<u8>>,
     /// It had to run outside a namespace of its own, so `/proc/swaps` shows the backing path.
     pub in_the_open: bool,
     /// What stood in for the file.
@@ -84,6 +86,7 @@ impl Ran {
             usage_shown: false,
             lost: [None; 2],
             held: None,
+            late: None,
             in_the_open: false,
             way: None,
         }

@@ -93,7 +93,7 @@ impl Plan {
         };
         let new = Some(name.from_upper().into());
         let options = self.fstab_options(at);
-        let argv = if self.apart { self.argv_apart(at, &options, new) } else { self.argv_whole(at, new) };
+        let argv = if self.apart { self.argv_apart(at, options, new) } else { self.argv_whole(at, new) };
         let given = self.operands.get(at).map(|operand| PathBuf::from(&operand.given));
         let user = given.filter(|_| self.flavour.kind != Kind::UtilLinux).unwrap_or_else(|| seen.clone());
         let instead = Instead { device: device.to_owned(), name, user };
@@ -172,7 +172,7 @@ impl Plan {
         let mut plainer = Vec::new();
         let argv = if self.apart {
             plainer = self.plainer(at, new.as_ref());
-            self.argv_apart(at, &self.fstab_options(at), new)
+            self.argv_apart(at, self.fstab_options(at), new)
         } else {
             self.argv_whole(at, new)
         };
@@ -197,22 +197,18 @@ impl Plan {
 
     /// BusyBox and toybox can be built without priorities or discarding, and then pass over them in fstab.
     fn plainer(&self, at: usize, new: Option<&OsString>) -> Vec<Vec<OsString>> {
-        let options = self.fstab_options(at);
-        let priority = if options.first().is_some_and(|first| first == "-p") { 2 } else { 0 };
-        let without: Vec<OsString> = options.iter().skip(priority).cloned().collect();
-        let mut fewer = vec![without, Vec::new()];
-        fewer.retain(|fewer| fewer.len() < options.len());
-        fewer.dedup();
-        if self.flavour.kind == Kind::UtilLinux {
-            fewer.clear();
-        }
-        fewer.into_iter().map(|fewer| self.argv_apart(at, &fewer, new.cloned())).collect()
+        let fewer = self.fstab_ways(at).iter().skip(1);
+        fewer.map(|fewer| self.argv_apart(at, fewer, new.cloned())).collect()
     }
 
-    fn fstab_options(&self, at: usize) -> Vec<OsString> {
+    fn fstab_options(&self, at: usize) -> &[OsString] {
+        self.fstab_ways(at).first().map_or(&[], Vec::as_slice)
+    }
+
+    fn fstab_ways(&self, at: usize) -> &[Vec<OsString>] {
         match self.operands.get(at).map(|operand| &operand.origin) {
-            Some(Origin::Fstab(options)) => options.clone(),
-            _ => Vec::new(),
+            Some(Origin::Fstab(ways)) => ways,
+            _ => &[],
         }
     }
 

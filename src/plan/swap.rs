@@ -67,8 +67,8 @@ pub enum Origin {
     Argv(usize),
     /// An option that names a swap area (`-L`), as arguments.
     Tag(Vec<OsString>),
-    /// A line of fstab, whose options are these arguments.
-    Fstab(Vec<OsString>),
+    /// A line of fstab. Its options as arguments: first in the best way, then for tools that do not know that one.
+    Fstab(Vec<Vec<OsString>>),
     /// `/proc/swaps`: an active area that only `swapoff -a` means.
     Active,
 }

@@ -32,6 +32,21 @@ pub enum Why {
     NothingToDo,
 }
 
+impl Request {
+    /// What it is to the very tool that we run: a newer option it may not have, and one that it has may make the
+    /// short form of an older one ambiguous. `knows` says which it has, as far as that can be told.
+    pub fn to(self, knows: impl Fn(&str) -> Option<bool>) -> Self {
+        let refuses = |given: &Given| {
+            let lacks = |name| given.option.is_new && knows(name) == Some(false);
+            given.option.long.is_some_and(lacks) || given.unless.and_then(&knows) == Some(true)
+        };
+        match self {
+            Self::Act(act) if act.options.iter().any(refuses) => Self::Untouched(Why::BadUsage),
+            same => same,
+        }
+    }
+}
+
 /// A command line that acts on swap areas.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Act {
@@ -59,9 +74,11 @@ pub fn read(tool: &Tool, flavour: &Flavour, argv: &[OsString], posixly: bool) ->
             if options.iter().any(|one| one.option.needs.is_some_and(|name| !given(name)) || clashes(one)) {
                 return Request::Untouched(Why::BadUsage);
             }
+            if flavour.most_operands.is_some_and(|most| operands.len() > most) {
+                return Request::Untouched(Why::BadUsage);
+            }
             let operands = match tool.operands {
                 Operands::Files => operands,
-                Operands::FileAndSize if operands.len() > 2 => return Request::Untouched(Why::BadUsage),
                 Operands::FileAndSize => operands.into_iter().take(1).collect(),
             };
             let (all, creates) = (has(Effect::All), has(Effect::Create));

@@ -145,6 +145,28 @@ fn a_prefix_that_only_a_newer_option_makes_ambiguous_means_the_older_one() {
 }
 
 #[test]
+fn the_tool_itself_says_which_newer_options_it_has() {
+    let newer = |line: &str, names: &[&str]| ask(line).to(|name| Some(names.contains(&name)));
+    let refused = Request::Untouched(Why::BadUsage);
+    assert_eq!(newer("swapon --f /f", &["fstab"]), refused);
+    assert_eq!(newer("mkswap --f /f", &["file"]), refused);
+    assert_eq!(newer("swapon --a", &["fstab"]), ask("swapon --a"));
+    assert_eq!(newer("swapon -T /t -a", &["fstab"]), ask("swapon -T /t -a"));
+    assert_eq!(newer("swapon -T /t -a", &[]), refused);
+    assert_eq!(newer("mkswap --size 1M /f", &["file"]), refused);
+    assert_eq!(ask("swapon --f -T /t /f").to(|_| None), ask("swapon --f -T /t /f"));
+    assert_eq!(newer("swapon --fixpgsz /f", &["fstab"]), ask("swapon --fixpgsz /f"));
+}
+
+#[test]
+fn toybox_takes_one_operand() {
+    assert!(matches!(ask_as(Kind::Toybox, "swapon /f", false), Request::Act(_)));
+    for line in ["swapon /f /g", "swapoff /f /g", "mkswap /f 1024"] {
+        assert_eq!(ask_as(Kind::Toybox, line, false), Request::Untouched(Why::BadUsage));
+    }
+}
+
+#[test]
 fn busybox_knows_no_long_options() {
     assert_eq!(ask_as(Kind::Busybox, "swapon --show", false), Request::Untouched(Why::BadUsage));
     assert_eq!(ask_as(Kind::Busybox, "mkswap -U x /f", false), Request::Untouched(Why::BadUsage));

@@ -15,6 +15,8 @@ pub struct Given {
     pub option: &'static Opt,
     /// Its value, if it has one.
     pub value: Option<OsString>,
+    /// A newer option whose long name begins as the given one does: a tool that has it refuses the call.
+    pub unless: Option<&'static str>,
 }
 
 impl PartialEq for Given {
@@ -161,28 +163,40 @@ fn read_long(flavour: &Flavour, long: &[u8], next: Option<&OsStr>, options: &mut
         Some(at) => (long.get(..at).unwrap_or(long), long.get(at + 1..)),
         None => (long, None),
     };
-    let option = find_long(flavour, name, long)?;
+    let (option, unless) = find_long(flavour, name, long)?;
     let full = option.long.unwrap_or_default();
     if option.long_value == Value::None && attached.is_some() {
         return Err(Problem::NameTakesNone(full));
     }
-    take(option, option.long_value, attached, next, options).ok_or(Problem::NameNeedsValue(full))
+    let took = take(option, option.long_value, attached, next, options);
+    if let (Some(_), Some(given)) = (took, options.last_mut()) {
+        given.unless = unless;
+    }
+    took.ok_or(Problem::NameNeedsValue(full))
 }
 
 /// The option of that name, or the only one that begins so. We do not know the tool's release. Where a newer
-/// option alone makes a prefix ambiguous, an older tool means the older option, and a newer one refuses the call
-/// whatever we make of it.
-fn find_long(flavour: &Flavour, name: &[u8], whole: &[u8]) -> Result<&'static Opt, Problem> {
+/// option alone makes a prefix ambiguous, an older tool means the older option, and a newer one refuses the call:
+/// the second part of the answer names the newer one.
+fn find_long(
+    flavour: &Flavour,
+    name: &[u8],
+    whole: &[u8],
+) -> Result<(&'static Opt, Option<&'static str>), Problem> {
     let named = flavour.options.iter().filter_map(|option| Some((option, option.long?)));
     if let Some((option, _)) = named.clone().find(|(_, long)| long.as_bytes() == name) {
-        return Ok(option);
+        return Ok((option, None));
     }
     let begins = named.filter(|(_, long)| flavour.long_prefixes && long.as_bytes().starts_with(name));
     let found: Vec<(&'static Opt, &'static str)> = begins.collect();
     let mut old = found.iter().filter(|(option, _)| !option.is_new);
     match (found.as_slice(), old.next(), old.next()) {
         ([], _, _) => Err(Problem::UnknownName(whole.to_owned())),
-        ([(option, _)], _, _) | (_, Some((option, _)), None) => Ok(option),
+        ([(option, _)], _, _) => Ok((option, None)),
+        (all, Some((option, _)), None) => {
+            let newer = all.iter().find(|(option, _)| option.is_new);
+            Ok((option, newer.map(|(_, name)| *name)))
+        }
         (several, _, _) => {
             Err(Problem::Ambiguous(whole.to_owned(), several.iter().map(|(_, long)| *long).collect()))
         }
@@ -200,7 +214,7 @@ fn read_letters(flavour: &Flavour, letters: &[u8], next: Option<&OsStr>, options
             return take(option, option.value, attached, next, options)
                 .ok_or(Problem::LetterNeedsValue(*letter));
         }
-        options.push(Given { option, value: None });
+        options.push(Given { option, value: None, unless: None });
         rest = tail;
     }
     Ok(false)
@@ -219,6 +233,6 @@ fn take(
         (_, Some(attached)) => (Some(OsStr::from_bytes(attached)), false),
         (Value::Required, None) => (Some(next?), true),
     };
-    options.push(Given { option, value: value.map(OsStr::to_owned) });
+    options.push(Given { option, value: value.map(OsStr::to_owned), unless: None });
     Some(from_next)
 }

@@ -49,7 +49,7 @@ pub fn run_with(tool: &'static Tool, real: &Real, call: &Invocation) -> i32 {
         fall_back_to(real, call);
     }
     sys::set_environment(DEPTH_VARIABLE, &(call.depth + 1).to_string());
-    match swap::request(tool, real.kind, &call.argv, call.posixly) {
+    match request(tool, Some(real), call) {
         Some((flavour, request @ Request::Act(_))) => {
             sys::make_room();
             let (mut config, mut notices) = load_config(&[paths::CONFIG.as_ref()]);
@@ -69,6 +69,17 @@ pub fn run_with(tool: &'static Tool, real: &Real, call: &Invocation) -> i32 {
         }
         _ => become_real(tool, real, &call.argv, call, &Config::default()),
     }
+}
+
+/// What is asked of `real`, or of util-linux if there is none.
+pub fn request(
+    tool: &'static Tool,
+    real: Option<&Real>,
+    call: &Invocation,
+) -> Option<(&'static Flavour, Request)> {
+    let kind = real.map_or(Kind::UtilLinux, |real| real.kind);
+    let (flavour, request) = swap::request(tool, kind, &call.argv, call.posixly)?;
+    Some((flavour, request.to(|option| real?.knows(option))))
 }
 
 /// Makes the upper directory visible to this process alone, where it is not visible to all.
@@ -119,22 +130,24 @@ pub fn gather(
         tags.clear();
     }
     let reader = if flavour.kind == Kind::UtilLinux { Reader::Libmount } else { Reader::Getmntent };
+    let fstab = || (fstab_of(act, call, reader), reader);
     let scope = Scope {
         upper: upper.map(Path::to_owned),
         headers: enables,
         active: wide,
         leftovers: config.swap.fallback.contains(&Fallback::Zram) && tool.purpose != Purpose::Format,
-        fstab: (enables && wide).then(|| (fstab_of(act, call), reader)),
+        fstab: (enables && wide).then(fstab),
         tags,
     };
     World::gather(&operands, &scope)
 }
 
-/// `--fstab FILE`, else what libmount would read.
-fn fstab_of(act: &Act, call: &Invocation) -> PathBuf {
+/// `--fstab FILE`, else what libmount would read; the others know only one.
+fn fstab_of(act: &Act, call: &Invocation, reader: Reader) -> PathBuf {
     let given = act.options.iter().rfind(|given| given.option.effect == Effect::Fstab);
     let given = given.and_then(|given| given.value.clone()).map(PathBuf::from);
-    given.or_else(|| call.fstab.clone()).unwrap_or_else(|| PathBuf::from("/etc/fstab"))
+    let variable = call.fstab.clone().filter(|_| reader == Reader::Libmount);
+    given.or(variable).unwrap_or_else(|| PathBuf::from("/etc/fstab"))
 }
 
 fn carry_out(

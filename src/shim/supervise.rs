@@ -58,6 +58,7 @@ impl Supervisor<'_> {
                 outcome
             }));
         }
+        output::say_what_waited(&mut ran);
         output::say_what_was_lost(plan, &ran);
         let report = report::report(plan, &prepared, &ran, config);
         notices.extend(report.notices);

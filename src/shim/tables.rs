@@ -62,6 +62,8 @@ pub struct Flavour {
     pub failure_status: i32,
     /// Whether it takes unique prefixes of long options (getopt_long(3)).
     pub long_prefixes: bool,
+    /// With more operands than these it refuses the call.
+    pub most_operands: Option<usize>,
     /// Its options.
     pub options: &'static [Opt],
 }

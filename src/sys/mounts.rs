@@ -57,6 +57,16 @@ pub fn unique_mount_id(fd: BorrowedFd<'_>) -> Option<NonZeroU64> {
     NonZeroU64::new(buffer.stx_mnt_id).filter(|_| told)
 }
 
+/// Whether chattr(1) forbids to open the file for writing: `+i`, or `+a`, which is about more than its end.
+pub fn is_unwritable(fd: BorrowedFd<'_>) -> bool {
+    // SAFETY: statx is plain data, and all zeroes is a value of it.
+    let mut buffer: libc::statx = unsafe { mem::zeroed() };
+    // SAFETY: the path is an empty C string, the buffer is ours and of the right size.
+    let done = unsafe { libc::statx(fd.as_raw_fd(), c"".as_ptr(), libc::AT_EMPTY_PATH, 0, &mut buffer) };
+    let flags = (libc::STATX_ATTR_IMMUTABLE | libc::STATX_ATTR_APPEND) as u64;
+    done == 0 && buffer.stx_attributes & flags != 0
+}
+
 /// What statmount(2) says of one mount of this namespace. Strings are as they are, but for `options`, which are
 /// escaped as in /proc.
 #[derive(Debug, Clone, PartialEq, Eq)]

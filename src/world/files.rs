@@ -9,11 +9,11 @@ use std::fs::{self, File};
 use std::num::NonZeroU64;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{FallocateFlags, OFlag, OpenHow, ResolveFlag, fallocate, open, openat, openat2};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat, openat2};
 use nix::sys::stat::Mode;
 
 use crate::builtin::find::{Key, Tag};
@@ -22,7 +22,7 @@ use crate::paths::OverlayPath;
 use crate::sys::{self, MountId};
 use crate::world::standins::{self, FileId};
 
-use super::blocks;
+use super::{blocks, swaps};
 
 /// An operand of a command line, or a path of `/proc/swaps`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +77,8 @@ pub struct FileFacts {
     pub filesystem: Option<[u8; 16]>,
     /// Whether it is made without copy-on-write (chattr +C), which is what btrfs wants.
     pub no_cow: bool,
+    /// chattr(1) forbids to open it for writing. On an overlay, the backing file does not tell.
+    pub unwritable: bool,
     /// How many names it has.
     pub links: u64,
     /// The bytes that no block holds; known of swap areas only.
@@ -266,7 +268,7 @@ fn walk_beneath(dir: &OwnedFd, path: &OverlayPath, flags: OFlag) -> nix::Result<
 /// `/proc/swaps`, where a hard link has another name, and another filesystem's file may have the same.
 pub(super) fn is_active_at(upper: &Path, path: &OverlayPath) -> bool {
     let file = open_path(upper).and_then(|upper| open_beneath(&upper, path, OFlag::O_PATH));
-    file.is_ok_and(|file| is_active(&file))
+    file.is_ok_and(|file| swaps::is_active(&file))
 }
 
 /// Opens a path as a place only.
@@ -306,6 +308,7 @@ fn look(given: &OsStr, header: bool) -> What {
             location,
             filesystem: filesystem_uuid(&fd),
             no_cow: File::open(sys::proc_path(&fd)).is_ok_and(|file| sys::is_no_cow(file.as_fd())),
+            unwritable: sys::is_unwritable(fd.as_fd()),
             size: meta.size(),
             id: FileId::of(&meta),
             links: meta.nlink(),
@@ -381,20 +384,6 @@ pub fn header_of(file: &File) -> Header {
 fn page_size() -> usize {
     let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten();
     size.and_then(|size| usize::try_from(size).ok()).unwrap_or(4096)
-}
-
-/// Whether a file is an active swap area: the kernel refuses to allocate space in one with ETXTBSY, and says so
-/// before it looks at the range, which is one that no file can have. So nothing changes in either case.
-pub fn is_active(file: &impl AsFd) -> bool {
-    let is_file = file.as_fd().try_clone_to_owned().map(File::from).and_then(|file| file.metadata());
-    if !is_file.is_ok_and(|meta| meta.is_file()) {
-        return false;
-    }
-    let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
-    let file = File::options().write(true).custom_flags(flags).open(sys::proc_path(file));
-    file.is_ok_and(|file| {
-        fallocate(&file, FallocateFlags::FALLOC_FL_KEEP_SIZE, i64::MAX, 1) == Err(Errno::ETXTBSY)
-    })
 }
 
 fn errno_of(error: &std::io::Error) -> Errno {

@@ -2,8 +2,9 @@
 //!
 //! The lines are read as the real tool reads them (`builtin::fstab`); here their options get a meaning.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 
 use crate::builtin::fstab::{self, Reader};
 
@@ -23,28 +24,48 @@ pub struct Options {
     pub noauto: bool,
     /// It may be missing.
     pub nofail: bool,
-    /// `pri=`; negative for the kernel's own choice.
+    /// `pri=`, as BusyBox reads it.
     pub priority: Option<i16>,
     /// `discard`, with its policy if it has one.
     pub discard: Option<Option<OsString>>,
+    /// `discard` comes before `pri`.
+    pub discard_first: bool,
+    /// All of them as they are, if a priority or discarding is among them.
+    pub text: OsString,
+}
+
+/// The swap entries of what is read at `path`, and its lines that make no sense: the file and the number, from 1.
+pub fn read(path: &Path, reader: Reader) -> (Vec<Entry>, Vec<(PathBuf, usize)>) {
+    let tables = fstab::read(path, reader).unwrap_or_default();
+    let bad_lines = fstab::bad_lines(&tables);
+    (tables.into_iter().flat_map(|(_, table)| swap_of(table).0).collect(), bad_lines)
 }
 
 /// The swap entries in their order, and the numbers of the lines that make no sense, from 1.
 pub fn parse(text: &[u8], reader: Reader) -> (Vec<Entry>, Vec<usize>) {
-    let table = fstab::Table::parse(text, reader);
+    swap_of(fstab::Table::parse(text, reader))
+}
+
+fn swap_of(table: fstab::Table) -> (Vec<Entry>, Vec<usize>) {
     let entries = table.entries.into_iter().filter(fstab::Entry::is_swap);
     let entry = |entry: fstab::Entry| Entry { options: options_of(&entry), spec: entry.spec };
     (entries.map(entry).collect(), table.bad_lines)
 }
 
 fn options_of(entry: &fstab::Entry) -> Options {
+    let places = ["discard", "pri"].map(|name| {
+        let is_it = |option| fstab::option(OsStr::from_bytes(option), name).is_some();
+        entry.options.as_bytes().split(|&b| b == b',').position(is_it)
+    });
     let value = |name| fstab::option(&entry.options, name);
     let discard = value("discard").map(|policy| policy.map(|policy| OsString::from_vec(policy.to_owned())));
     Options {
         noauto: entry.has("noauto"),
         nofail: entry.has("nofail"),
-        priority: value("pri").flatten().and_then(fstab::priority),
+        priority: value("pri").flatten().and_then(fstab::strict_priority),
         discard,
+        discard_first: matches!(places, [Some(discard), Some(priority)] if discard < priority),
+        text: if places == [None, None] { OsString::new() } else { entry.options.clone() },
     }
 }
 
@@ -52,7 +73,6 @@ fn options_of(entry: &fstab::Entry) -> Options {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::os::unix::ffi::OsStrExt;
 
     #[test]
     fn swap_entries_are_read_as_the_tools_read_them() {
@@ -68,7 +88,10 @@ mod tests {
         assert_eq!(entries[0].options.priority, Some(5));
         assert!(entries[0].options.nofail && !entries[0].options.noauto);
         assert!(entries[2].options.discard == Some(None) && !entries[2].options.nofail);
-        assert!(entries[3].options.noauto && entries[3].options.priority == Some(-1));
+        assert!(entries[3].options.noauto && entries[3].options.priority.is_none());
+        assert!(entries[3].options.discard_first && !entries[2].options.discard_first);
+        assert_eq!(entries[3].options.text, "noauto=1,discard=once,pri=-4");
+        assert_eq!(entries[1].options.text, "");
         assert_eq!(entries[3].options.discard, Some(Some("once".into())));
     }
 

@@ -14,7 +14,7 @@ use crate::root::{Dir, Root};
 use crate::world::image::{self, Image, Tree};
 use crate::world::layer::{Hint, Upper};
 use crate::world::mountinfo::{Mount, Mounts};
-use crate::world::swaps::Swap;
+use crate::world::swaps::{self, Swap};
 use crate::world::{self, files};
 
 /// The facts that `status` prints.
@@ -159,7 +159,7 @@ fn swaps(running: bool, upper: Option<(&Path, &Dir)>, mounts: &Mounts) -> Vec<Ar
     let backing: Vec<_> = all.iter().map(backing).collect();
     let area = |(swap, backing): (Swap, Option<BackingPath>)| {
         let shown =
-            || !swap.is_file || files::open_path(&swap.path).is_ok_and(|file| files::is_active(&file));
+            || !swap.is_file || files::open_path(&swap.path).is_ok_and(|file| swaps::is_active(&file));
         Area { of_this_root: backing.is_some() || (running && shown()), swap, backing }
     };
     all.iter().cloned().zip(backing).map(area).collect()
@@ -187,7 +187,7 @@ fn is_area(
     known: &mut Vec<(u64, u64)>,
 ) -> bool {
     let Ok(fd) = files::open_beneath(dir, path, OFlag::O_PATH) else { return false };
-    let active = files::is_active(&fd);
+    let active = swaps::is_active(&fd);
     let Ok(meta) = File::from(fd).metadata() else { return false };
     let id = (meta.dev(), meta.ino());
     let gap = |one: &Swap| meta.len().checked_sub(one.size.saturating_mul(1024));

@@ -277,11 +277,10 @@ impl World {
 }
 
 /// The swap entries of an fstab, each looked at, and its lines that make no sense.
-#[expect(clippy::disallowed_methods, reason = "the running system's own files, and never an image's")]
 fn read_fstab((path, reader): &(PathBuf, Reader)) -> (Vec<Listed>, Vec<(PathBuf, usize)>) {
-    let (entries, bad) = fstab::parse(&fs::read(path).unwrap_or_default(), *reader);
+    let (entries, bad) = fstab::read(path, *reader);
     let list = |entry: fstab::Entry| Listed { operand: files::probe(&entry.spec, true), entry };
-    (entries.into_iter().map(list).collect(), bad.into_iter().map(|line| (path.clone(), line)).collect())
+    (entries.into_iter().map(list).collect(), bad)
 }
 
 /// The files that libblkid remembers and that carry one of the tags now.

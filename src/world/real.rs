@@ -30,6 +30,16 @@ impl Real {
         let path = PathBuf::from("the builtin");
         Self { path, kind: Kind::UtilLinux, is_builtin: true, is_script: false }
     }
+
+    /// Whether this release has an option: each is in the text that `--help` prints. `None` if nobody can say.
+    pub fn knows(&self, option: &str) -> Option<bool> {
+        if self.is_builtin || self.is_script {
+            return None;
+        }
+        let bytes = content(&self.path).ok()?;
+        let name = format!("--{option}");
+        Some(bytes.windows(name.len()).any(|at| at == name.as_bytes()))
+    }
 }
 
 /// Why there is no real tool to run.
@@ -118,13 +128,20 @@ fn is_script(path: &Path) -> bool {
 
 /// A hard link or a copy of a multi-call binary has no telling name.
 fn kind_by_content(path: &Path) -> Kind {
+    let bytes = content(path).unwrap_or_default();
+    let has = |word: &[u8]| bytes.windows(word.len()).any(|at| at == word);
+    if has(b"BusyBox v") {
+        Kind::Busybox
+    } else if has(b"toybox ") {
+        Kind::Toybox
+    } else {
+        Kind::UtilLinux
+    }
+}
+
+fn content(path: &Path) -> std::io::Result<Vec<u8>> {
     const READ_AT_MOST: u64 = 8 * 1024 * 1024;
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(READ_AT_MOST).read_to_end(&mut bytes));
-    let has = |word: &[u8]| bytes.windows(word.len()).any(|at| at == word);
-    match read {
-        Ok(_) if has(b"BusyBox v") => Kind::Busybox,
-        Ok(_) if has(b"toybox ") => Kind::Toybox,
-        _ => Kind::UtilLinux,
-    }
+    File::open(path)?.take(READ_AT_MOST).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }

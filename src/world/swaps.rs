@@ -4,10 +4,16 @@
 //! private namespace is gone an entry shows the user's own path.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
-use crate::octal;
+use nix::errno::Errno;
+use nix::fcntl::{FallocateFlags, fallocate};
+
+use crate::{octal, sys};
 
 /// An active swap area (proc(5)).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +28,21 @@ pub struct Swap {
     pub used: u64,
     /// Higher is used first.
     pub priority: i32,
+}
+
+/// Whether a file is an active swap area: the kernel refuses to allocate space in one with ETXTBSY, and says so
+/// before it looks at the range, which is one that no file can have. So nothing changes in either case.
+#[expect(clippy::disallowed_methods, reason = "a descriptor of the running system's own, opened anew")]
+pub fn is_active(file: &impl AsFd) -> bool {
+    let is_file = file.as_fd().try_clone_to_owned().map(File::from).and_then(|file| file.metadata());
+    if !is_file.is_ok_and(|meta| meta.is_file()) {
+        return false;
+    }
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
+    let file = File::options().write(true).custom_flags(flags).open(sys::proc_path(file));
+    file.is_ok_and(|file| {
+        fallocate(&file, FallocateFlags::FALLOC_FL_KEEP_SIZE, i64::MAX, 1) == Err(Errno::ETXTBSY)
+    })
 }
 
 /// Every entry; a line that makes no sense is left out.

@@ -70,6 +70,9 @@ fn run_all() -> ExitCode {
     let conclusion = libtest_mimic::run(&arguments, trials);
     if !arguments.list {
         unchecked.iter().for_each(|line| eprintln!("{line}"));
+        if harness::tree::releases().is_empty() {
+            eprintln!("NOT CHECKED: the tools of other Debian releases: see tests/kernel/trees");
+        }
         for row in cases::same::gaps() {
             eprintln!("KNOWN GAP, not compared under a stand-in: {row}");
         }

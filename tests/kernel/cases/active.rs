@@ -10,7 +10,7 @@ use crate::harness::{Ran, Test, host};
 pub fn tests() -> Vec<Test> {
     let mut tests = Vec::new();
     for kind in KINDS {
-        let name = kind_name(kind);
+        let name = &kind_name(kind);
         tests.push(Test::new(format!("active::{name}::uninstall_inside_waits_for_swapoff"), &needs(kind), {
             move |scratch| {
                 let guest = Guest::boot(scratch, Spec::overlay(kind));

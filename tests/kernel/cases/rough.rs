@@ -124,6 +124,30 @@ const OTHERS: &[(&str, Body)] = &[
         let first = if (number(0), number(1)) >= (Some(6), Some(13)) { "0" } else { "1" };
         assert_eq!(guest.sh(script).out(), format!("{first}\n1\n1\n"), "on {kernel}");
     }),
+    ("a_listing_is_handed_on_before_the_c_library_begins", |scratch| {
+        let guest = Guest::boot(scratch, Spec::overlay(KINDS[0]));
+        // From one execve to the other, which are counted.
+        let script = r#"
+            strace -o /tmp/trace swapon --show=NAME
+            awk '{ if (/^execve/) times++; if (times < 2) lines++ } END { print lines }' /tmp/trace
+            strace -v -s 4096 -o /tmp/trace swapon -s; grep -c '^execve.*"ROOTFS_SHIM_DEPTH=1"\]' /tmp/trace
+            real=$(command -v swapon).real
+            mv $real /tmp/real; swapon --version; rm -f $real
+            printf '#!/bin/sh\nswapon --version\n' >$real; chmod 755 $real; swapon --version; rm $real
+            ln /.rootfs-shim/bin/rootfs-shim $real; swapon --version; rm $real
+            mkdir $real; swapon --version; rmdir $real
+            mv /tmp/real $real; umount -l /proc; swapon --version; mount -t proc proc /proc"#;
+        let said = guest.sh(script).out();
+        let lines: Vec<&str> = said.lines().collect();
+        let calls = if cfg!(target_arch = "x86_64") { "4" } else { lines[0] };
+        assert_eq!(lines[..2], [calls, "1"], "{said}");
+        let ours = |line: &&str| line.contains("rootfs-shim");
+        assert_eq!(
+            lines[2..].iter().map(ours).collect::<Vec<_>>(),
+            [true, true, true, true, false],
+            "{said}"
+        );
+    }),
     ("never_without_a_swapon_while_installing", installing),
 ];
 

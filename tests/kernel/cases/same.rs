@@ -10,12 +10,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::harness::guest::{Fs, Guest, Kind, Spec, Tools, kind_name, needs};
-use crate::harness::{Test, supervise};
+use crate::harness::guest::{Fs, Guest, Kind, Maker, Spec, Tools, kind_name, needs};
+use crate::harness::{Test, supervise, tree};
 
 /// A subject and its scripts; `#: name tags…` begins each. The tags: `util-linux` needs its tools, `real`
 /// needs tools that are not ours, `quiet` does not compare stderr, `strict` does not fit the lenient
-/// comparison, `inode` is about what only a file that is swap itself can do, `gap` is where a stand-in is known to
+/// comparison, `can-discard` needs a tool with `-d` (one without is not asked where there is nothing to enable, and
+/// so does not refuse it), `inode` is about what only a file that is swap itself can do, `gap` is where a stand-in is known to
 /// do less (README names it).
 const SUBJECTS: &[(&str, &str)] = &[
     ("active", include_str!("../scripts/active.sh")),
@@ -95,7 +96,7 @@ const ON_BTRFS: [&str; 5] = ["active", "all", "classic", "clients", "swapoff"];
 /// Each subject with each pair of guests.
 pub fn tests() -> Vec<Test> {
     let mut tests = Vec::new();
-    for (pair, kind) in PAIRS {
+    for (pair, kind) in PAIRS.into_iter().chain(of_other_releases()) {
         let all = kind.0 != Fs::Btrfs || matches!(pair, Pair::StandIn(_));
         let wanted = |subject: &str| all || ON_BTRFS.contains(&subject);
         for (subject, text) in SUBJECTS.iter().filter(|(subject, _)| wanted(subject)) {
@@ -111,6 +112,21 @@ pub fn tests() -> Vec<Test> {
     tests
 }
 
+/// The real tools of other releases, where their trees are asked for; the filesystem makes no difference to those.
+fn of_other_releases() -> impl Iterator<Item = (Pair, Kind)> {
+    let builds = tree::builds().iter();
+    let builds = builds.map(|build| (Pair::Honest, (Fs::Ext4, Tools::Release(build, Maker::Busybox))));
+    let releases = tree::releases().iter().flat_map(|suite| {
+        let tools = |maker| (Fs::Ext4, Tools::Release(suite, maker));
+        let lenient = (Pair::Lenient, tools(Maker::UtilLinux));
+        // Debian had no toybox before.
+        let makers = [Maker::UtilLinux, Maker::Busybox, Maker::Toybox].into_iter();
+        let makers = makers.filter(|maker| (*suite, *maker) != ("bullseye", Maker::Toybox));
+        makers.map(move |maker| (Pair::Honest, tools(maker))).chain([lenient])
+    });
+    releases.chain(builds)
+}
+
 /// The rows that are known to differ under a stand-in, and so are not compared there: each is a defect.
 pub fn gaps() -> Vec<String> {
     let all =
@@ -119,11 +135,15 @@ pub fn gaps() -> Vec<String> {
 }
 
 fn pair_name(pair: Pair, kind: Kind) -> String {
-    match pair {
-        Pair::Honest => kind_name(kind).to_owned(),
+    let name = match pair {
+        Pair::Honest => kind_name(kind),
         Pair::Lenient => format!("lenient-{}", kind_name(kind)),
         Pair::Builtin => format!("builtin-{}", kind_name(kind)),
         Pair::StandIn(way) => way.to_owned(),
+    };
+    match kind.1 {
+        Tools::Release(suite, _) => format!("{suite}::{name}"),
+        Tools::Debian | Tools::Busybox => name,
     }
 }
 
@@ -150,7 +170,9 @@ impl Row {
     }
 
     fn suits(&self, pair: Pair, (_, tools): Kind) -> bool {
-        !(self.has("util-linux") && tools == Tools::Busybox
+        let bare = tools == Tools::Release(tree::BUILDS[1], Maker::Busybox);
+        !(self.has("can-discard") && bare
+            || self.has("util-linux") && tools.maker() != Maker::UtilLinux
             || self.has("real") && pair == Pair::Builtin
             || self.has("strict") && pair == Pair::Lenient
             || (self.has("inode") || self.has("gap")) && matches!(pair, Pair::StandIn(_)))

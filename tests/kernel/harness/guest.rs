@@ -31,6 +31,38 @@ pub enum Tools {
     Debian,
     /// A BusyBox tree.
     Busybox,
+    /// Those of another Debian release, from the tree that `tests/kernel/trees` made of it.
+    Release(&'static str, Maker),
+}
+
+/// Who made the tools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Maker {
+    /// util-linux.
+    UtilLinux,
+    /// BusyBox, which is the whole image.
+    Busybox,
+    /// toybox, in a Debian image.
+    Toybox,
+}
+
+impl Tools {
+    /// Who made them.
+    pub fn maker(self) -> Maker {
+        match self {
+            Self::Debian => Maker::UtilLinux,
+            Self::Busybox => Maker::Busybox,
+            Self::Release(_, maker) => maker,
+        }
+    }
+
+    /// The root that they are taken from.
+    fn origin(self) -> PathBuf {
+        match self {
+            Self::Debian | Self::Busybox => PathBuf::from("/"),
+            Self::Release(suite, _) => tree::of_release(suite),
+        }
+    }
 }
 
 /// A kind of guest.
@@ -100,14 +132,18 @@ impl Spec {
 }
 
 /// The kind as a part of a test's name.
-pub fn kind_name((fs, tools): Kind) -> &'static str {
-    match (fs, tools) {
-        (Fs::Ext4, Tools::Debian) => "ext4",
-        (Fs::Xfs, Tools::Debian) => "xfs",
-        (Fs::Btrfs, Tools::Debian) => "btrfs",
-        (Fs::Ext4, Tools::Busybox) => "busybox",
-        (Fs::Xfs, Tools::Busybox) => "busybox-xfs",
-        (Fs::Btrfs, Tools::Busybox) => "busybox-btrfs",
+pub fn kind_name((fs, tools): Kind) -> String {
+    let fs = match fs {
+        Fs::Ext4 => "ext4",
+        Fs::Xfs => "xfs",
+        Fs::Btrfs => "btrfs",
+    };
+    match (tools.maker(), fs) {
+        (Maker::UtilLinux, _) => fs.to_owned(),
+        (Maker::Busybox, "ext4") => "busybox".to_owned(),
+        (Maker::Busybox, _) => format!("busybox-{fs}"),
+        (Maker::Toybox, "ext4") => "toybox".to_owned(),
+        (Maker::Toybox, _) => format!("toybox-{fs}"),
     }
 }
 
@@ -119,8 +155,10 @@ pub fn needs((fs, tools): Kind) -> Vec<Need> {
         Fs::Xfs => needs.extend([Need::Package("xfsprogs"), Need::Filesystem("xfs")]),
         Fs::Btrfs => needs.extend([Need::Package("btrfs-progs"), Need::Filesystem("btrfs")]),
     }
-    if tools == Tools::Busybox {
-        needs.push(Need::Package("busybox-static"));
+    match tools {
+        Tools::Debian => {}
+        Tools::Busybox => needs.push(Need::Package("busybox-static")),
+        Tools::Release(suite, _) => needs.push(Need::Tree(suite)),
     }
     needs
 }
@@ -167,18 +205,21 @@ impl Guest {
         }
         // On its own filesystem: layers may not lie within each other, and the image is below `/`.
         host_sh("mount -t tmpfs image \"$1\"", &[image.as_ref()]);
-        if spec.kind.1 == Tools::Busybox {
-            tree::busybox(&image);
+        let (maker, origin) = (spec.kind.1.maker(), spec.kind.1.origin());
+        match maker {
+            Maker::UtilLinux => {}
+            Maker::Busybox => tree::busybox(&image, &origin.join("bin/busybox")),
+            Maker::Toybox => tree::toybox(&image),
         }
         make_filesystem(spec.kind.0, &base.join("disk"), &backing);
         let prepare = format!("IMAGE=$1 BACKING=$2 ROOT=$3\n{}", spec.prepare);
-        let paths = [image.as_os_str(), backing.as_os_str(), root.as_os_str()];
+        let paths = [image.as_os_str(), backing.as_os_str(), root.as_os_str(), origin.as_os_str()];
         if spec.overlay {
             let options = spec.options;
-            let lower = match (spec.kind.1, spec.prepare) {
-                (Tools::Busybox, _) => "$1",
-                (Tools::Debian, "") => "/",
-                (Tools::Debian, _) => "$1:/",
+            let lower = match (maker, spec.prepare) {
+                (Maker::Busybox, _) => "$1",
+                (Maker::UtilLinux, "") => "$4",
+                (Maker::UtilLinux | Maker::Toybox, _) => "$1:$4",
             };
             let script = format!(
                 "mkdir $2/upper $2/work\n{prepare}\n\
@@ -187,8 +228,8 @@ impl Guest {
             host_sh(&script, &paths);
         } else {
             host_sh(&format!("mount --bind $2 $3\n{prepare}\ncp -a $1/. $3"), &paths);
-            if spec.kind.1 == Tools::Debian {
-                tree::debian(&root);
+            if maker != Maker::Busybox {
+                tree::debian(&root, &origin, &image);
             }
         }
         tree::common(&root);
@@ -217,7 +258,7 @@ impl Guest {
     /// The same with `$1`, `$2` and so on.
     pub fn sh_with(&self, script: &str, args: &[&OsStr]) -> Ran {
         let nocow = if self.kind.0 == Fs::Btrfs { "NOCOW=1" } else { "NOCOW=" };
-        let tools = if self.kind.1 == Tools::Busybox { BY_PATH } else { "" };
+        let tools = if self.kind.1.maker() == Maker::Busybox { BY_PATH } else { "" };
         let script = format!("{nocow}\n{tools}\n{PRELUDE}\n{script}");
         let mut argv: Vec<&OsStr> = ["/bin/sh", "-c", &script, "sh"].map(OsStr::new).to_vec();
         argv.extend(args);

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
-use super::supervise;
+use super::{supervise, tree};
 
 const PACKAGES: &str = include_str!("../../../packaging/debian-packages");
 
@@ -19,6 +19,8 @@ pub enum Need {
     Package(&'static str),
     /// A filesystem that the kernel knows, or a module of that name that loads.
     Filesystem(&'static str),
+    /// The tree of a Debian release.
+    Tree(&'static str),
 }
 
 /// What every test on a guest needs.
@@ -42,6 +44,8 @@ impl Need {
             Self::Filesystem(name) => {
                 (!kernel_knows(name)).then(|| format!("this kernel has no {name} filesystem"))
             }
+            Self::Tree(suite) => (!tree::of_release(suite).is_dir())
+                .then(|| format!("there is no tree of {suite}: run tests/kernel/trees {suite}")),
         }
     }
 }

@@ -261,5 +261,6 @@ pub fn new_swaps(scratch: &Path) -> String {
 fn our_mounts() -> BTreeSet<String> {
     let text = fs::read("/proc/self/mountinfo").unwrap_or_default();
     let lines = super::text(&text);
-    lines.lines().filter(|line| line.contains("rootfs-shim")).map(str::to_owned).collect()
+    let is_ours = |line: &&str| line.contains(PREFIX) || line.contains("/.rootfs-shim");
+    lines.lines().filter(is_ours).map(str::to_owned).collect()
 }

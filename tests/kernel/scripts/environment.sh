@@ -184,3 +184,29 @@ swapoff s
 mk s; swapon s
 unshare --mount sh -c 'umount -l /proc; for how in --show -s ""; do swapon $how; echo $?; done'
 swapoff s
+
+#: stdout_and_stderr_in_one_file util-linux
+mk a; mk b; space n; mk m; chmod 644 m
+for i in 1 2 3 4 5; do
+    swapon -v a b n nope m >all 2>&1; cat all
+    swapon -v a 2>&1 | head -n 1
+    swapon -v b >all 2>&1; cat all
+    swapon -v a b 2>&1 | cat
+    swapoff -v a b n nope m >all 2>&1; cat all
+done
+printf '%s\n' '/w/a none swap pri=4' '/w/b none swap noauto' '/w/nope none swap sw' '/w/m none swap sw' >/etc/fstab
+swapon -av >all 2>&1; cat all
+swapon -av >all 2>&1; cat all
+swapoff -av >all 2>&1; cat all
+rm all
+
+#: stdout_of_many_in_one_file util-linux
+for i in 1 2 3 4 5 6; do mk $i 1; done
+swapon -v 1 2 nope 3 4 5 6 1 >all 2>&1; cat all
+swapon -v nope 1 /dev/null 2 2>&1 | cat
+rm all
+
+#: insecure_mode_of_an_active_one util-linux gap
+mk m; chmod 644 m
+t swapon m
+t swapon m

@@ -194,7 +194,7 @@ t swapon -av
 swapon --show=NAME,PRIO
 unset LIBMOUNT_FSTAB
 
-#: fstab_elsewhere_by_option util-linux real quiet
+#: fstab_elsewhere_by_option util-linux real
 mk s
 echo '/w/s none swap sw,pri=4 0 0' >other
 t swapon --fstab other -a
@@ -266,3 +266,75 @@ t swapoff a
 losetup -d $D
 : >/etc/fstab
 
+
+#: fstab_is_a_directory util-linux
+mk a; mk b; mk c; mkdir tabs tabs/d.fstab; mkfifo tabs/f.fstab; ln -s nope tabs/x.fstab
+echo '/w/a none swap pri=1' >tabs/10.fstab
+echo '/w/b none swap pri=2' >tabs/2.fstab
+printf 'garbage\n/w/c none swap pri=3' >elsewhere; ln -s ../elsewhere tabs/3.fstab
+for name in .hidden.fstab .fstab readme fstab; do echo '/w/nope none swap sw' >tabs/$name; done
+export LIBMOUNT_FSTAB=/w/tabs
+t swapon -av
+awk 'NR>1{print $1,$5}' /proc/swaps
+t swapon -av
+t swapoff -av
+rm -r tabs; mkdir tabs
+t swapon -av
+export LIBMOUNT_FSTAB=tabs
+echo '/w/a none swap pri=4' >tabs/a.fstab
+t swapon -a
+swapon --show=NAME,PRIO
+rm -r tabs
+
+#: fstab_is_neither_file_nor_directory util-linux strict
+mk s
+echo '/w/s none swap sw' >other; mkfifo fifo
+export LIBMOUNT_FSTAB=/dev/null
+t swapon -a
+export LIBMOUNT_FSTAB=/dev/stdin
+t swapon -a <other
+cat other | t swapon -a
+export LIBMOUNT_FSTAB=fifo
+t timeout 5 swapon -a
+t timeout 5 swapon LABEL=nope
+rm fifo
+cat /proc/swaps
+
+#: fstab_elsewhere_is_for_libmount
+mk a; mk b
+echo '/w/a none swap sw' >/etc/fstab; echo '/w/b none swap sw' >other
+export LIBMOUNT_FSTAB=/w/other
+t swapon -a
+awk 'NR>1{print $1}' /proc/swaps
+t swapon -a
+t swapoff -a
+cat /proc/swaps
+
+#: fstab_by_option_is_a_directory util-linux real
+mk a; mk b; mkdir tabs
+echo '/w/a none swap pri=1' >tabs/10.fstab
+echo '/w/b none swap pri=2' >tabs/2.fstab
+t swapon --fstab tabs -av
+t swapon -T/w/tabs -av
+t swapon -T /w/nope -a
+t swapon -T /w/nope a
+awk 'NR>1{print $1,$5}' /proc/swaps
+rm -r tabs
+
+#: fstab_odd_priorities
+for name in a b c d e f g h; do mk $name; done
+cat >/etc/fstab <<X
+/w/a none swap pri=5x 0 0
+/w/b none swap pri=-3 0 0
+/w/c none swap pri=99999,discard=nope 0 0
+/w/d none swap pri= 0 0
+/w/e none swap sw,pri,pri=4 0 0
+/w/f none swap xpri=6,pri=+7 0 0
+/w/g none swap discard=pages,pri=0x10 0 0
+/w/h none swap pri=4294967301 0 0
+X
+t swapon -a 2>/dev/null
+awk 'NR>1{print $1,($5 >= 0 ? $5 : "auto")}' /proc/swaps
+t swapoff -a 2>/dev/null
+t swapon -a -p 9 2>/dev/null
+awk 'NR>1{print $1,($5 >= 0 ? $5 : "auto")}' /proc/swaps

@@ -184,3 +184,47 @@ space s
 chown 65534:65534 s
 t mkswap s
 
+
+#: mkswap_makes_the_file util-linux real
+t mkswap --file --size 4M new
+t swapon new
+t swapoff new
+t mkswap -F -s 4M new
+t mkswap -q -F -s 8M -U clear new
+t mkswap --file new
+t mkswap --file other
+t mkswap --size 1M --file -L lab d/new
+t mkswap --file --size 1 new
+t mkswap --file --size 40k tiny
+t mkswap -F -s 4M new 4096
+ls -ls
+
+#: mkswap_newer_options util-linux real
+space s 16
+t mkswap --offset 4096 -U clear s
+t mkswap -o 1M -U clear s
+t mkswap --size 4M s
+t mkswap -s 4096 s
+t mkswap -s 1G s
+t mkswap --size=4M --offset=0 s
+t mkswap -e little s
+t mkswap --endianness=big s
+t swapon s
+t mkswap --endianness native s
+t mkswap -e nope s
+t mkswap -q s
+t mkswap --quiet s
+t mkswap --annotate s
+t mkswap --annotate=never s
+t mkswap --uuid clear --verbose s
+t swapon s
+
+#: mkswap_of_a_link_makes_no_file util-linux real
+ln -s nope l; ln -s s k; space s; mkdir d
+t mkswap -F -s 4M l
+t mkswap -F -s 4M k
+t mkswap -F -s 4M d
+t mkswap -F -s 4M .
+t mkswap -F -s 4M /dev/null
+t mkswap -F -s 4M nope/new
+ls -l

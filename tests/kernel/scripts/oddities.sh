@@ -79,8 +79,13 @@ for name in a b c d e f; do mk $name; done
 printf '%s\n' '/w/a none swap discard=foo' '/w/b none swap discard=' '/w/c none swap discard=once,discard=pages' \
     '/w/d none swap discard,discard=once' '/w/e none swap discardx' '/w/f none swap nodiscard,discard=pages,pri=3' >/etc/fstab
 t swapon -a
-t swapon -a -d
 awk 'NR>1{print $1,($5 >= 0 ? $5 : "auto")}' /proc/swaps
+
+#: discard_when_all_are_active can-discard
+mk a
+echo '/w/a none swap sw' >/etc/fstab
+t swapon -a
+t swapon -a -d
 
 #: noauto_in_other_words
 for name in a b c d e; do mk $name; done
@@ -265,3 +270,10 @@ swapon a b c
 t swapoff -a
 cat /proc/swaps
 t swapoff -a
+
+#: append_only inode
+mk s; chattr +a s
+t swapon s
+t mkswap s
+chattr -a s
+t swapon s

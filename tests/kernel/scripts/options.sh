@@ -81,6 +81,10 @@ t swapon --fix s; swapoff s
 t swapon --opt pri=3 s; swapoff s
 t swapon --p=4 s; swapoff s
 t swapoff --verb s
+t swapon --o=pri=3 s; swapoff s 2>/dev/null
+printf "/w/s none swap sw\n" >/etc/fstab
+t swapon --a; swapoff s 2>/dev/null
+t swapon -a --f; swapoff s 2>/dev/null
 
 #: several_with_a_priority util-linux
 mk a; mk b; mk c
@@ -117,3 +121,29 @@ t swapon -- -a
 t swapon -- a
 t swapoff -- -a a
 
+
+#: newer_options util-linux real
+mk s
+t swapon --annotate s
+t swapon --annotate=never s
+swapoff s 2>/dev/null
+t swapon --annotate=nope s
+swapoff s 2>/dev/null
+t swapon --ann s
+swapoff s 2>/dev/null
+t swapon --output-all s
+t swapon --output-all
+t swapon --show --output-all
+cat /proc/swaps
+
+#: odd_priorities
+mk s
+for value in x '' 5x -1 0 99999 0x10 1k ' 7' +3; do
+    t swapon -p "$value" s 2>/dev/null
+    awk 'NR>1{print $1,($5 >= 0 ? $5 : "auto")}' /proc/swaps
+    swapoff s 2>/dev/null
+done
+t swapon -dnope s 2>/dev/null
+swapoff s 2>/dev/null
+t swapon -p5 -d=pages s 2>/dev/null
+awk 'NR>1{print $1,($5 >= 0 ? $5 : "auto")}' /proc/swaps

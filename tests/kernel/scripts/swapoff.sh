@@ -111,3 +111,27 @@ t swapoff s
 t swapon s/
 t swapon s/.
 
+
+#: swapoff_of_what_chattr_forbids inode
+mk s
+for flag in i a; do
+    chattr +$flag s
+    t swapoff s
+    t swapoff -a
+    chattr -$flag s
+    swapon s
+    chattr +$flag s
+    t swapoff s
+    t swapoff -a
+    awk 'NR>1{print $1}' /proc/swaps
+    chattr -$flag s
+    t swapoff s
+done
+
+#: swapoff_verbose_of_what_chattr_forbids util-linux inode
+mk a; mk b; mk c
+swapon a; swapon c
+chattr +i b
+t swapoff -v a b c
+chattr -i b
+t swapoff c
