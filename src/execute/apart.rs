@@ -53,17 +53,12 @@ pub fn device_of(path: &Path, image: bool, read_only: bool) -> Result<(PathBuf, 
     Ok((device, Some(held)))
 }
 
-/// The name that df, lsblk and the guest know a device by, as mount(8) finds it: no symlink, but for a mapped device,
-/// which has a number and goes by its name.
+/// The name that df, lsblk and the guest know a device by: no symlink, as mount(8) finds it. A mapped device goes by
+/// its name, which is one.
 fn own_name(path: &Path) -> std::io::Result<PathBuf> {
     let real = std::fs::canonicalize(path)?;
-    let number =
-        real.strip_prefix("/dev").ok().filter(|name| name.as_os_str().as_encoded_bytes().starts_with(b"dm-"));
-    let name = number.and_then(|number| {
-        let file = Path::new("/sys/block").join(number).join("dm/name");
-        Some(Path::new("/dev/mapper").join(std::fs::read_to_string(file).ok()?.trim_end()))
-    });
-    Ok(name.filter(|name| name.exists()).unwrap_or(real))
+    let is_mapped = real.as_os_str().as_encoded_bytes().starts_with(b"/dev/dm-");
+    Ok(if is_mapped { path.to_owned() } else { real })
 }
 
 /// A directory of the filesystem on a writable device, opened, while the filesystem is mounted nowhere: what

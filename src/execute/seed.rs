@@ -22,6 +22,7 @@ use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, Whence, fchownat, linkat, lseek64, symlinkat};
 
 use crate::error::{Attempt, Error, Kind, Result};
+use crate::root::FileId;
 use crate::sys::{inode_flags, proc_path, set_inode_flags, xattr};
 
 /// Told after each file: bytes done, bytes in all.
@@ -51,7 +52,7 @@ pub fn measure(top: &Path, shown: &Path) -> Result<u64> {
             };
             if meta.is_dir() {
                 waiting.push(entry.path());
-            } else if meta.nlink() < 2 || several.insert((meta.dev(), meta.ino())) {
+            } else if meta.nlink() < 2 || several.insert(FileId { dev: meta.dev(), ino: meta.ino() }) {
                 total += meta.blocks().saturating_mul(512);
             }
         }
@@ -92,7 +93,7 @@ fn words(bytes: u64) -> String {
 
 struct Copier<'a, 'b> {
     /// Where the first name of each file with several went.
-    links: HashMap<(u64, u64), PathBuf>,
+    links: HashMap<FileId, PathBuf>,
     to: &'a Path,
     shown: &'a Path,
     done: u64,
@@ -136,7 +137,7 @@ impl Copier<'_, '_> {
         meta: &fs::Metadata,
     ) -> Result<()> {
         let shown = self.shown.join(path);
-        let identity = (meta.dev(), meta.ino());
+        let identity = FileId { dev: meta.dev(), ino: meta.ino() };
         if let Some(first) = self.links.get(&identity) {
             return linkat(AT_FDCWD, first, target, name, AtFlags::empty()).attempt("link", &shown);
         }
