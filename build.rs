@@ -110,11 +110,12 @@ fn stay_where_linked() {
 }
 
 /// Functions with the same code are one: a fortieth of the file. Only LLD can do it, which is rustc's own linker on
-/// this target since 1.90; nothing here compares the addresses of functions.
+/// this target since 1.90; nothing here compares the addresses of functions. -O2 does the same for C's strings.
 fn fold_what_is_alike() -> Result<(), Box<dyn Error>> {
     let own_linker = env::var("TARGET")? == "x86_64-unknown-linux-gnu";
     if env::var("PROFILE")? == "release" && own_linker {
         println!("cargo::rustc-link-arg-bins=-Wl,--icf=all");
+        println!("cargo::rustc-link-arg-bins=-Wl,-O2");
     }
     Ok(())
 }
