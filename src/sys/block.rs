@@ -180,6 +180,8 @@ pub fn peer_uid(socket: BorrowedFd<'_>) -> Result<u32> {
 /// # Errors
 /// EAGAIN and ENOMEM from fork(2).
 pub fn detach(keep: &[RawFd], work: impl FnOnce()) -> Result<()> {
+    // Its end, at which the child has closed what it inherited, is waited for: the caller's lock is free then.
+    let pipe = std::io::pipe().ok();
     // SAFETY: one thread, by contract, so that the copy is whole; the child ends in _exit.
     unsafe {
         let pid = Errno::result(libc::fork())?;
@@ -193,6 +195,10 @@ pub fn detach(keep: &[RawFd], work: impl FnOnce()) -> Result<()> {
             work();
             libc::_exit(0);
         }
+    }
+    if let Some((mut reader, writer)) = pipe {
+        drop(writer);
+        let _ = std::io::Read::read(&mut reader, &mut [0]);
     }
     Ok(())
 }
