@@ -128,6 +128,15 @@ pub fn judge(machine: &Machine) -> Status {
     let mut problems = problems(machine, manifest, &commands);
     problems.extend(root::problems(machine));
     problems.extend(image.warnings.iter().cloned());
+    if !machine.running {
+        // As it is typed: without --chroot the remedy would be for the machine's own root.
+        let there = format!("install --chroot {}`", escape::path(&image.root));
+        for problem in &mut problems {
+            *problem = problem.replace("install`", &there);
+        }
+    } else if manifest.is_none() && !image.layer.is_overlay() {
+        problems.push("this root is no overlay and needs no shim; name the guest's with --chroot".to_owned());
+    }
     let (kept, device) = (root::kept(machine), machine.swap_device.as_ref().map(root::swap_device));
     Status {
         version: 1,
