@@ -22,6 +22,9 @@ fn write(dir: &Path) -> io::Result<()> {
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
         clap_complete::generate_to(shell, &mut program, "rootfs-shim", dir)?;
     }
+    // clap's own words for a program whose name has a hyphen do not fit together (clap-rs/clap#6421).
+    let bash = dir.join("rootfs-shim.bash");
+    fs::write(&bash, fs::read_to_string(&bash)?.replace("rootfs__subcmd__shim__", "rootfs__shim__"))?;
     let mut program = rootfs_shim::cli::command().disable_help_subcommand(true);
     program.build();
     for command in program.get_subcommands() {
@@ -39,6 +42,16 @@ fn page(dir: &Path, command: &Command, name: &str) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bash_completes_what_follows_a_subcommand() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path()).unwrap();
+        let script = ". ./rootfs-shim.bash; COMP_WORDS=(rootfs-shim mount --vol); COMP_CWORD=2
+            _rootfs__shim rootfs-shim --vol mount; echo \"${COMPREPLY[@]}\"";
+        let bash = std::process::Command::new("bash").args(["-c", script]).current_dir(dir.path()).output();
+        assert_eq!(String::from_utf8(bash.unwrap().stdout).unwrap(), "--volatile\n");
+    }
 
     #[test]
     fn every_subcommand_has_a_page_and_is_completed() {

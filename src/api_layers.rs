@@ -135,7 +135,8 @@ pub fn mount_watched(options: &MountOptions, progress: &mut Progress<'_>) -> Res
     let apart = layers::key(&options.target) != layers::key(&options.writable);
     let place = apart.then(|| execute::hold::hold(&options.target)).transpose()?;
     let (mounts, swaps) = tables()?;
-    let target = std::fs::canonicalize(&options.target).attempt("find the target", &options.target)?;
+    let target = std::fs::canonicalize(&options.target).attempt("find the target", &options.target);
+    let target = target.map_err(|error| error.remedy("make that directory first"))?;
     let lower = options.lower.iter().map(|path| Layer::look(path, &mounts, &swaps));
     let lower = lower.collect::<Result<Vec<_>>>()?;
     let writable = Layer::look(&options.writable, &mounts, &swaps)?;
@@ -233,7 +234,7 @@ pub fn reset(options: &ResetOptions) -> Result<LayersReport> {
 /// # Errors
 /// [`Kind::State`] for what is no block device, is in use or carries another signature.
 pub fn swap(options: &SwapOptions) -> Result<LayersReport> {
-    root_only("enable swap on")?;
+    root_only("enable swap")?;
     // The second of two that are called at once finds the area active, and not half a header.
     let _held = execute::hold::hold(&options.device)?;
     let (mounts, swaps) = tables()?;

@@ -15,7 +15,7 @@ pub struct Args {
     /// Print JSON (version 1)
     #[arg(long)]
     json: bool,
-    /// The call to explain, after `--`
+    /// The call to explain, after `--`: -- swapon -p 5 /swapfile
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }

@@ -23,7 +23,7 @@ pub struct InstallArgs {
     /// The overlay's upper directory, if it cannot be found by itself
     #[arg(long, value_name = "DIR")]
     pub upper: Option<PathBuf>,
-    /// A configuration that becomes the guest's
+    /// A configuration that becomes the guest's (/.rootfs-shim/config.toml)
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Stand in for tools that the image does not have

@@ -34,7 +34,7 @@ const AFTER_HELP: &str = "`rootfs-shim swapon`, `swapoff` and `mkswap` are built
 enum Command {
     /// Put the shim into a guest's root
     Install(install::InstallArgs),
-    /// Take it out again
+    /// Take the shim out of a guest's root again
     Uninstall(install::UninstallArgs),
     /// Say what is where and what is off: exit status 0 if all is well, 1 if not
     Status(status::Args),
@@ -42,9 +42,9 @@ enum Command {
     Explain(explain::Args),
     /// Put an overlay root together: image, writable layer, kept directories
     Mount(mount::Args),
-    /// Take it down again
+    /// Take an overlay root down again
     Unmount(unmount::Args),
-    /// Make a writable layer as new
+    /// Make a writable layer as new: what was written to it is lost
     Reset(reset::Args),
     /// Format and enable the platform's own swap device
     Swap(swap::Args),

@@ -16,25 +16,25 @@ use super::{complain, print, print_json};
 /// Arguments of `mount`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A lower layer, the topmost first: a block device, an image file or a directory
+    /// A lower layer: a block device, an image file or a directory; again for more, the topmost first
     #[arg(long, value_name = "LAYER")]
     lower: Vec<PathBuf>,
     /// The writable layer: a block device, an image file or a directory. An empty one is formatted
     #[arg(long, value_name = "LAYER")]
     writable: Option<PathBuf>,
-    /// A directory of the guest to keep on the backing filesystem (Docker's, a database's)
+    /// A directory of the guest to keep on the backing filesystem, as /var/lib/docker; again for more
     #[arg(long, value_name = "DIR")]
     passthrough: Vec<PathBuf>,
     /// What df and lsblk show as the root's device [default: the writable device]
     #[arg(long, value_name = "NAME")]
     source_name: Option<OsString>,
-    /// fsync costs nothing; for a layer that is reset at each boot, and lost at a crash
+    /// fsync costs nothing, and a crash leaves torn files: only with --reset
     #[arg(long)]
     volatile: bool,
     /// Make the writable layer new first
     #[arg(long)]
     reset: bool,
-    /// With --reset: even if it carries something that is not ours
+    /// With --reset: even if the layer carries something that is not ours
     #[arg(long, requires = "reset")]
     force: bool,
     /// When a reset gives the old blocks back: now, later (in the background) or never
@@ -55,7 +55,7 @@ pub struct Args {
     /// Print the outcome as JSON (version 1)
     #[arg(long)]
     json: bool,
-    /// An existing directory
+    /// Where the root is to stand: an existing directory
     target: PathBuf,
 }
 
@@ -86,7 +86,8 @@ fn options(args: &Args) -> Result<MountOptions> {
         |given: &Vec<PathBuf>, config: Vec<PathBuf>| if given.is_empty() { config } else { given.clone() };
     let layers = config.layers;
     let writable = args.writable.clone().or(layers.writable).ok_or_else(|| {
-        Error::new(Kind::Usage, "mount", "there is no writable layer").remedy("give --writable")
+        Error::new(Kind::Usage, "mount", "there is no writable layer")
+            .remedy("give --writable, or --config with [layers]")
     })?;
     let install = InstallOptions {
         config: args.config.clone(),

@@ -8,7 +8,7 @@ use crate::error::Result;
 /// Arguments of `reset`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Even if it carries something that is not ours
+    /// Reset it even if it carries something that is not ours
     #[arg(long)]
     force: bool,
     /// When the old blocks are given back: now, later (in the background) or never

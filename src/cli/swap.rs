@@ -9,7 +9,7 @@ use crate::error::{Error, Kind, Result};
 /// Arguments of `swap`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Of the area: higher is used first; the default is above every swapfile
+    /// The area's priority: higher is used first; the default is above every swapfile
     #[arg(long, short, value_name = "N", default_value_t = PRIORITY,
           value_parser = clap::value_parser!(u16).range(0..=32767))]
     priority: u16,
@@ -22,7 +22,7 @@ pub struct Args {
     /// Print the outcome as JSON (version 1)
     #[arg(long)]
     json: bool,
-    /// The block device; what it holds is lost, unless that has another signature
+    /// The block device: an old swap area on it is lost, anything else with a signature is refused
     #[arg(required_unless_present = "config")]
     device: Option<PathBuf>,
 }

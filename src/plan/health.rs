@@ -128,6 +128,13 @@ pub fn judge(machine: &Machine) -> Status {
     let mut problems = problems(machine, manifest, &commands);
     problems.extend(root::problems(machine));
     problems.extend(image.warnings.iter().cloned());
+    if !machine.running {
+        // As it is typed: without --chroot the remedy would be for the machine's own root.
+        let there = format!("install --chroot {}`", escape::path(&image.root));
+        for problem in &mut problems {
+            *problem = problem.replace("install`", &there);
+        }
+    }
     let (kept, device) = (root::kept(machine), machine.swap_device.as_ref().map(root::swap_device));
     Status {
         version: 1,
@@ -234,7 +241,7 @@ fn leads_to_shim(image: &Image, path: &str, manifest: Option<&Manifest>) -> bool
 
 fn problems(machine: &Machine, manifest: Option<&Manifest>, commands: &[CommandStatus]) -> Vec<String> {
     let image = &machine.image;
-    let mut problems = unfinished(image, manifest);
+    let mut problems = unfinished(machine, manifest);
     let Some(manifest) = manifest else { return problems };
     if image.home.as_ref().is_some_and(|home| home.binary.is_some())
         && !ours::has_binary(image, &manifest.shim.sha256)
@@ -287,7 +294,8 @@ fn problems(machine: &Machine, manifest: Option<&Manifest>, commands: &[CommandS
 }
 
 /// What a run that did not end left, the manifest first.
-fn unfinished(image: &Image, manifest: Option<&Manifest>) -> Vec<String> {
+fn unfinished(machine: &Machine, manifest: Option<&Manifest>) -> Vec<String> {
+    let image = &machine.image;
     let mut problems = Vec::new();
     let home = image.home.as_ref();
     match manifest.map(|manifest| manifest.state) {
@@ -306,6 +314,10 @@ fn unfinished(image: &Image, manifest: Option<&Manifest>) -> Vec<String> {
             "{} has no manifest that makes sense: an install or uninstall did not end; run it again",
             paths::HOME
         )),
+        None if machine.running && !image.layer.is_overlay() => problems.push(
+            "rootfs-shim is not installed here, where no overlay needs it; name the guest's root with --chroot"
+                .to_owned(),
+        ),
         None => {
             problems.push("rootfs-shim is not installed here; `rootfs-shim install` installs it".to_owned())
         }

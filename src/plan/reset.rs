@@ -163,13 +163,14 @@ pub fn format(layer: &Layer, mkfs: Option<PathBuf>) -> Result<How> {
 /// # Errors
 /// [`Kind::State`], naming the user.
 pub fn in_use(layer: &Layer, attempt: &str) -> Result<()> {
-    let refuse = |reason: String| Err(Error::new(Kind::State, attempt, reason).at(&layer.path));
+    let refuse = |reason: String| Error::new(Kind::State, attempt, reason).at(&layer.path);
     match &layer.user {
         None | Some(User::Trimming) => Ok(()),
-        Some(User::Mounted(point)) => refuse(format!("it is mounted at {}", escape::path(point))),
-        Some(User::Swap) => refuse("it is active swap".to_owned()),
+        Some(User::Mounted(point)) => Err(refuse(format!("it is mounted at {}", escape::path(point)))
+            .remedy("take that down with `rootfs-shim unmount` or umount first")),
+        Some(User::Swap) => Err(refuse("it is active swap".to_owned()).remedy("run swapoff on it first")),
         Some(User::Somebody) => {
-            refuse("it is in use (mounted in another namespace, or by another device)".to_owned())
+            Err(refuse("it is in use (mounted in another namespace, or by another device)".to_owned()))
         }
     }
 }

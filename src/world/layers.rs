@@ -105,7 +105,7 @@ impl Layer {
     /// # Errors
     /// If it cannot be opened or is none of the three.
     pub fn look(path: &Path, mounts: &Mounts, swaps: &[Swap]) -> Result<Self> {
-        let meta = fs::metadata(path).attempt("look at the layer", path)?;
+        let meta = fs::metadata(path).attempt("look at", path)?;
         let kind = meta.file_type();
         let (device, key) = (device_of(&meta), key_of(&meta));
         let kind = if kind.is_block_device() {
