@@ -208,14 +208,18 @@ pub fn detach(keep: &[RawFd], work: impl FnOnce()) -> Result<()> {
 /// # Safety
 /// Nobody may use the others any more.
 unsafe fn close_others(keep: &[RawFd]) {
-    let mut keep: Vec<u32> = keep.iter().filter_map(|fd| u32::try_from(*fd).ok()).collect();
-    keep.sort_unstable();
-    let mut first = 3;
-    for fd in keep.into_iter().chain([u32::MAX]) {
-        if fd > first {
+    let mut first: u32 = 3;
+    loop {
+        let kept = keep.iter().filter_map(|fd| u32::try_from(*fd).ok()).filter(|fd| *fd >= first);
+        // The lowest is looked for each time: the library's sort would be 4 KiB of code.
+        let next = kept.min().unwrap_or(u32::MAX);
+        if next > first {
             // SAFETY: by the caller's promise.
-            unsafe { libc::syscall(libc::SYS_close_range, first, fd - 1, 0) };
+            unsafe { libc::syscall(libc::SYS_close_range, first, next - 1, 0) };
         }
-        first = fd.saturating_add(1);
+        if next == u32::MAX {
+            return;
+        }
+        first = next + 1;
     }
 }

@@ -62,10 +62,17 @@ impl Mounts {
 
     /// The mounts of these IDs, each asked for by itself; `None` if the kernel does not tell it of all.
     pub fn ask(ids: impl Iterator<Item = Option<NonZeroU64>>) -> Option<Self> {
-        let mut ids: Vec<NonZeroU64> = ids.collect::<Option<_>>()?;
-        ids.sort_unstable();
-        ids.dedup();
-        ids.into_iter().map(ask).collect::<Option<_>>().map(Self)
+        // Many files are in few mounts.
+        let mut asked: Vec<NonZeroU64> = Vec::new();
+        let mut mounts = Vec::new();
+        for id in ids {
+            let id = id?;
+            if !asked.contains(&id) {
+                asked.push(id);
+                mounts.push(ask(id)?);
+            }
+        }
+        Some(Self(mounts))
     }
 
     /// All lines of `text`.
@@ -104,11 +111,12 @@ impl Mount {
             let rest = options.get(start + key.len()..).unwrap_or(&[]);
             for end in commas(rest) {
                 let path = unescape(rest.get(..end).unwrap_or(rest));
-                found.push(PathBuf::from(OsString::from_vec(path)));
+                // The shortest first: the real option comes after lowerdir in the kernel's order, and a name seldom
+                // has a comma.
+                let at = found.iter().position(|other: &PathBuf| other.as_os_str().len() > path.len());
+                found.insert(at.unwrap_or(found.len()), PathBuf::from(OsString::from_vec(path)));
             }
         }
-        // The real option comes after lowerdir in the kernel's order, and a name seldom has a comma.
-        found.sort_by_key(|path| path.as_os_str().len());
         found
     }
 }
