@@ -108,7 +108,8 @@ fn writable(backing: &BackingStatus) -> String {
 }
 
 fn area(swap: &SwapStatus) -> String {
-    let backing = swap.backing.as_ref().map_or(String::new(), |path| format!(", in {path}"));
+    let place = swap.backing.as_ref().or(swap.stands_in.as_ref());
+    let backing = place.map_or(String::new(), |path| format!(", in {path}"));
     let whose = if swap.of_this_root { "" } else { ", of this machine, not of this root" };
     let (size, used) = (size_words(swap.size), size_words(swap.used));
     format!("{} ({size}, {used} used, priority {}{backing}{whose})", swap.path, swap.priority)

@@ -83,12 +83,10 @@ fn cover_with_devices(plan: &Plan, stood_in: &[(PathBuf, PathBuf)]) -> Result<Ma
         // swapoff gets the device. mkswap gets a program that is running, this one, which the kernel lets nobody
         // write to, as it does a file that is swap; read-only besides, for when this process is killed.
         let (source, writes) = match plan.tool.purpose {
-            Purpose::Format => {
-                (std::fs::read_link("/proc/self/exe").attempt("find", "/proc/self/exe")?, true)
-            }
-            Purpose::Disable | Purpose::Enable => (device.clone(), false),
+            Purpose::Format => (own_program()?, true),
+            Purpose::Disable | Purpose::Enable => (files::open_path(device).attempt("open", device)?, false),
         };
-        cover(&files::open_path(&source).attempt("open", &source)?, path, writes)?;
+        cover(&source, path, writes)?;
     }
     // Made when it is first looked at, so it is younger than whatever libblkid remembers of the device: only then
     // does it look again at what it has just looked at.
@@ -97,6 +95,14 @@ fn cover_with_devices(plan: &Plan, stood_in: &[(PathBuf, PathBuf)]) -> Result<Ma
         mask.hidden = hidden.filter(|device| cover(&nothing, device, false).is_ok()).cloned().collect();
     }
     Ok(mask)
+}
+
+/// This program by its name in the tree, as a mount of this namespace has it. Called in a chroot, /proc names it from
+/// another root.
+fn own_program() -> Result<OwnedFd> {
+    let names = [std::fs::read_link("/proc/self/exe").ok(), sys::executed_path().map(PathBuf::from)];
+    let found = names.into_iter().flatten().find_map(|path| files::open_path(&path).ok());
+    found.ok_or(Errno::ENOENT).attempt("find", "/proc/self/exe")
 }
 
 /// What has to last until the real tool has ended: a loop device would go when it is disabled, and the tool may yet

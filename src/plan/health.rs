@@ -98,6 +98,8 @@ pub struct SwapStatus {
     pub path: String,
     /// Where it is on the backing filesystem, if it is a file of the root overlay.
     pub backing: Option<String>,
+    /// The device that stands in for it, if it is a file of this root's that cannot be swap itself.
+    pub stands_in: Option<String>,
     /// In bytes.
     pub size: u64,
     /// In bytes.
@@ -155,12 +157,13 @@ pub fn judge(machine: &Machine) -> Status {
         swaps: machine
             .swaps
             .iter()
-            .map(|Area { swap, backing, of_this_root }| SwapStatus {
+            .map(|Area { swap, backing, stands_in, of_this_root }| SwapStatus {
                 path: escape::path(&swap.path),
                 backing: backing.as_ref().map(|path| escape::path(path.as_path())),
                 size: swap.size * 1024,
                 used: swap.used * 1024,
                 priority: swap.priority,
+                stands_in: stands_in.as_ref().map(escape::path),
                 of_this_root: *of_this_root,
             })
             .collect(),

@@ -79,15 +79,16 @@ fn recorded(
 /// # Errors
 /// State if a swapfile of this root is active: which, and how it is swapped off.
 pub fn may_go(machine: &Machine, attempt: &str) -> Result<()> {
-    let active: Vec<&Area> = machine.swaps.iter().filter(|area| area.backing.is_some()).collect();
+    let of_shims = |area: &&Area| area.backing.is_some() || area.stands_in.is_some();
+    let active: Vec<&Area> = machine.swaps.iter().filter(of_shims).collect();
     let (Some(_), Some(first)) = (&machine.image.home, active.first()) else { return Ok(()) };
     let names: Vec<String> = active.iter().map(|area| escape::path(&area.swap.path)).collect();
     let reason = format!("swap is on in {}", names.join(", "));
     let error = Error::new(Kind::State, attempt, reason).at(&machine.image.root);
-    let backing = first.backing.as_ref().filter(|_| !machine.running);
-    let remedy = match backing {
-        // From outside a path in the guest's own words means another file.
-        Some(backing) => format!("run `swapoff {}` first", escape::path(backing.as_path())),
+    // From outside a path in the guest's own words means another file.
+    let elsewhere = first.backing.as_ref().map(|path| path.as_path()).or(first.stands_in.as_deref());
+    let remedy = match elsewhere.filter(|_| !machine.running) {
+        Some(path) => format!("run `swapoff {}` first", escape::path(path)),
         None => format!("run `swapoff {}` or `swapoff -a` first", escape::path(&first.swap.path)),
     };
     Err(error.remedy(remedy))

@@ -14,6 +14,7 @@ use crate::root::{Dir, Root};
 use crate::world::image::{self, Image, Tree};
 use crate::world::layer::{Hint, Upper};
 use crate::world::mountinfo::{Mount, Mounts};
+use crate::world::standins::{self, StandIn};
 use crate::world::swaps::{self, Swap};
 use crate::world::{self, files};
 
@@ -51,7 +52,9 @@ pub struct Area {
     pub swap: Swap,
     /// Where it lies, if it is a file of this root's overlay.
     pub backing: Option<BackingPath>,
-    /// Whether it is this root's: such a file, or one or a device that the running root shows. The kernel's list is
+    /// The device, if it stands in for a file of this root's.
+    pub stands_in: Option<PathBuf>,
+    /// Whether it is this root's: such a file, such a device, or one or a device that the running root shows. The kernel's list is
     /// of the whole machine, and the names in it are each guest's own.
     pub of_this_root: bool,
 }
@@ -118,7 +121,7 @@ impl Machine {
             Upper::Found(path) => tree.upper.as_ref().map(|root| (path.as_path(), root.top())),
             Upper::Occupied | Upper::Unproved(_) => None,
         };
-        let swaps = swaps(running, seen, &mounts);
+        let swaps = swaps(running, seen, &mounts, &tree.root);
         let root = image.layer.point.as_ref().and_then(|point| mounts.at(point)).cloned();
         Ok(Self {
             volumes: volumes(&mounts, &place, root.as_ref(), backing.as_ref()),
@@ -146,8 +149,9 @@ fn load(home: Option<&Dir>) -> std::result::Result<Config, String> {
         .map_err(|error| error.to_string())
 }
 
-fn swaps(running: bool, upper: Option<(&Path, &Dir)>, mounts: &Mounts) -> Vec<Area> {
+fn swaps(running: bool, upper: Option<(&Path, &Dir)>, mounts: &Mounts, root: &Root) -> Vec<Area> {
     let all = world::active_swaps();
+    let stand_ins = standins::look(&all);
     let upper = upper.and_then(|(path, dir)| Some((path, dir.as_fd().try_clone_to_owned().ok()?)));
     let mut known = Vec::new();
     let backing = |swap: &Swap| {
@@ -160,9 +164,20 @@ fn swaps(running: bool, upper: Option<(&Path, &Dir)>, mounts: &Mounts) -> Vec<Ar
     let area = |(swap, backing): (Swap, Option<BackingPath>)| {
         let shown =
             || !swap.is_file || files::open_path(&swap.path).is_ok_and(|file| swaps::is_active(&file));
-        Area { of_this_root: backing.is_some() || (running && shown()), swap, backing }
+        let stands_in = stand_in(&swap, &stand_ins, running, root);
+        let ours = backing.is_some() || stands_in.is_some();
+        Area { of_this_root: ours || (running && shown()), swap, backing, stands_in }
     };
     all.iter().cloned().zip(backing).map(area).collect()
+}
+
+/// The device that is listed by the name of a file of this root's. The file may be gone; the running root's shim
+/// disables the device all the same.
+fn stand_in(swap: &Swap, stand_ins: &[StandIn], running: bool, root: &Root) -> Option<PathBuf> {
+    let named = stand_ins.iter().filter(|area| !swap.is_file && area.name == swap.path);
+    let file = root.find(swap.path.strip_prefix("/").ok()?).ok().flatten().map(|found| found.entry.id);
+    let mut ours = named.filter(|area| running || file.is_some_and(|id| area.file.is(id.dev, id.ino)));
+    ours.next().map(|area| area.device.clone())
 }
 
 /// The path within upper of an area that is listed by another path to the backing filesystem.

@@ -53,6 +53,11 @@ impl FileId {
         Self { device: meta.dev(), inode: meta.ino(), born }
     }
 
+    /// Whether it can be the file of that device and inode number.
+    pub fn is(&self, device: u64, inode: u64) -> bool {
+        (self.device, self.inode) == (device, inode)
+    }
+
     /// One that a fixture writes down.
     pub fn numbered(device: u64, inode: u64) -> Self {
         Self { device, inode, born: 0 }

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use crate::harness::guest::{Guest, KINDS, SHIM, Spec, kind_name, needs};
+use crate::harness::guest::{Fs, Guest, KINDS, SHIM, Spec, Tools, kind_name, needs};
 use crate::harness::{Ran, Test, host};
 
 /// On each filesystem.
@@ -29,7 +29,38 @@ pub fn tests() -> Vec<Test> {
             seen_from_outside(scratch, &mut Guest::boot(scratch, Spec::overlay(kind)));
         }));
     }
+    let kind = (Fs::Btrfs, Tools::Debian);
+    for (way, config) in [("loop", LOOP), ("zram", ZRAM)] {
+        tests.push(Test::new(format!("active::{way}::a_stand_in_counts"), &needs(kind), move |scratch| {
+            a_stand_in_counts(scratch, &Guest::boot(scratch, Spec { config, ..Spec::overlay(kind) }));
+        }));
+    }
     tests
+}
+
+const LOOP: &str = "[swap]\nfallback = [\"loop\"]\n[console]\npath = \"/console\"\n";
+const ZRAM: &str = "[swap]\nfallback = [\"zram\"]\n[console]\npath = \"/console\"\n";
+
+/// Without the shim nobody could disable the device by the name under which it is listed.
+fn a_stand_in_counts(scratch: &Path, guest: &Guest) {
+    let root = scratch.join("overlay/root");
+    guest.sh("NOCOW= mk /s; swapon /s").ok("swapon");
+    assert!(guest.swaps().starts_with("/s partition 16380 "), "{}", guest.swaps());
+    let inside = guest.sh("/.rootfs-shim/bin/rootfs-shim uninstall");
+    assert!(inside.status == 1 && inside.err().contains("/s; run `swapoff /s`"), "{inside:?}");
+    for words in [&["uninstall"][..], &["uninstall", "--dry-run"]] {
+        let outside = manage(words, &root);
+        assert!(outside.status == 1 && outside.err().contains("run `swapoff /dev/"), "{outside:?}");
+    }
+    let status = manage(&["status", "--json"], &root);
+    let json: serde_json::Value = serde_json::from_str(&status.out()).expect("JSON");
+    let areas = json["swaps"].as_array().expect("an array");
+    let area = areas.iter().find(|area| area["path"] == "/s").expect("it is listed");
+    assert_eq!(area["of_this_root"], true);
+    let device = area["stands_in"].as_str().expect("a device");
+    assert!(manage(&["status"], &root).out().contains(&format!(", in {device}")), "{area}");
+    guest.sh("swapoff /s && rm /s").ok("swapoff");
+    guest.sh("/.rootfs-shim/bin/rootfs-shim uninstall").ok("uninstall");
 }
 
 /// A swapfile of this root, and one of a volume that is listed by the name of an inactive file of this root.

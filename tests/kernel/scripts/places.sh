@@ -222,3 +222,8 @@ t swapoff l
 #: directory_made_again_under_another_mount
 mkdir d; mk d/s; mount -t tmpfs t d; umount d; rm -r d; mkdir d; mk d/s
 t swapon d/s
+
+#: mkswap_of_an_active_file_in_a_chroot quiet
+mk s; swapon s; mkdir r
+unshare -m sh -c 'mount --rbind / r; chroot r /sbin/mkswap /w/s; echo $?' 2>&1 | tail -n 1
+t swapoff s
