@@ -79,6 +79,10 @@ fn instead(file: &FileFacts, fstype: String, reason: &'static str, config: &Conf
     }
 }
 
+fn given(act: &Act, name: &str) -> bool {
+    act.options.iter().any(|given| given.option.long == Some(name))
+}
+
 fn on_the_overlay(
     purpose: Purpose,
     act: &Act,
@@ -95,6 +99,10 @@ fn on_the_overlay(
     };
     if act.creates {
         return Decision::AsItIs("the tool makes the file itself, through the overlay".to_owned(), false);
+    }
+    // flock(2) knows the overlay's file and the backing one as two; a busy file is refused in any case.
+    if purpose == Purpose::Format && !file.active && given(act, "lock") {
+        return Decision::AsItIs("is locked through the overlay, where others lock it".to_owned(), false);
     }
     if purpose == Purpose::Disable && file.unwritable {
         return Decision::AsItIs(
