@@ -67,7 +67,7 @@ mk a; sleep 30 & p=$!; t swapon /proc/$p/root/w/a 2>/w/e; sed "s/$p/P/g" /w/e; t
 #: strange_empty_operand
 mk a; t swapon ''; t swapon '' a; t swapoff ''; t swapoff '' a; t mkswap ''
 
-#: strange_dash_operand
+#: strange_dash_operand inode
 mk ./-; t swapon -; t swapoff -; t swapon ./-; t mkswap -; t swapoff ./-; t mkswap -
 
 #: strange_too_long
@@ -102,7 +102,7 @@ mk a; printf '\001\000\000\000' | dd of=a bs=1 seek=1032 conv=notrunc 2>/dev/nul
 #: strange_last_page_odd
 for v in '\000\000\000\000' '\001\000\000\000' '\377\377\377\377' '\000\004\000\000'; do mk a; printf "$v" | dd of=a bs=1 seek=1028 conv=notrunc 2>/dev/null; t swapon a; awk 'NR>1{print $3}' /proc/swaps; swapoff a 2>/dev/null; rm a; done
 
-#: strange_byte_swapped
+#: strange_byte_swapped gap
 mk a; printf '\000\000\000\001' | dd of=a bs=1 seek=1024 conv=notrunc 2>/dev/null; printf '\000\000\003\377' | dd of=a bs=1 seek=1028 conv=notrunc 2>/dev/null; t swapon a; awk 'NR>1{print $3}' /proc/swaps
 
 #: strange_label_bytes util-linux
@@ -136,7 +136,7 @@ mk a; flock a swapon a; echo $?; flock a swapoff a; echo $?; flock a mkswap a >/
 #: strange_timeout_and_co util-linux
 mk a; t timeout 20 swapon a; t nice -n 5 swapoff a; t setsid -w swapon a; t setarch -R swapoff a; t ionice -c3 swapon a; t chrt -o 0 swapoff a; t setarch i686 swapon a; t linux32 swapon --show=NAME; t taskset 1 swapoff a; t nohup swapon a
 
-#: strange_nnp util-linux
+#: strange_nnp util-linux inode
 mk a; t setpriv --no-new-privs swapon a; t setpriv --no-new-privs swapoff a; t setpriv --bounding-set=-all,+sys_admin swapon a; t setpriv --bounding-set=-sys_resource,-mknod,-linux_immutable swapoff a; t setpriv --bounding-set=-dac_override,-dac_read_search swapon a; t setpriv --bounding-set=-sys_ptrace swapoff a; t setpriv --bounding-set=-sys_chroot swapon a
 
 #: strange_securebits util-linux
@@ -145,7 +145,7 @@ mk a; t setpriv --securebits=+noroot,+noroot_locked swapon a; t setpriv --secure
 #: strange_pdeath util-linux
 mk a; t setpriv --pdeathsig KILL swapon a; t setpriv --clear-groups --regid 5 swapoff a; t setpriv --egid 5 --keep-groups swapon a
 
-#: strange_rlimits util-linux
+#: strange_rlimits util-linux gap
 mk a; (ulimit -s 64; swapon a; echo $?); (ulimit -s 128; swapoff a; echo $?); (ulimit -c 0; ulimit -l 0; ulimit -f 0; swapon a; echo $?); swapoff a; (ulimit -v 30000; swapon a; echo $?); (ulimit -v 30000; swapon --show=NAME --noheadings; echo $?)
 
 #: strange_tight_memory util-linux quiet
@@ -211,19 +211,19 @@ mk a; t unshare -pf swapon a; t unshare -pf swapon --show=NAME; t unshare -pf sw
 #: strange_fake_proc_listing util-linux
 mk a; t unshare -m sh -c 'mount -t tmpfs x /proc; mkdir /proc/self; ln -s /bin/ls /proc/self/exe; swapon --version | cut -c1-6; swapoff --help | head -2'
 
-#: strange_proc_with_options util-linux
+#: strange_proc_with_options util-linux gap
 mk a; t unshare -m sh -c 'mount -t proc -o hidepid=2,subset=pid x /proc; swapon a; echo $?; swapoff a; echo $?' 
 
 #: strange_proc_hidepid util-linux
 mk a; unshare -m sh -c 'mount -t proc -o hidepid=2 x /proc; swapon a; echo $?; swapoff a; echo $?'
 
-#: strange_proc_ro_swaps_masked util-linux quiet
+#: strange_proc_ro_swaps_masked util-linux quiet gap
 mk a; unshare -m sh -c 'mount --bind /dev/null /proc/swaps; swapon a; echo $?; swapoff a; echo $?'
 
 #: strange_mountinfo_masked util-linux
 mk a; unshare -m sh -c 'mount -t tmpfs x /mnt; : >/mnt/e; mount --bind /mnt/e /proc/sys/vm/swappiness; swapon a; echo $?; umount /mnt; swapoff a; echo $?'
 
-#: strange_dev_empty util-linux
+#: strange_dev_empty util-linux inode
 mk a; unshare -m sh -c 'mount -t tmpfs x /dev; swapon a; echo $?; swapoff a; echo $?; mkswap a >/w/o 2>&1; echo $?'; rm -f o
 
 #: strange_sys_empty util-linux
@@ -283,7 +283,7 @@ mk a; for i in $(seq 10); do swapon a 2>/dev/null & swapoff a 2>/dev/null & done
 #: strange_mkswap_in_a_loop
 for i in 1 2 3 4 5; do rm -f a; mk a; t swapon a; t swapoff a; done
 
-#: strange_tag_named_files
+#: strange_tag_named_files inode
 mk LABEL=x; t mkswap LABEL=x >/dev/null; t swapon ./LABEL=x; t mkswap LABEL=x >/dev/null; t swapoff LABEL=x; t swapoff ./LABEL=x
 
 #: strange_swapoff_many_ways util-linux
@@ -364,7 +364,7 @@ mk a; mkdir t.d; ln -s loop.fstab t.d/loop.fstab; mkdir t.d/d.fstab; ln -s /dev/
 #: strange_fstab_dir_names_not_utf8 util-linux
 mk a; mkdir t.d; printf 'bad\n/w/a none swap sw 0 0\n' >"$(printf 't.d/\377\033.fstab')"; LIBMOUNT_FSTAB=/w/t.d t swapon -a
 
-#: strange_out_of_space quiet
+#: strange_out_of_space quiet inode
 mk a; dd if=/dev/zero of=fill bs=1M >/dev/null 2>&1; t swapon a; t swapoff a; t mkswap a >/dev/null; t swapon a; rm fill
 
 #: strange_out_of_space_hole quiet
@@ -406,7 +406,7 @@ mk a; for i in 1 2 3 4 5; do ln a l$i; done; t swapon l3; t swapon l1; t swapoff
 #: strange_swap_over_loop_on_overlay
 truncate -s 16M d; x=$(losetup --find --show d); mkswap $x >/dev/null; t swapon $x >/dev/null; t swapoff $x >/dev/null; t mkswap d >/dev/null 2>&1; losetup -d $x
 
-#: strange_file_busy_as_loop
+#: strange_file_busy_as_loop inode
 mk a 16; x=$(losetup --find --show a); t swapon a; t mkswap a >/dev/null; losetup -d $x; swapoff a; t swapon a
 
 #: strange_active_then_loop quiet
@@ -434,7 +434,7 @@ mkdir -p 'w/.rootfs-shim'; mk 'w/.rootfs-shim/upper'; t swapon -v w/.rootfs-shim
 #: strange_truncate_to_nothing
 mk a; : >a; t swapon a; t mkswap a; t swapoff a
 
-#: strange_directory_replaced util-linux
+#: strange_directory_replaced util-linux inode
 mkdir d; mk d/a; t swapon d/a; mv d e; mkdir d; mk d/a; t swapon d/a; awk 'NR>1{print $1}' /proc/swaps; t swapoff d/a; t swapoff e/a; awk 'NR>1{print 1}' /proc/swaps
 
 #: strange_whiteout_recreated
