@@ -284,6 +284,19 @@ pub fn try_lock(fd: BorrowedFd<'_>) -> Result<()> {
     Errno::result(unsafe { libc::flock(fd.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) }).map(drop)
 }
 
+/// As [`try_lock`], but not against those who use flock(2): of them may be whoever called us. The file is open for
+/// writing.
+///
+/// # Errors
+/// EWOULDBLOCK if somebody else has it.
+pub fn try_lock_among_us(fd: BorrowedFd<'_>) -> Result<()> {
+    // SAFETY: flock is plain data, and all zeroes is a value of it: the whole file.
+    let mut lock: libc::flock = unsafe { mem::zeroed() };
+    lock.l_type = libc::F_WRLCK as libc::c_short;
+    // SAFETY: the struct is ours.
+    Errno::result(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) }).map(drop)
+}
+
 /// Locks the open file for reading against whoever locks it for writing as dpkg and apt do, until a descriptor of
 /// it is closed: fcntl(2), F_SETLK. If somebody has, the answer is who; 0 if that is not to be seen from here.
 ///

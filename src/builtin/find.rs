@@ -84,6 +84,10 @@ pub fn canonical(path: &Path) -> PathBuf {
 
 /// The device or, of `files` and those that libblkid remembers, the swap file that carries a tag.
 pub fn by_tag(tag: &Tag, files: &[PathBuf]) -> Option<PathBuf> {
+    // An area without a label is not one with an empty label.
+    if tag.value.is_empty() {
+        return None;
+    }
     device(tag, &|_| true).or_else(|| {
         let mut known = files.iter().cloned().chain(remembered());
         known.find(|path| matches!(tag.key, Key::Label | Key::Uuid) && carries(path, tag))

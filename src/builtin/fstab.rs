@@ -108,10 +108,12 @@ impl Table {
                 Reader::Getmntent => line,
             };
             let first = line.iter().find(|b| !is_blank(**b));
-            if matches!(first, None | Some(b'#')) {
+            // To libmount a line ends at a NUL, and so does not end as it should.
+            let is_whole = reader == Reader::Getmntent || !line.contains(&0);
+            if is_whole && matches!(first, None | Some(b'#')) {
                 continue;
             }
-            match parse_line(line, reader) {
+            match parse_line(line, reader).filter(|_| is_whole) {
                 Some(entry) => table.entries.push(entry),
                 None => table.bad_lines.push(at + 1),
             }
@@ -185,20 +187,32 @@ impl Entry {
     }
 
     /// Whether an option is there, with or without a value.
-    pub fn has(&self, name: &str) -> bool {
-        option(&self.options, name).is_some()
+    pub fn has(&self, name: &str, reader: Reader) -> bool {
+        option(&self.options, name, reader).is_some()
     }
 }
 
 /// The first option of that name in a comma-separated list: `Some(None)` if it has no value.
-pub fn option<'a>(options: &'a OsStr, name: &str) -> Option<Option<&'a [u8]>> {
-    options.as_bytes().split(|&b| b == b',').find_map(|option| {
-        match option.strip_prefix(name.as_bytes())? {
-            [] => Some(None),
-            [b'=', value @ ..] => Some(Some(value)),
-            _ => None,
-        }
+pub fn option<'a>(options: &'a OsStr, name: &str, reader: Reader) -> Option<Option<&'a [u8]>> {
+    split(options, reader).find_map(|option| value(option, name))
+}
+
+/// The options of a list; to libmount, a comma in quotes ends none.
+pub fn split(options: &OsStr, reader: Reader) -> impl Iterator<Item = &[u8]> {
+    let mut quoted = false;
+    options.as_bytes().split(move |&b| {
+        quoted ^= b == b'"' && reader == Reader::Libmount;
+        b == b',' && !quoted
     })
+}
+
+/// If `option` has that name: `Some(None)` if it has no value.
+pub fn value<'a>(option: &'a [u8], name: &str) -> Option<Option<&'a [u8]>> {
+    match option.strip_prefix(name.as_bytes())? {
+        [] => Some(None),
+        [b'=', value @ ..] => Some(Some(value)),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -217,15 +231,37 @@ mod tests {
         assert_eq!(specs, [&b"/a"[..], b"/b c", b"/d", b"LABEL=r"]);
         assert_eq!(table.bad_lines, [5, 6, 7]);
         assert!(table.entries[2].is_swap() && !table.entries[3].is_swap());
-        assert!(table.entries[2].has("sw") && !table.entries[2].has("s"));
+        let has = |name| table.entries[2].has(name, Reader::Libmount);
+        assert!(has("sw") && !has("s"));
     }
 
     #[test]
     fn the_first_of_two_options_counts() {
         let options = OsStr::new("discard,pri=5,pri=6,nofail");
-        assert_eq!(option(options, "pri"), Some(Some(&b"5"[..])));
-        assert_eq!(option(options, "discard"), Some(None));
-        assert_eq!(option(options, "noauto"), None);
+        let option = |name| option(options, name, Reader::Libmount);
+        assert_eq!(option("pri"), Some(Some(&b"5"[..])));
+        assert_eq!(option("discard"), Some(None));
+        assert_eq!(option("noauto"), None);
+    }
+
+    #[test]
+    fn a_comma_in_quotes_ends_an_option_for_getmntent_only() {
+        for (text, libmount, getmntent) in [
+            ("x=\"a,noauto,b\"", false, true),
+            ("x=\"a,noauto", false, true),
+            ("x=\"a,b\",noauto", true, true),
+            ("x=\"a,noauto\"", false, false),
+        ] {
+            let has = |reader| option(OsStr::new(text), "noauto", reader).is_some();
+            assert_eq!((has(Reader::Libmount), has(Reader::Getmntent)), (libmount, getmntent), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_line_with_a_nul_makes_no_sense_to_libmount() {
+        let text = b"/a none swap sw\0,noauto 0 0\n#\0\n/b none swap";
+        assert_eq!(Table::parse(text, Reader::Libmount).bad_lines, [1, 2]);
+        assert_eq!(Table::parse(text, Reader::Getmntent).entries.len(), 2);
     }
 
     #[test]

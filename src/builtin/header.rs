@@ -15,7 +15,7 @@ pub const SIGNATURE: &[u8; 10] = b"SWAPSPACE2";
 pub const OLD_SIGNATURE: &[u8; 10] = b"SWAP-SPACE";
 /// What hibernation leaves in the signature's place.
 pub const SUSPENDED: &[&[u8]] =
-    &[b"S1SUSPEND", b"S2SUSPEND", b"ULSUSPEND", b"\xed\xc3\x02\xe9\x98\x56\xe5\x0c"];
+    &[b"S1SUSPEND", b"S2SUSPEND", b"ULSUSPEND", b"\xed\xc3\x02\xe9\x98\x56\xe5\x0c", b"LINHIB0001"];
 /// The page sizes of Linux's architectures, in bytes.
 pub const PAGE_SIZES: [usize; 5] = [4096, 8192, 16384, 32768, 65536];
 /// A label has 16 bytes, and the last is for C's sake a NUL.

@@ -158,7 +158,7 @@ fn from_fstab(enable: &Enable, world: &World, candidate: &Candidate, options: &O
         let words = [name.as_bytes(), b": ", why.as_bytes(), b" -- ignored"].concat();
         enable.verbose.then_some(Step::Say(words, false))
     };
-    if fstab::option(options, "noauto").is_some() {
+    if fstab::option(options, "noauto", Reader::Libmount).is_some() {
         return ignored(&candidate.spec, "noauto option");
     }
     let how = enable.how.with(options);

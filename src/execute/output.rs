@@ -254,11 +254,15 @@ pub fn say_what_was_lost(plan: &Plan, ran: &[Ran]) {
     }
 }
 
-/// std's own stdout would buffer lines that the real tool has written. A reader who has gone is no error.
+/// std's own stdout would buffer lines that the real tool has written. A reader who has gone is no error; nor, to
+/// util-linux, is a stdout that was opened for reading.
 fn write_all(target: u8, bytes: &[u8]) -> Option<Errno> {
     let copy = crate::sys::stdio(target).try_clone_to_owned().ok()?;
     let error = std::fs::File::from(copy).write_all(bytes).err()?;
-    error.raw_os_error().map(Errno::from_raw).filter(|errno| *errno != Errno::EPIPE)
+    error
+        .raw_os_error()
+        .map(Errno::from_raw)
+        .filter(|errno| *errno != Errno::EPIPE && (target == 2 || *errno != Errno::EBADF))
 }
 
 #[cfg(test)]

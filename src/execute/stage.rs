@@ -63,7 +63,7 @@ pub fn build(trail: &Trail, avoid: &[&Path]) -> Result<Option<Stage>> {
 pub fn borrow_proc() -> bool {
     let place = Path::new("/proc");
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    !place.join("self").exists()
+    !place.join("self/fd").exists()
         && unshare(CloneFlags::CLONE_NEWNS).is_ok()
         && super::tool::make_private().is_ok()
         && mount(Some("proc"), place, Some("proc"), flags, None::<&str>).is_ok()

@@ -54,19 +54,19 @@ pub struct Turn {
 /// As open(2) says, and EWOULDBLOCK if somebody keeps the file locked.
 pub fn take_turn(path: &Path) -> Result<Turn> {
     let mut options = File::options();
-    options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC);
+    options.read(true).write(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC);
     let file = options.open(path).attempt("open", path)?;
     lock(&file, path)?;
     let meta = file.metadata().attempt("stat", path)?;
     Ok(Turn { id: FileId::of(&meta), size: meta.size(), file })
 }
 
-/// Anybody may lock a file that he can read, so the wait has an end.
+/// Others may lock the file too, so the wait has an end.
 fn lock(file: &File, path: &Path) -> Result<()> {
     const TRIES: u32 = 1000;
     let mut tries = 0;
     loop {
-        match sys::try_lock(file.as_fd()) {
+        match sys::try_lock_among_us(file.as_fd()) {
             Err(Errno::EWOULDBLOCK) if tries < TRIES => tries += 1,
             done => return done.attempt("lock", path),
         }

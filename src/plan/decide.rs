@@ -79,6 +79,10 @@ fn instead(file: &FileFacts, fstype: String, reason: &'static str, config: &Conf
     }
 }
 
+fn given(act: &Act, name: &str) -> bool {
+    act.options.iter().any(|given| given.option.long == Some(name))
+}
+
 fn on_the_overlay(
     purpose: Purpose,
     act: &Act,
@@ -95,6 +99,10 @@ fn on_the_overlay(
     };
     if act.creates {
         return Decision::AsItIs("the tool makes the file itself, through the overlay".to_owned(), false);
+    }
+    // flock(2) knows the overlay's file and the backing one as two; a busy file is refused in any case.
+    if purpose == Purpose::Format && !file.active && given(act, "lock") {
+        return Decision::AsItIs("is locked through the overlay, where others lock it".to_owned(), false);
     }
     if purpose == Purpose::Disable && file.unwritable {
         return Decision::AsItIs(
@@ -118,6 +126,8 @@ fn on_the_overlay(
     let ready = purpose == Purpose::Enable && file.header.is_usable();
     let foreign = matches!(file.header, Header::Swap { usable: false, .. });
     let fixed = foreign && act.options.iter().any(|given| given.option.effect == Effect::FixPageSize);
+    // A hibernated system's header is what util-linux writes anew before it enables the area.
+    let suspended = purpose == Purpose::Enable && file.header == Header::Unread;
     let lower_only = file.twin == Some(Twin::Nothing);
     let only_swap = ready && file.header.fills(file.size);
     Decision::Backing(Twofold {
@@ -128,7 +138,7 @@ fn on_the_overlay(
         lower_only,
         remake: only_swap && lower_only && file.links == 1,
         rewrite: only_swap,
-        ways: if ready || fixed { config.swap.fallback.clone() } else { Vec::new() },
+        ways: if ready || fixed || suspended { config.swap.fallback.clone() } else { Vec::new() },
         cow: !file.no_cow,
         fill: ready,
         holes: file.holes,

@@ -129,10 +129,21 @@ impl Plan {
     pub fn masked_argv(&self) -> Vec<OsString> {
         let change = |at: usize| match self.decision(at) {
             Some(Decision::StoodIn { area, gone: true, .. }) => Some(Some(area.device.clone().into())),
+            Some(Decision::Backing(file)) if self.may_be_descriptor(at) => {
+                Some(Some(file.seen.clone().into()))
+            }
             _ => (!self.is_run(at)).then_some(None),
         };
         let changes = (0..self.operands.len()).filter_map(|at| Some((self.place(at)?, change(at)?)));
         args::rewrite(&self.argv, &changes.collect::<Vec<_>>())
+    }
+
+    /// A descriptor (`/dev/stdin`) leads to what was there before the backing file stood at its path. util-linux
+    /// asks the kernel for the path.
+    fn may_be_descriptor(&self, at: usize) -> bool {
+        let given = self.operands.get(at).map(|operand| Path::new(&operand.given));
+        self.flavour.kind != Kind::UtilLinux
+            && given.is_some_and(|given| given.starts_with("/dev") || given.starts_with("/proc"))
     }
 
     /// Whether there is anything left for the real tool.

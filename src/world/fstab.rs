@@ -2,8 +2,8 @@
 //!
 //! The lines are read as the real tool reads them (`builtin::fstab`); here their options get a meaning.
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use crate::builtin::fstab::{self, Reader};
@@ -38,30 +38,29 @@ pub struct Options {
 pub fn read(path: &Path, reader: Reader) -> (Vec<Entry>, Vec<(PathBuf, usize)>) {
     let tables = fstab::read(path, reader).unwrap_or_default();
     let bad_lines = fstab::bad_lines(&tables);
-    (tables.into_iter().flat_map(|(_, table)| swap_of(table).0).collect(), bad_lines)
+    (tables.into_iter().flat_map(|(_, table)| swap_of(table, reader).0).collect(), bad_lines)
 }
 
 /// The swap entries in their order, and the numbers of the lines that make no sense, from 1.
 pub fn parse(text: &[u8], reader: Reader) -> (Vec<Entry>, Vec<usize>) {
-    swap_of(fstab::Table::parse(text, reader))
+    swap_of(fstab::Table::parse(text, reader), reader)
 }
 
-fn swap_of(table: fstab::Table) -> (Vec<Entry>, Vec<usize>) {
+fn swap_of(table: fstab::Table, reader: Reader) -> (Vec<Entry>, Vec<usize>) {
     let entries = table.entries.into_iter().filter(fstab::Entry::is_swap);
-    let entry = |entry: fstab::Entry| Entry { options: options_of(&entry), spec: entry.spec };
+    let entry = |entry: fstab::Entry| Entry { options: options_of(&entry, reader), spec: entry.spec };
     (entries.map(entry).collect(), table.bad_lines)
 }
 
-fn options_of(entry: &fstab::Entry) -> Options {
+fn options_of(entry: &fstab::Entry, reader: Reader) -> Options {
     let places = ["discard", "pri"].map(|name| {
-        let is_it = |option| fstab::option(OsStr::from_bytes(option), name).is_some();
-        entry.options.as_bytes().split(|&b| b == b',').position(is_it)
+        fstab::split(&entry.options, reader).position(|option| fstab::value(option, name).is_some())
     });
-    let value = |name| fstab::option(&entry.options, name);
+    let value = |name| fstab::option(&entry.options, name, reader);
     let discard = value("discard").map(|policy| policy.map(|policy| OsString::from_vec(policy.to_owned())));
     Options {
-        noauto: entry.has("noauto"),
-        nofail: entry.has("nofail"),
+        noauto: entry.has("noauto", reader),
+        nofail: entry.has("nofail", reader),
         priority: value("pri").flatten().and_then(fstab::strict_priority),
         discard,
         discard_first: matches!(places, [Some(discard), Some(priority)] if discard < priority),
@@ -72,6 +71,8 @@ fn options_of(entry: &fstab::Entry) -> Options {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::ffi::OsStrExt;
+
     use proptest::prelude::*;
 
     #[test]

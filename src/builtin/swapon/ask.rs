@@ -164,18 +164,19 @@ fn parse_columns(call: &Call<'_>, list: &OsStr) -> Result<Vec<Column>, Refusal> 
 impl How {
     /// With what a list of options says, as `-o` takes it and fstab holds it.
     pub(super) fn with(mut self, options: &OsStr) -> Self {
-        if let Some(value) = fstab::option(options, "discard") {
+        let option = |name| fstab::option(options, name, fstab::Reader::Libmount);
+        if let Some(value) = option("discard") {
             self.discard = match value {
                 Some(b"once") => ONCE,
                 Some(b"pages") => PAGES,
                 _ => ONCE | PAGES,
             };
         }
-        if let Some(Some(value)) = fstab::option(options, "pri") {
+        if let Some(Some(value)) = option("pri") {
             let read = fstab::priority(value).map(|number| (number >= 0).then_some(number));
             self.priority = read.unwrap_or(self.priority);
         }
-        self.may_be_missing |= fstab::option(options, "nofail").is_some();
+        self.may_be_missing |= option("nofail").is_some();
         self
     }
 

@@ -34,6 +34,7 @@ const SUBJECTS: &[(&str, &str)] = &[
     ("options", include_str!("../scripts/options.sh")),
     ("places", include_str!("../scripts/places.sh")),
     ("ready", include_str!("../scripts/ready.sh")),
+    ("strange", include_str!("../scripts/strange.sh")),
     ("swapoff", include_str!("../scripts/swapoff.sh")),
     ("tags", include_str!("../scripts/tags.sh")),
     ("usage", include_str!("../scripts/usage.sh")),
