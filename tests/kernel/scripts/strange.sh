@@ -115,7 +115,7 @@ mk a; t swapon -L ''; t swapon -U ''; t swapon LABEL=; t swapon UUID=; t swapoff
 #: strange_not_page_multiple
 for n in 4194305 4198399 4194300 40961 45055 40960; do fallocate -l $n a; chmod 600 a; mkswap a >/dev/null 2>&1; t swapon a; awk 'NR>1{print $3}' /proc/swaps; swapoff a 2>/dev/null; rm a; done
 
-#: strange_huge_sparse quiet
+#: strange_huge_sparse quiet inode
 truncate -s 2G a; chmod 600 a; t mkswap a >/dev/null; t swapon a 2>/dev/null >/dev/null; df --output=avail / | tail -1 | awk '{print ($1 > 300000)}'; ls -l a | awk '{print $5}'; fallocate -l 100M b; t ls b; rm a b
 
 #: strange_times
@@ -139,7 +139,7 @@ mk a; t timeout 20 swapon a; t nice -n 5 swapoff a; t setsid -w swapon a; t seta
 #: strange_nnp util-linux inode
 mk a; t setpriv --no-new-privs swapon a; t setpriv --no-new-privs swapoff a; t setpriv --bounding-set=-all,+sys_admin swapon a; t setpriv --bounding-set=-sys_resource,-mknod,-linux_immutable swapoff a; t setpriv --bounding-set=-dac_override,-dac_read_search swapon a; t setpriv --bounding-set=-sys_ptrace swapoff a; t setpriv --bounding-set=-sys_chroot swapon a
 
-#: strange_securebits util-linux
+#: strange_securebits util-linux strict
 mk a; t setpriv --securebits=+noroot,+noroot_locked swapon a; t setpriv --securebits=+noroot swapoff a
 
 #: strange_pdeath util-linux
@@ -226,7 +226,7 @@ mk a; unshare -m sh -c 'mount -t tmpfs x /mnt; : >/mnt/e; mount --bind /mnt/e /p
 #: strange_dev_empty util-linux inode
 mk a; unshare -m sh -c 'mount -t tmpfs x /dev; swapon a; echo $?; swapoff a; echo $?; mkswap a >/w/o 2>&1; echo $?'; rm -f o
 
-#: strange_sys_empty util-linux
+#: strange_sys_empty util-linux gap
 mk a; unshare -m sh -c 'umount -l /sys 2>/dev/null; swapon a; echo $?; swapoff a; echo $?'
 
 #: strange_run_etc_empty util-linux
@@ -253,7 +253,7 @@ mk a; mkdir m; mount --bind /w m; mount -o remount,bind,noexec,nodev,nosuid,noat
 #: strange_bind_file_over_itself
 mk a; mount --bind a a; t swapon a; awk 'NR>1{print 1}' /proc/swaps; t swapoff a; umount a; t swapon a
 
-#: strange_mount_source_odd util-linux
+#: strange_mount_source_odd util-linux inode
 mkdir m; mount -t tmpfs '' m; : >m/a; truncate -s 4M m/a; chmod 600 m/a; mkswap m/a >/dev/null; swapon m/a >/dev/null 2>&1; awk 'NR>1{print 1}' /proc/swaps; umount m; mount -t tmpfs 'a b#\c' m; mk a; t swapon a; umount m; t swapoff a
 
 #: strange_moved_mount
@@ -270,6 +270,7 @@ mk a; mk b; printf '/w/%s none swap sw 0 0\n' a b >/etc/fstab; for i in $(seq 8)
 
 #: strange_alls_at_once quiet
 mk a; mk b; printf '/w/%s none swap sw 0 0\n' a b >/etc/fstab; for i in $(seq 8); do swapon -a >/dev/null 2>&1 & done; wait; awk 'NR>1{print $1}' /proc/swaps | sort
+t swapoff -a
 
 #: strange_mkswaps_at_once
 space a; for i in $(seq 12); do mkswap a >/dev/null 2>&1 & done; wait; t swapon a; t swapoff a
@@ -367,7 +368,7 @@ mk a; mkdir t.d; printf 'bad\n/w/a none swap sw 0 0\n' >"$(printf 't.d/\377\033.
 #: strange_out_of_space quiet inode
 mk a; dd if=/dev/zero of=fill bs=1M >/dev/null 2>&1; t swapon a; t swapoff a; t mkswap a >/dev/null; t swapon a; rm fill
 
-#: strange_out_of_space_hole quiet
+#: strange_out_of_space_hole quiet inode
 truncate -s 64M a; chmod 600 a; mkswap a >/dev/null; dd if=/dev/zero of=fill bs=1M >/dev/null 2>&1; swapon a >/dev/null 2>&1; rm fill; awk 'NR>1{print 1}' /proc/swaps; ls -l a | awk '{print $5}'
 
 #: strange_tmpfile_linked util-linux
@@ -461,7 +462,7 @@ fallocate -l 4M a; chmod 600 a; t mkswap a 2048 >/dev/null; t swapon a; awk 'NR>
 #: strange_mkswap_misc util-linux
 fallocate -l 4M a; chmod 600 a; t mkswap -v1 a >/dev/null; t mkswap -v0 a; t mkswap -v a; t mkswap -p 1000 a; t mkswap -p 0 a; t mkswap -p x a; t mkswap -U nonsense a; t mkswap -U random a >/dev/null; t mkswap -U time a >/dev/null; t mkswap -L "$(printf '%20s' | tr ' ' é)" a | tail -1 | cut -c1-20; t mkswap -L '' a | tail -1 | cut -c1-8; t mkswap -c -f -L x a >/dev/null; t mkswap /dev/null; t mkswap /dev/zero; t mkswap /w; t mkswap -f /w
 
-#: strange_bind_of_root_with_dev util-linux
+#: strange_bind_of_root_with_dev util-linux gap
 mk a; mkdir r; mount --bind / r; mount --rbind /usr r/usr; mount --rbind /proc r/proc; mount --make-rslave r/proc; mount --bind /dev r/dev; for d in bin sbin lib lib64 etc; do [ -h /$d ] || mount --bind /$d r/$d; done; echo '/w/a none swap pri=3 0 0' >/etc/fstab; t chroot r swapon -a; t chroot r swapon -a; t chroot r swapon --show=NAME --noheadings; t chroot r swapoff /w/a; t chroot r swapon /w/a; t chroot r swapoff -a; umount -R r
 
 #: strange_lock_plain util-linux real inode
