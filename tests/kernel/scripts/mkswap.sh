@@ -197,7 +197,7 @@ t mkswap --size 1M --file -L lab d/new
 t mkswap --file --size 1 new
 t mkswap --file --size 40k tiny
 t mkswap -F -s 4M new 4096
-ls -ls
+stat -c '%N %F %a %h %s %b' *
 
 #: mkswap_newer_options util-linux real
 space s 16
@@ -227,4 +227,4 @@ t mkswap -F -s 4M d
 t mkswap -F -s 4M .
 t mkswap -F -s 4M /dev/null
 t mkswap -F -s 4M nope/new
-ls -l
+stat -c '%N %F %a %h %s' *
