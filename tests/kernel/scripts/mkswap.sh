@@ -227,4 +227,4 @@ t mkswap -F -s 4M d
 t mkswap -F -s 4M .
 t mkswap -F -s 4M /dev/null
 t mkswap -F -s 4M nope/new
-stat -c '%N %F %a %h %s' *
+stat -c '%N %F %a %s' *
