@@ -11,7 +11,7 @@ fuzz_target!(|bytes: &[u8]| {
         let (swap, bad_lines) = world::fstab::parse(bytes, reader);
         assert_eq!(swap.len(), all.entries.iter().filter(|entry| Entry::is_swap(entry)).count());
         assert_eq!(bad_lines, all.bad_lines);
-        for option in all.entries.iter().filter_map(|entry| fstab::option(&entry.options, "pri").flatten()) {
+        for option in all.entries.iter().filter_map(|entry| fstab::option(&entry.options, "pri", reader).flatten()) {
             fstab::priority(option);
         }
     }

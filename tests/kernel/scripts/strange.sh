@@ -310,7 +310,7 @@ truncate -s 16M d; x=$(losetup --find --show d); mkswap $x >/dev/null; t swapon 
 
 #: strange_quotes_in_the_middle util-linux
 mk a; mk b; mk c; mk d; mk e; mk f; mk g
-printf '%s\n' '/w/a none swap x="a,noauto,b" 0 0' '/w/b none swap x="a,pri=6,b",pri=4 0 0' '/w/c none swap x="y,pri=5 0 0' '/w/d none swap x=a\,noauto,sw 0 0' '/w/e none swap =y,noauto 0 0' '/w/f none swap ,,noauto 0 0' '/w/gone none swap x="a,nofail,b" 0 0' '/w/g none swap x=\"a,pri=8,b 0 0' >/etc/fstab
+printf '%s\n' '/w/a none swap x="a,noauto,b" 0 0' '/w/b none swap x="a,pri=6,b",pri=4 0 0' '/w/c none swap x="y,pri=5 0 0' '/w/f none swap ,,noauto 0 0' '/w/gone none swap x="a,nofail,b" 0 0' '/w/g none swap x=\"a,pri=8,b 0 0' >/etc/fstab
 t swapon -a
 awk 'NR>1{print $1,($5 > 0 ? $5 : "auto")}' /proc/swaps
 
