@@ -83,6 +83,25 @@ fn given(act: &Act, name: &str) -> bool {
     act.options.iter().any(|given| given.option.long == Some(name))
 }
 
+/// Why the real tool gets a file of the overlay as it is, and whether that is worth a notice.
+fn left_alone(purpose: Purpose, act: &Act, file: &FileFacts) -> Option<(&'static str, bool)> {
+    if act.creates {
+        return Some(("the tool makes the file itself, through the overlay", false));
+    }
+    // flock(2) knows the overlay's file and the backing one as two; a busy file is refused in any case.
+    if purpose == Purpose::Format && !file.active && given(act, "lock") {
+        return Some(("is locked through the overlay, where others lock it", false));
+    }
+    if purpose == Purpose::Disable && file.unwritable {
+        return Some(("is immutable or append-only (chattr), so it stays as it is", false));
+    }
+    if purpose == Purpose::Disable && file.twin != Some(Twin::File) {
+        return Some(("is in a lower layer only, so it cannot be active", false));
+    }
+    let other = file.twin == Some(Twin::Other);
+    other.then_some(("its path means another thing on the backing filesystem", purpose == Purpose::Enable))
+}
+
 fn on_the_overlay(
     purpose: Purpose,
     act: &Act,
@@ -97,27 +116,8 @@ fn on_the_overlay(
             purpose == Purpose::Enable,
         );
     };
-    if act.creates {
-        return Decision::AsItIs("the tool makes the file itself, through the overlay".to_owned(), false);
-    }
-    // flock(2) knows the overlay's file and the backing one as two; a busy file is refused in any case.
-    if purpose == Purpose::Format && !file.active && given(act, "lock") {
-        return Decision::AsItIs("is locked through the overlay, where others lock it".to_owned(), false);
-    }
-    if purpose == Purpose::Disable && file.unwritable {
-        return Decision::AsItIs(
-            "is immutable or append-only (chattr), so it stays as it is".to_owned(),
-            false,
-        );
-    }
-    if purpose == Purpose::Disable && file.twin != Some(Twin::File) {
-        return Decision::AsItIs("is in a lower layer only, so it cannot be active".to_owned(), false);
-    }
-    if file.twin == Some(Twin::Other) {
-        return Decision::AsItIs(
-            "its path means another thing on the backing filesystem".to_owned(),
-            purpose == Purpose::Enable,
-        );
+    if let Some((why, is_told)) = left_alone(purpose, act, file) {
+        return Decision::AsItIs(why.to_owned(), is_told);
     }
     if purpose == Purpose::Enable && upper.fstype == "tmpfs" {
         return instead(file, upper.fstype.clone(), "lives in memory", config);

@@ -346,10 +346,9 @@ mod tests {
     fn a_request_that_makes_no_sense_is_bad_usage() {
         let place = Place { occupied: None, mkfs: Some("/sbin/mkfs.ext4".into()) };
         let refused = |wish: Wish, lower: &[Layer]| plan(&wish, lower, &ours(), &place).unwrap_err().kind();
-        let there =
-            |source_name: Option<OsString>| Wish { target: "/t".into(), source_name, ..Wish::default() };
-        let root = Wish { target: "/".into(), ..Wish::default() };
-        assert_eq!(refused(root, &[image()]), Kind::Usage);
+        let t = || PathBuf::from("/t");
+        let there = |name: Option<OsString>| Wish { target: t(), source_name: name, ..Wish::default() };
+        assert_eq!(refused(Wish { target: "/".into(), ..Wish::default() }, &[image()]), Kind::Usage);
         assert_eq!(refused(there(None), &[]), Kind::Usage);
         assert_eq!(refused(there(None), &vec![image(); 501]), Kind::Usage);
         assert_eq!(refused(there(Some("".into())), &[image()]), Kind::Usage);
