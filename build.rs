@@ -177,6 +177,7 @@ fn opt(out: &mut String, file: &Path, option: &Opt) -> Result<(), Box<dyn Error>
             "fstab-options",
             "if-exists",
             "fix-page-size",
+            "lock",
             "verbose",
         ],
     )?;

@@ -79,8 +79,8 @@ fn instead(file: &FileFacts, fstype: String, reason: &'static str, config: &Conf
     }
 }
 
-fn given(act: &Act, name: &str) -> bool {
-    act.options.iter().any(|given| given.option.long == Some(name))
+fn has(act: &Act, effect: Effect) -> bool {
+    act.options.iter().any(|given| given.option.effect == effect)
 }
 
 /// Why the real tool gets a file of the overlay as it is, and whether that is worth a notice.
@@ -89,7 +89,7 @@ fn left_alone(purpose: Purpose, act: &Act, file: &FileFacts) -> Option<(&'static
         return Some(("the tool makes the file itself, through the overlay", false));
     }
     // flock(2) knows the overlay's file and the backing one as two; a busy file is refused in any case.
-    if purpose == Purpose::Format && !file.active && given(act, "lock") {
+    if purpose == Purpose::Format && !file.active && has(act, Effect::Lock) {
         return Some(("is locked through the overlay, where others lock it", false));
     }
     if purpose == Purpose::Disable && file.unwritable {
@@ -125,7 +125,7 @@ fn on_the_overlay(
     // An area that the kernel will refuse whatever is done to the file is left as it is.
     let ready = purpose == Purpose::Enable && file.header.is_usable();
     let foreign = matches!(file.header, Header::Swap { usable: false, .. });
-    let fixed = foreign && act.options.iter().any(|given| given.option.effect == Effect::FixPageSize);
+    let fixed = foreign && has(act, Effect::FixPageSize);
     // A hibernated system's header is what util-linux writes anew before it enables the area.
     let suspended = purpose == Purpose::Enable && file.header == Header::Unread;
     let lower_only = file.twin == Some(Twin::Nothing);

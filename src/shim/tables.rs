@@ -134,6 +134,8 @@ pub enum Effect {
     IfExists,
     /// An area for pages of another size is made anew.
     FixPageSize,
+    /// The tool takes a flock(2) on the file.
+    Lock,
     /// The tool says what it leaves alone.
     Verbose,
 }
