@@ -1,4 +1,4 @@
-//! Turns `shims/*.toml` into the static tables of `src/shim/tables.rs`.
+//! Turns `shims/*.toml` into the static tables of `src/command/tables.rs`.
 //!
 //! The data is read when the crate is built, so that a shim parses nothing at run time; a mistake in a file
 //! stops the build with the file's name.

@@ -154,7 +154,7 @@ impl Config {
         if let Some(path) =
             [&config.console.path].into_iter().chain(&config.layers.passthrough).find(relative)
         {
-            return Err(invalid(format!("the path {} is not absolute", crate::escape::path(path))));
+            return Err(invalid(format!("the path {} is not absolute", crate::text::path(path))));
         }
         Ok(config)
     }

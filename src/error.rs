@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
-use crate::escape;
+use crate::text;
 
 /// What a fallible operation of this crate returns.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -138,7 +138,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = self.attempt.clone();
         if let Some(path) = &self.path {
-            line = format!("{line} {}", escape::path(path));
+            line = format!("{line} {}", text::path(path));
         }
         line = format!("{line}: {}", self.reason);
         if self.kind == Kind::Attack {
@@ -147,7 +147,7 @@ impl fmt::Display for Error {
         if let Some(remedy) = &self.remedy {
             line = format!("{line}; {remedy}");
         }
-        f.write_str(&escape::cap(&escape::sanitise(&line), escape::LINE_CAP))
+        f.write_str(&text::cap(&text::sanitise(&line), text::LINE_CAP))
     }
 }
 

@@ -11,8 +11,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::command::tables::Tool;
 use crate::error::{Error, Kind, Result};
-use crate::shim::tables::Tool;
 use crate::sys;
 
 /// Who we are in this call.

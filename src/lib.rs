@@ -8,38 +8,40 @@
 //! argv + config + /proc  →  world (facts)  →  plan (pure data)  →  execute  →  exit status
 //! ```
 //!
-//! [`world`] never decides, [`plan`] never touches the system, [`execute`] never decides and is the only
-//! place that changes anything. `status` is the World printed; `explain` and `--dry-run` are the Plan
-//! printed.
+//! Facts never decide, plans never touch the system, and execution never decides and is the only place that
+//! changes anything. `status` is the facts printed; `explain` and `--dry-run` are the plan printed. Each room has its
+//! own three, and a `use` only ever points down this list:
 //!
-//! - [`invocation`]: the one door by which argv, the environment and the descriptors enter
-//! - [`shim`]: argv → what was asked → run, for `swapon`, `swapoff` and `mkswap`
-//! - [`builtin`]: swapon, swapoff and mkswap by ourselves, where the image has none
 //! - [`cli`]: the subcommands
-//! - [`install`], [`uninstall`], [`status`], [`mount`](fn@mount), [`unmount`], [`reset`], [`swap`](fn@swap): the
-//!   same operations for an init that is written in Rust ([`api`], [`api_layers`])
-//! - [`sys`]: every raw system call; [`error`], [`escape`], [`octal`], [`paths`]: the words we speak in
+//! - [`status`](mod@status), [`layers`], [`shim`]: what is where; the root itself; a call of swapon, swapoff or mkswap
+//! - [`installer`], [`builtin`]: the shim into an image and out again; the three tools by ourselves
+//! - [`invocation`]: the one door by which argv, the environment and the descriptors enter
+//! - [`command`], [`backing`]: what the three commands are; where upper is, and how it becomes visible to us
+//! - [`swap`](mod@swap), [`notice`]: what Linux knows of swap; what we say on the console
+//! - [`untrusted`], [`kernel`], [`config`]: paths in a stranger's tree; what the kernel tells; the configuration
+//! - [`error`], [`text`], [`octal`], [`paths`], [`sys`]: the words we speak in, and every raw system call
 
 #![deny(clippy::disallowed_methods)]
 
-pub mod api;
-pub mod api_layers;
+pub mod backing;
 pub mod builtin;
 pub mod cli;
+pub mod command;
 pub mod config;
 pub mod error;
-pub mod escape;
-pub mod execute;
+pub mod installer;
 pub mod invocation;
-pub mod manifest;
+pub mod kernel;
+pub mod layers;
 pub mod notice;
 pub mod octal;
 pub mod paths;
-pub mod plan;
-pub mod root;
 pub mod shim;
+pub mod status;
+pub mod swap;
 pub mod sys;
-pub mod world;
+pub mod text;
+pub mod untrusted;
 
-pub use api::{InstallOptions, InstallReport, UninstallOptions, install, status, uninstall};
-pub use api_layers::{LayersReport, MountOptions, ResetOptions, SwapOptions, mount, reset, swap, unmount};
+pub use crate::installer::{InstallOptions, InstallReport, UninstallOptions, install, status, uninstall};
+pub use crate::layers::{LayersReport, MountOptions, ResetOptions, SwapOptions, mount, reset, swap, unmount};

@@ -20,7 +20,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
 use crate::config::{Config, Level};
-use crate::{escape, sys};
+use crate::{sys, text};
 
 /// The target of events that are notices.
 pub const TARGET: &str = "notice";
@@ -50,11 +50,11 @@ impl Notice {
         Self { level: Level::Info, text: text.into() }
     }
 
-    /// The whole line, without newline, at most [`escape::LINE_CAP`] bytes: the text is cut before the hint.
+    /// The whole line, without newline, at most [`text::LINE_CAP`] bytes: the text is cut before the hint.
     pub fn line(&self, hint: &str) -> String {
-        let hint = escape::cap(&escape::escape(hint.as_bytes()), escape::LINE_CAP / 2);
-        let room = escape::LINE_CAP.saturating_sub("rootfs-shim: ".len() + hint.len() + 1);
-        let text = escape::cap(&escape::sanitise(&self.text), room);
+        let hint = text::cap(&text::escape(hint.as_bytes()), text::LINE_CAP / 2);
+        let room = text::LINE_CAP.saturating_sub("rootfs-shim: ".len() + hint.len() + 1);
+        let text = text::cap(&text::sanitise(&self.text), room);
         let space = if hint.is_empty() { "" } else { " " };
         format!("rootfs-shim: {text}{space}{hint}")
     }
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn a_long_text_is_cut_before_the_hint() {
         let line = Notice::warn("x".repeat(5000)).line("The hint.");
-        assert!(line.len() <= escape::LINE_CAP && line.ends_with("... The hint."), "{line}");
+        assert!(line.len() <= text::LINE_CAP && line.ends_with("... The hint."), "{line}");
     }
 
     #[test]

@@ -10,12 +10,12 @@
 )]
 
 pub mod block;
-#[cfg(all(target_arch = "x86_64", target_env = "gnu"))]
-mod early;
-mod mounts;
-mod process;
+pub mod early;
+pub mod mounts;
+pub mod process;
 pub mod xattr;
 
+#[cfg(all(target_arch = "x86_64", target_env = "gnu"))]
 use std::ffi::CStr;
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -24,8 +24,8 @@ use nix::errno::Errno;
 
 type Result<T> = nix::Result<T>;
 
-pub use mounts::*;
-pub use process::*;
+pub use crate::sys::mounts::*;
+pub use crate::sys::process::*;
 
 /// A kernel file handle: an opaque name of an inode that the filesystem made, with its type.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -18,17 +18,18 @@ use std::path::Path;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use nix::errno::Errno;
-use rootfs_shim::builtin::find::Tag;
-use rootfs_shim::builtin::fstab::Reader;
+use rootfs_shim::command::tables::{Kind, Tool};
 use rootfs_shim::config::Config;
+use rootfs_shim::kernel::mounts::Mounts;
 use rootfs_shim::octal;
-use rootfs_shim::plan::swap;
-use rootfs_shim::shim::tables::{Kind, Tool};
+use rootfs_shim::shim::facts::operand::{FileFacts, Header, Location, Operand, Thing, Twin, What};
+use rootfs_shim::shim::facts::{Backing, Listed, Sighted, World, fstab};
+use rootfs_shim::shim::plan;
+use rootfs_shim::swap::active;
+use rootfs_shim::swap::fallback::FileId;
+use rootfs_shim::swap::fstab::Reader;
+use rootfs_shim::swap::tag::Tag;
 use rootfs_shim::sys::MountId;
-use rootfs_shim::world::files::{FileFacts, Header, Location, Operand, Thing, Twin, What};
-use rootfs_shim::world::mountinfo::Mounts;
-use rootfs_shim::world::standins::FileId;
-use rootfs_shim::world::{Backing, Listed, Sighted, World, fstab, swaps};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -98,9 +99,9 @@ fn check(folder: &Path) -> Result<(), Failed> {
     let config = Config::parse(&read("config.toml"))?;
     let tool = Tool::named(&argv[0]).ok_or("argv[0] is no tool")?;
     let kind = if facts.busybox { Kind::Busybox } else { Kind::UtilLinux };
-    let (flavour, request) = swap::request(tool, kind, &argv, false).ok_or("no flavour")?;
+    let (flavour, request) = plan::request(tool, kind, &argv, false).ok_or("no flavour")?;
     let world = world(facts, &read("mountinfo"), &read("swaps"));
-    let shown = swap::plan(tool, flavour, &argv, &request, &world, &config).to_string();
+    let shown = plan::plan(tool, flavour, &argv, &request, &world, &config).to_string();
     let expected = folder.join("plan.expected");
     if std::env::var_os("BLESS").is_some() {
         fs::write(&expected, &shown)?;
@@ -131,7 +132,7 @@ fn world(facts: Facts, mountinfo: &[u8], text: &[u8]) -> World {
         remembered: facts.remembered.into_iter().map(operand).collect(),
     };
     let mounts = Mounts::parse_all(mountinfo);
-    let mut world = World::assemble(sighted, Path::new("/.rootfs-shim/upper"), mounts, swaps::parse(text));
+    let mut world = World::assemble(sighted, Path::new("/.rootfs-shim/upper"), mounts, active::parse(text));
     world.on_devices = on_devices;
     if facts.forbidden {
         world.backing = Backing::Forbidden;

@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use rootfs_shim::world::swaps;
+use rootfs_shim::swap::active;
 
 fuzz_target!(|bytes: &[u8]| {
-    swaps::parse(bytes);
+    active::parse(bytes);
 });

@@ -5,15 +5,10 @@
 //! given paths that the kernel takes. Inside it the direction is the crate's own: arguments → what is asked
 //! (pure) → facts → steps (pure) → the steps taken.
 
-pub mod find;
-pub mod fstab;
-pub mod header;
 pub mod mkswap;
-pub mod probe;
 pub mod show;
 pub mod swapoff;
 pub mod swapon;
-pub mod write;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{IsTerminal, Write};
@@ -22,10 +17,10 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 
+use crate::command::getopt::{self, Given, Parts};
+use crate::command::tables::{Flavour, Kind, Purpose, Tool};
 use crate::invocation::Invocation;
-use crate::shim::getopt::{self, Given, Parts};
-use crate::shim::tables::{Flavour, Kind, Purpose, Tool};
-use crate::world::swaps::Swap;
+use crate::swap::active::Swap;
 
 /// Runs the builtin of that name on `argv` (with `argv[0]`), which need not be what we were called with;
 /// returns its exit status.
@@ -209,10 +204,10 @@ impl Console {
 /// The active areas by the names that libmount gives them: where a name is gone, as a device's can be, without the
 /// kernel's word for that.
 pub fn active() -> Vec<Swap> {
-    let mut swaps = crate::world::active_swaps();
+    let mut swaps = crate::shim::facts::active_swaps();
     for swap in &mut swaps {
         let name = swap.path.as_os_str().as_bytes().strip_suffix(b" (deleted)").map(OsStr::from_bytes);
-        if let Some(name) = name.filter(|_| crate::world::files::open_path(&swap.path).is_err()) {
+        if let Some(name) = name.filter(|_| crate::shim::facts::operand::open_path(&swap.path).is_err()) {
             swap.path = PathBuf::from(name);
         }
     }

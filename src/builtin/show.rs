@@ -6,7 +6,7 @@
 
 use std::os::unix::ffi::OsStrExt;
 
-use crate::world::swaps::Swap;
+use crate::swap::active::Swap;
 
 /// A column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

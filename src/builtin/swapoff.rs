@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
-use super::find::{self, Key, Tag};
-use super::fstab::{self, Reader};
-use super::{Call, Console, Refusal};
-use crate::shim::args::labels_first;
+use crate::builtin::{Call, Console, Refusal};
+use crate::command::request::labels_first;
+use crate::swap::active::Swap;
+use crate::swap::fstab::{self, Reader};
+use crate::swap::tag::{self, Key, Tag};
 use crate::sys;
-use crate::world::swaps::Swap;
 
 const NO_MEMORY: i32 = 2;
 const FAILED: i32 = 4;
@@ -53,7 +53,7 @@ struct Everything {
 }
 
 /// Runs it.
-pub(super) fn run(call: &Call<'_>, console: &mut Console) -> i32 {
+pub(crate) fn run(call: &Call<'_>, console: &mut Console) -> i32 {
     let disable = match ask(call) {
         Ok(disable) => disable,
         Err(refusal) => return refusal.tell(console),
@@ -97,9 +97,9 @@ fn ask(call: &Call<'_>) -> Result<Disable, Refusal> {
 
 /// What the command line names.
 fn named(disable: &Disable) -> Vec<Target> {
-    let files = paths_of(&super::active());
+    let files = paths_of(&crate::builtin::active());
     let tags = disable.tags.iter().map(|(value, tag)| {
-        let path = find::by_tag(tag, &files);
+        let path = tag::by_tag(tag, &files);
         let shown = path.as_ref().map_or(value.clone(), |path| path.clone().into());
         Target { announced: path.is_some(), shown, path }
     });
@@ -108,7 +108,7 @@ fn named(disable: &Disable) -> Vec<Target> {
 
 /// What is there when everything that was named is off.
 fn everything(fstab: &Path) -> Everything {
-    let swaps = super::active();
+    let swaps = crate::builtin::active();
     let files = paths_of(&swaps);
     let tables = fstab::read(fstab, Reader::Libmount).unwrap_or_default();
     let entries = tables.iter().flat_map(|(_, table)| &table.entries).filter(|entry| entry.is_swap());
@@ -129,7 +129,7 @@ fn paths_of(swaps: &[Swap]) -> Vec<PathBuf> {
 }
 
 fn by_spec(spec: &OsStr, files: &[PathBuf]) -> Target {
-    Target { shown: spec.to_owned(), path: find::resolve(spec, files), announced: true }
+    Target { shown: spec.to_owned(), path: tag::resolve(spec, files), announced: true }
 }
 
 fn is_active(target: &Target, swaps: &[Swap]) -> bool {

@@ -3,10 +3,10 @@
 //! They take the same road as a shim without a real tool, so that a swapfile on the root overlay is enabled
 //! by either. What follows the name is the builtin's own command line, and none of clap's business.
 
+use crate::command::real_tool::Real;
+use crate::command::tables::Tool;
 use crate::invocation::Invocation;
 use crate::shim;
-use crate::shim::tables::Tool;
-use crate::world::real::Real;
 
 /// Runs a builtin, if the first argument names one.
 pub fn run(call: &Invocation) -> Option<i32> {

@@ -4,10 +4,10 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use crate::cli::{print, print_json};
+use crate::command::real_tool;
 use crate::error::{Error, Kind, Result};
 use crate::invocation::{Identity, Invocation};
 use crate::shim;
-use crate::world::real;
 
 /// Arguments of `explain`.
 #[derive(Debug, clap::Args)]
@@ -24,7 +24,7 @@ pub struct Args {
 pub fn run(args: &Args, call: &Invocation) -> Result<i32> {
     let asked = Invocation { argv: args.command.clone(), ..call.clone() };
     let Identity::Shim(tool) = asked.identity() else {
-        let name = crate::escape::path(args.command.first().map_or(Path::new(""), Path::new));
+        let name = crate::text::path(args.command.first().map_or(Path::new(""), Path::new));
         return Err(Error::new(
             Kind::Usage,
             "explain",
@@ -32,13 +32,13 @@ pub fn run(args: &Args, call: &Invocation) -> Result<i32> {
         )
         .remedy("it knows swapon, swapoff and mkswap"));
     };
-    let found = real::find(tool, None).ok();
+    let found = real_tool::find(tool, None).ok();
     let Some((flavour, request)) = shim::request(tool, found.as_ref(), &asked) else {
         return Err(Error::new(Kind::State, "explain", "there are no rules for this command"));
     };
     let (config, notices) = shim::load_config(&[crate::paths::CONFIG.as_ref()]);
     let world = shim::gather(tool, flavour, &request, &asked, &config, None);
-    let plan = crate::plan::swap::plan(tool, flavour, &asked.argv, &request, &world, &config);
+    let plan = shim::plan::plan(tool, flavour, &asked.argv, &request, &world, &config);
     if args.json {
         return print_json(&plan.json()).map(|()| 0);
     }
@@ -48,7 +48,7 @@ pub fn run(args: &Args, call: &Invocation) -> Result<i32> {
     }
     text += &plan.to_string();
     text += &match found {
-        Some(real) => format!("real tool: {}\n", crate::escape::path(&real.path)),
+        Some(real) => format!("real tool: {}\n", crate::text::path(&real.path)),
         None => format!("real tool: none beside a shim, so our builtin {} would do it\n", tool.name),
     };
     print(&text).map(|()| 0)

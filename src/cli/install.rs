@@ -1,6 +1,6 @@
 //! `install` and `uninstall`: the arguments, and what a person or a program reads of the outcome.
 //!
-//! The work is [`crate::api`]'s. stdout has the outcome, as text or (`--json`) as the report; stderr has
+//! The work is [`crate::installer`]'s. stdout has the outcome, as text or (`--json`) as the report; stderr has
 //! warnings, one error line, and the steps as they are done if a person is watching.
 
 use std::io::IsTerminal;
@@ -9,10 +9,10 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::{complain, print, print_json};
-use crate::api::{self, InstallOptions, InstallReport, UninstallOptions};
+use crate::cli::{complain, print, print_json};
 use crate::error::{Error, Result};
-use crate::plan::step::Step;
+use crate::installer::plan::step::Step;
+use crate::installer::{self, InstallOptions, InstallReport, UninstallOptions};
 
 /// The arguments of `install`.
 #[derive(Debug, Args)]
@@ -76,7 +76,7 @@ pub fn install(args: &InstallArgs) -> i32 {
         ..InstallOptions::default()
     };
     let telling = Telling { dry_run: args.dry_run, json: args.json, quiet: args.quiet, done: "installed" };
-    let outcome = api::install_watched(&options, &mut |step| telling.progress(step));
+    let outcome = installer::install_watched(&options, &mut |step| telling.progress(step));
     telling.outcome(outcome)
 }
 
@@ -84,20 +84,20 @@ pub fn install(args: &InstallArgs) -> i32 {
 pub fn uninstall(args: &UninstallArgs) -> i32 {
     let options = UninstallOptions { chroot: args.chroot.clone(), dry_run: args.dry_run };
     let telling = Telling { dry_run: args.dry_run, json: args.json, quiet: args.quiet, done: "uninstalled" };
-    let outcome = api::uninstall_watched(&options, &mut |step| telling.progress(step));
+    let outcome = installer::uninstall_watched(&options, &mut |step| telling.progress(step));
     telling.outcome(outcome)
 }
 
 /// A failure as `--json` tells it; `changed` if not everything could be put back.
 #[derive(Serialize)]
-pub(super) struct Failure {
+pub(crate) struct Failure {
     version: u32,
     changed: bool,
     error: String,
 }
 
 impl Failure {
-    pub(super) fn of(error: &Error) -> Self {
+    pub(crate) fn of(error: &Error) -> Self {
         Self { version: 1, changed: error.changed(), error: error.to_string() }
     }
 }
@@ -105,7 +105,7 @@ impl Failure {
 impl Telling {
     fn progress(&self, step: &Step) {
         if !self.quiet && !self.json && std::io::stderr().is_terminal() {
-            complain(&crate::escape::sanitise(&step.to_string()));
+            complain(&crate::text::sanitise(&step.to_string()));
         }
     }
 
@@ -133,7 +133,7 @@ impl Telling {
             return Ok(());
         }
         for warning in &report.warnings {
-            complain(&format!("warning: {}", crate::escape::sanitise(warning)));
+            complain(&format!("warning: {}", crate::text::sanitise(warning)));
         }
         if report.steps.is_empty() {
             print("nothing to do\n")

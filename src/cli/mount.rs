@@ -4,14 +4,14 @@ use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use crate::api_layers::{self, Discard, LayersReport, MountOptions};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
-use crate::plan::report::size_words;
-use crate::{InstallOptions, escape};
+use crate::layers::{self, Discard, LayersReport, MountOptions};
+use crate::shim::plan::report::size_words;
+use crate::{InstallOptions, text};
 
-use super::install::Failure;
-use super::{complain, print, print_json};
+use crate::cli::install::Failure;
+use crate::cli::{complain, print, print_json};
 
 /// Arguments of `mount`.
 #[derive(Debug, clap::Args)]
@@ -62,7 +62,7 @@ pub struct Args {
 /// Mounts.
 ///
 /// # Errors
-/// As [`api_layers::mount`].
+/// As [`layers::mount`].
 pub fn run(args: &Args) -> Result<i32> {
     let watched = !args.json && std::io::stderr().is_terminal();
     let mut bar = Bar { shown: None };
@@ -71,7 +71,7 @@ pub fn run(args: &Args) -> Result<i32> {
             bar.show(path, done, total);
         }
     };
-    let outcome = options(args).and_then(|options| api_layers::mount_watched(&options, &mut progress));
+    let outcome = options(args).and_then(|options| layers::mount_watched(&options, &mut progress));
     bar.end();
     tell(outcome, args.dry_run, args.json, "mounted")
 }
@@ -110,7 +110,7 @@ fn options(args: &Args) -> Result<MountOptions> {
 }
 
 /// `now`, `later` or `never`.
-pub(super) fn discard(word: &str) -> std::result::Result<Discard, String> {
+pub(crate) fn discard(word: &str) -> std::result::Result<Discard, String> {
     match word {
         "now" => Ok(Discard::Now),
         "later" => Ok(Discard::Later),
@@ -120,7 +120,7 @@ pub(super) fn discard(word: &str) -> std::result::Result<Discard, String> {
 }
 
 /// What is told of an outcome, and the exit status. Work that is left over goes to a process of its own.
-pub(super) fn tell(outcome: Result<LayersReport>, dry_run: bool, json: bool, done: &str) -> Result<i32> {
+pub(crate) fn tell(outcome: Result<LayersReport>, dry_run: bool, json: bool, done: &str) -> Result<i32> {
     let mut report = outcome.inspect_err(|error| {
         if json {
             // That it does not reach its reader says the line on stderr as well.
@@ -136,7 +136,7 @@ pub(super) fn tell(outcome: Result<LayersReport>, dry_run: bool, json: bool, don
         return print_json(&report).map(|()| 0);
     }
     for warning in &report.warnings {
-        complain(&format!("warning: {}", escape::sanitise(warning)));
+        complain(&format!("warning: {}", text::sanitise(warning)));
     }
     let lines: Vec<String> = report.steps.iter().map(|step| format!("would {step}\n")).collect();
     match (report.steps.as_slice(), dry_run) {
@@ -162,11 +162,8 @@ impl Bar {
         if total < WORTH || self.shown == now {
             return;
         }
-        let mut line = format!(
-            "\rcopying {} of {} from the image: {percent:3} %",
-            size_words(total),
-            escape::path(path)
-        );
+        let mut line =
+            format!("\rcopying {} of {} from the image: {percent:3} %", size_words(total), text::path(path));
         if self.shown.as_ref().is_none_or(|(before, _)| before != path) {
             line = format!("\n{}", line.trim_start());
         }

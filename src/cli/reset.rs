@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::api_layers::{self, Discard, ResetOptions};
 use crate::error::Result;
+use crate::layers::{self, Discard, ResetOptions};
 
 /// Arguments of `reset`.
 #[derive(Debug, clap::Args)]
@@ -12,7 +12,7 @@ pub struct Args {
     #[arg(long)]
     force: bool,
     /// When the old blocks are given back: now, later (in the background) or never
-    #[arg(long, value_name = "WHEN", default_value = "later", value_parser = super::mount::discard)]
+    #[arg(long, value_name = "WHEN", default_value = "later", value_parser = crate::cli::mount::discard)]
     discard: Discard,
     /// Print the steps and change nothing
     #[arg(long)]
@@ -27,7 +27,7 @@ pub struct Args {
 /// Resets.
 ///
 /// # Errors
-/// As [`api_layers::reset`].
+/// As [`layers::reset`].
 pub fn run(args: &Args) -> Result<i32> {
     let options = ResetOptions {
         writable: args.writable.clone(),
@@ -35,5 +35,5 @@ pub fn run(args: &Args) -> Result<i32> {
         discard: args.discard,
         dry_run: args.dry_run,
     };
-    super::mount::tell(api_layers::reset(&options), args.dry_run, args.json, "reset")
+    crate::cli::mount::tell(layers::reset(&options), args.dry_run, args.json, "reset")
 }

@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use super::install::Failure;
-use super::{print, print_json};
-use crate::api;
+use crate::cli::install::Failure;
+use crate::cli::{print, print_json};
 use crate::error::Result;
-use crate::plan::health::{
+use crate::installer;
+use crate::shim::plan::report::size_words;
+use crate::status::{
     BackingStatus, CommandStatus, KeptStatus, Standing, Status, SwapDeviceStatus, SwapStatus,
 };
-use crate::plan::report::size_words;
 
 /// Arguments of `status`.
 #[derive(Debug, clap::Args)]
@@ -27,7 +27,7 @@ pub struct Args {
 /// # Errors
 /// If the root cannot be looked at.
 pub fn run(args: &Args) -> Result<i32> {
-    let status = api::status(&args.chroot).inspect_err(|error| {
+    let status = installer::status(&args.chroot).inspect_err(|error| {
         if args.json {
             // That it does not reach its reader says the line on stderr as well.
             let _ = print_json(&Failure::of(error));

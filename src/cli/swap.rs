@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::api_layers::{self, LayersReport, PRIORITY, SwapOptions};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
+use crate::layers::{self, LayersReport, PRIORITY, SwapOptions};
 
 /// Arguments of `swap`.
 #[derive(Debug, clap::Args)]
@@ -30,7 +30,7 @@ pub struct Args {
 /// Formats and enables.
 ///
 /// # Errors
-/// As [`api_layers::swap`].
+/// As [`layers::swap`].
 pub fn run(args: &Args) -> Result<i32> {
     let device = match (&args.device, &args.config) {
         (Some(device), _) => Ok(Some(device.clone())),
@@ -38,12 +38,10 @@ pub fn run(args: &Args) -> Result<i32> {
         (None, None) => Err(Error::new(Kind::Usage, "swap", "there is no device")),
     };
     let outcome = device.and_then(|device| match device {
-        Some(device) => {
-            api_layers::swap(&SwapOptions { device, priority: args.priority, dry_run: args.dry_run })
-        }
+        Some(device) => layers::swap(&SwapOptions { device, priority: args.priority, dry_run: args.dry_run }),
         None => Ok(LayersReport { version: 1, ..LayersReport::default() }),
     });
-    super::mount::tell(outcome, args.dry_run, args.json, "enabled")
+    crate::cli::mount::tell(outcome, args.dry_run, args.json, "enabled")
 }
 
 fn configured(path: &Path) -> Result<Option<PathBuf>> {

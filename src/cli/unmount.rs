@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::api_layers;
 use crate::error::Result;
+use crate::layers;
 
 /// Arguments of `unmount`.
 #[derive(Debug, clap::Args)]
@@ -21,8 +21,8 @@ pub struct Args {
 /// Unmounts.
 ///
 /// # Errors
-/// As [`api_layers::unmount`].
+/// As [`layers::unmount`].
 pub fn run(args: &Args) -> Result<i32> {
-    let outcome = api_layers::unmount(&args.target, args.dry_run);
-    super::mount::tell(outcome, args.dry_run, args.json, "unmounted")
+    let outcome = layers::unmount(&args.target, args.dry_run);
+    crate::cli::mount::tell(outcome, args.dry_run, args.json, "unmounted")
 }

@@ -4,31 +4,30 @@
 //! ends a caller's script by a fault of its own: whatever goes wrong before the real tool is run, the real
 //! tool is run as the user called it.
 
-pub mod args;
-pub mod getopt;
-mod supervise;
-pub mod tables;
+pub mod facts;
+pub mod plan;
+pub mod run;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::builtin::find::Tag;
-use crate::builtin::fstab::Reader;
+use crate::backing::candidates::Trail;
+use crate::backing::reveal::{self, Stage};
+use crate::command::real_tool::{self, Real};
+use crate::command::request::{Act, Request};
+use crate::command::tables::{Effect, Flavour, Kind, Purpose, Tool};
 use crate::config::{Config, Fallback};
 use crate::error::Error;
-use crate::execute::stage::{self, Stage};
-use crate::execute::{prepare, standin, tool};
 use crate::invocation::{DEPTH_VARIABLE, Invocation};
 use crate::notice::{self, Notice};
-use crate::plan::report::{self, Prepared};
-use crate::plan::swap::{self, Plan, Road};
-use crate::world::real::{self, Real};
-use crate::world::trail::Trail;
-use crate::world::{self, Scope, World};
+use crate::shim::facts::{Scope, World};
+use crate::shim::plan::report::{self, Prepared};
+use crate::shim::plan::{Plan, Road};
+use crate::shim::run::supervise::Supervisor;
+use crate::shim::run::{fallback, prepare, tool};
+use crate::swap::fstab::Reader;
+use crate::swap::tag::Tag;
 use crate::{builtin, paths, sys};
-use args::{Act, Request};
-use supervise::Supervisor;
-use tables::{Effect, Flavour, Kind, Purpose, Tool};
 
 /// A real tool that calls its own name may do so this often before we end the chain.
 const DEPTH_AT_MOST: u8 = 4;
@@ -36,7 +35,7 @@ const DEPTH_AT_MOST: u8 = 4;
 /// Runs as `tool`; returns the exit status, or does not return because the process became the real tool.
 pub fn run(tool: &'static Tool, call: &Invocation) -> i32 {
     // An image without the tool, and one whose tool was replaced by a shim, get the builtin.
-    let real = real::find(tool, call.executable().as_deref()).unwrap_or_else(|_| Real::builtin());
+    let real = real_tool::find(tool, call.executable().as_deref()).unwrap_or_else(|_| Real::builtin());
     run_with(tool, &real, call)
 }
 
@@ -54,7 +53,7 @@ pub fn run_with(tool: &'static Tool, real: &Real, call: &Invocation) -> i32 {
             sys::make_room();
             let (mut config, mut notices) = load_config(&[paths::CONFIG.as_ref()]);
             let mut world = gather(tool, flavour, &request, call, &config, None);
-            if swap::needs_proc(tool.purpose, &request, &world) && stage::borrow_proc() {
+            if plan::needs_proc(tool.purpose, &request, &world) && reveal::borrow_proc() {
                 world = gather(tool, flavour, &request, call, &config, None);
             }
             let stage = look_for_backing(&request, &world, &config, &mut notices);
@@ -64,7 +63,7 @@ pub fn run_with(tool: &'static Tool, real: &Real, call: &Invocation) -> i32 {
                 (config, notices) = load_config(&[paths::CONFIG.as_ref(), &behind]);
                 world = gather(tool, flavour, &request, call, &config, Some(&stage.upper));
             }
-            let plan = swap::plan(tool, flavour, &call.argv, &request, &world, &config);
+            let plan = plan::plan(tool, flavour, &call.argv, &request, &world, &config);
             carry_out(&plan, real, &config, &mut notices, call, stage.as_ref())
         }
         _ => become_real(tool, real, &call.argv, call, &Config::default()),
@@ -78,7 +77,7 @@ pub fn request(
     call: &Invocation,
 ) -> Option<(&'static Flavour, Request)> {
     let kind = real.map_or(Kind::UtilLinux, |real| real.kind);
-    let (flavour, request) = swap::request(tool, kind, &call.argv, call.posixly)?;
+    let (flavour, request) = plan::request(tool, kind, &call.argv, call.posixly)?;
     Some((flavour, request.to(|option| real?.knows(option))))
 }
 
@@ -89,10 +88,10 @@ fn look_for_backing(
     config: &Config,
     notices: &mut Vec<Notice>,
 ) -> Option<Stage> {
-    let root = world.root.as_ref().filter(|_| swap::needs_backing(request, world))?;
-    let trail = Trail::gather(root, &world::all_mounts(), config);
+    let root = world.root.as_ref().filter(|_| plan::needs_backing(request, world))?;
+    let trail = Trail::gather(root, &facts::all_mounts(), config);
     let paths = world.all_operands().filter_map(|operand| Some(operand.location()?.path.as_path()));
-    match stage::build(&trail, &paths.collect::<Vec<_>>()) {
+    match reveal::build(&trail, &paths.collect::<Vec<_>>()) {
         Ok(stage) => stage,
         Err(error) => {
             notices.push(Notice::info(format!("{error}.")));
@@ -158,7 +157,7 @@ fn carry_out(
     call: &Invocation,
     stage: Option<&Stage>,
 ) -> i32 {
-    standin::sweep(&plan.leftovers);
+    fallback::sweep(&plan.leftovers);
     match plan.road {
         Road::Untouched(_) => {
             notice::emit(notices, config);
@@ -170,7 +169,7 @@ fn carry_out(
         }
         Road::Masked => {
             for orphan in plan.orphans() {
-                let failed = standin::disable(orphan).err();
+                let failed = fallback::disable(orphan).err();
                 notices.extend(failed.map(|error| Notice::warn(format!("{}: {error}.", plan.tool.name))));
             }
             let prepared = prepare::prepare_all(plan);
@@ -190,7 +189,7 @@ fn carry_out(
             let status = tool::run_plainly(real, plan, &argv, call).unwrap_or(plan.flavour.failure_status);
             masked.into_iter().for_each(tool::Mask::lift);
             if plan.tool.purpose == Purpose::Disable {
-                plan.stood_in().for_each(|(_, area, _)| standin::retire(area));
+                plan.stood_in().for_each(|(_, area, _)| fallback::retire(area));
             }
             status
         }

@@ -249,9 +249,9 @@ mod tests {
     use std::ffi::{CStr, CString, OsString};
     use std::os::unix::ffi::OsStringExt;
 
+    use crate::command::request::{self, Request};
+    use crate::command::tables::TOOLS;
     use crate::invocation::DEPTH_VARIABLE;
-    use crate::shim::args::{self, Request};
-    use crate::shim::tables::TOOLS;
 
     fn asked(name: &str, first: Option<&str>) -> bool {
         let (name, first) = (CString::new(name).unwrap(), first.map(|first| CString::new(first).unwrap()));
@@ -281,7 +281,7 @@ mod tests {
                     for more in [&[][..], &["/file"], &["-a"], &["-p", "1", "/file"]] {
                         let argv = [tool.name, &word].into_iter().chain(more.iter().copied());
                         let argv: Vec<OsString> = argv.map(|text| OsString::from_vec(text.into())).collect();
-                        let request = args::read(tool, flavour, &argv, posixly);
+                        let request = request::read(tool, flavour, &argv, posixly);
                         assert!(matches!(request, Request::Untouched(_)), "{argv:?} of {:?}", flavour.kind);
                     }
                 }

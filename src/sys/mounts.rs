@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 
-use super::{Result, owned};
+use crate::sys::{Result, owned};
 
 /// Identifies a mount within one mount table; the first field of a mountinfo line (proc_pid_mountinfo(5)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,7 +23,7 @@ pub fn mount_id(fd: BorrowedFd<'_>) -> Result<MountId> {
 }
 
 fn mount_id_by_proc(fd: BorrowedFd<'_>) -> Result<MountId> {
-    let info = std::fs::read_to_string(super::proc_path(fd).replace("/fd/", "/fdinfo/"))
+    let info = std::fs::read_to_string(crate::sys::proc_path(fd).replace("/fd/", "/fdinfo/"))
         .map_err(|error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))?;
     let line = info.lines().find_map(|line| line.strip_prefix("mnt_id:"));
     line.and_then(|id| id.trim().parse().ok()).map(MountId).ok_or(Errno::ENOSYS)

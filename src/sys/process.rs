@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use super::Result;
+use crate::sys::Result;
 
 /// The way back to the mount namespace, root and working directory that a process had.
 #[derive(Debug)]
@@ -198,7 +198,7 @@ impl Child {
 
 fn pidfd(pid: Pid) -> Result<OwnedFd> {
     // SAFETY: integers.
-    super::owned(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) })
+    crate::sys::owned(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) })
 }
 
 /// One word to the parent: what, and a number. Async-signal-safe.

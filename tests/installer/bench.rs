@@ -224,7 +224,7 @@ fn line(path: &Path, meta: &fs::Metadata) -> String {
     let content = match meta.file_type() {
         kind if kind.is_symlink() => format!("{:?}", fs::read_link(path).unwrap()),
         kind if kind.is_file() && meta.len() < 1 << 16 => {
-            rootfs_shim::manifest::sha256(&fs::read(path).unwrap())
+            rootfs_shim::installer::manifest::sha256(&fs::read(path).unwrap())
         }
         _ => String::new(),
     };

@@ -8,9 +8,10 @@ use std::path::Path;
 
 use nix::errno::Errno;
 
-use super::ask::Enable;
-use crate::builtin::header::{Header, SIGNATURE, Signature};
-use crate::builtin::{Console, errno_of, find, mkswap, system_page_size};
+use crate::builtin::swapon::ask::Enable;
+use crate::builtin::{Console, errno_of, mkswap, system_page_size};
+use crate::swap::header::{Header, SIGNATURE, Signature};
+use crate::swap::tag;
 use crate::sys;
 
 /// What an area looks like before it is enabled.
@@ -36,7 +37,7 @@ enum Mend {
 }
 
 /// Enables what is at a path; whether that worked.
-pub(super) fn switch_on(path: &Path, flags: i32, enable: &Enable, console: &mut Console) -> bool {
+pub(crate) fn switch_on(path: &Path, flags: i32, enable: &Enable, console: &mut Console) -> bool {
     let name = path.as_os_str().as_bytes();
     let area = match look(path) {
         Ok(area) => area,
@@ -69,7 +70,7 @@ pub(super) fn switch_on(path: &Path, flags: i32, enable: &Enable, console: &mut 
 }
 
 fn look(path: &Path) -> std::io::Result<Area> {
-    let mut file = find::open_to_read(path)?;
+    let mut file = tag::open_to_read(path)?;
     let meta = file.metadata()?;
     let kind = meta.file_type();
     let is_device = kind.is_block_device();

@@ -6,14 +6,15 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 
-use crate::builtin::find::{Key, Tag};
 use crate::builtin::show::{self, Column, Style};
-use crate::builtin::{Call, Refusal, fstab, parse_number, strerror};
-use crate::shim::args::labels_first;
+use crate::builtin::{Call, Refusal, parse_number, strerror};
+use crate::command::request::labels_first;
+use crate::swap::fstab;
+use crate::swap::tag::{Key, Tag};
 
 /// What a call asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Ask {
+pub(crate) enum Ask {
     /// Text about the tool.
     About(String),
     /// `-s`.
@@ -26,23 +27,23 @@ pub(super) enum Ask {
 
 /// What shall be enabled, and how.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Enable {
-    pub(super) all: bool,
-    pub(super) fstab: PathBuf,
-    pub(super) tags: Vec<(OsString, Tag)>,
-    pub(super) operands: Vec<OsString>,
-    pub(super) how: How,
-    pub(super) fix_page_size: bool,
-    pub(super) verbose: bool,
+pub(crate) struct Enable {
+    pub(crate) all: bool,
+    pub(crate) fstab: PathBuf,
+    pub(crate) tags: Vec<(OsString, Tag)>,
+    pub(crate) operands: Vec<OsString>,
+    pub(crate) how: How,
+    pub(crate) fix_page_size: bool,
+    pub(crate) verbose: bool,
 }
 
 /// The properties of an area, by option or by fstab.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct How {
-    pub(super) priority: Option<i16>,
+pub(crate) struct How {
+    pub(crate) priority: Option<i16>,
     /// [`ONCE`] and [`PAGES`].
-    pub(super) discard: i32,
-    pub(super) may_be_missing: bool,
+    pub(crate) discard: i32,
+    pub(crate) may_be_missing: bool,
 }
 
 /// SWAP_FLAG_DISCARD_ONCE
@@ -59,7 +60,7 @@ const EXCLUSIVE: [&[&str]; 4] = [
 ];
 
 /// Reads a command line.
-pub(super) fn ask(call: &Call<'_>) -> Result<Ask, Refusal> {
+pub(crate) fn ask(call: &Call<'_>) -> Result<Ask, Refusal> {
     let mut enable = Enable { operands: call.operands(), fstab: call.fstab.clone(), ..Enable::default() };
     let mut style = Style { columns: show::DEFAULT.to_vec(), headings: true, raw: false, bytes: false };
     let (mut shows, mut columns, mut options) = (false, None, None);
@@ -163,7 +164,7 @@ fn parse_columns(call: &Call<'_>, list: &OsStr) -> Result<Vec<Column>, Refusal> 
 
 impl How {
     /// With what a list of options says, as `-o` takes it and fstab holds it.
-    pub(super) fn with(mut self, options: &OsStr) -> Self {
+    pub(crate) fn with(mut self, options: &OsStr) -> Self {
         let option = |name| fstab::option(options, name, fstab::Reader::Libmount);
         if let Some(value) = option("discard") {
             self.discard = match value {
@@ -181,7 +182,7 @@ impl How {
     }
 
     /// The flags of swapon(2).
-    pub(super) fn flags(self) -> i32 {
+    pub(crate) fn flags(self) -> i32 {
         const PREFER: i32 = 0x8000;
         const DISCARD: i32 = 0x10000;
         let policy = if self.discard == ONCE | PAGES { 0 } else { self.discard };

@@ -19,7 +19,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, pipe2, setsid};
 
-use super::stage::Stage;
+use crate::cli::demo::stage::Stage;
 use crate::error::{Attempt, Result};
 use crate::sys::{self, Where};
 

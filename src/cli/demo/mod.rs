@@ -5,16 +5,16 @@
 //! SIGKILL included, another process clears the stage.
 #![expect(clippy::disallowed_methods, reason = "the demo's own throwaway guest")]
 
-mod guard;
-mod stage;
+pub mod guard;
+pub mod stage;
 
 use std::io::IsTerminal;
 use std::path::Path;
 
+use crate::cli::demo::guard::End;
+use crate::cli::demo::stage::Stage;
 use crate::cli::{fail, print};
 use crate::error::{Error, Kind, Result};
-use guard::End;
-use stage::Stage;
 
 /// Arguments of `demo`.
 #[derive(Debug, clap::Args)]
@@ -176,7 +176,7 @@ impl Show {
 
     fn output(&self, text: &str) {
         for line in text.lines() {
-            let line = crate::escape::sanitise(&expand(line));
+            let line = crate::text::sanitise(&expand(line));
             let _ =
                 print(&if self.colour { format!("  \x1b[2m{line}\x1b[0m\n") } else { format!("  {line}\n") });
         }

@@ -17,7 +17,9 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 
 use crate::error::{Attempt, Error, Kind, Result};
-use crate::{manifest, sys, world};
+use crate::installer::manifest;
+use crate::shim::facts;
+use crate::sys;
 
 /// Everything that is ever made directly in the stage's directory.
 const FILES: [&str; 2] = ["disk.img", "config.toml"];
@@ -153,7 +155,7 @@ impl Stage {
 
     /// The mounts on the stage, in the order in which they were made.
     fn mounts(&self) -> Vec<PathBuf> {
-        let mounts = world::all_mounts();
+        let mounts = facts::all_mounts();
         mounts
             .iter()
             .filter(|mount| mount.point.starts_with(&self.dir))
@@ -167,7 +169,7 @@ impl Stage {
         let mut left = self.loops();
         left.extend(self.mounts());
         left.extend(Some(self.dir.clone()).filter(|dir| fs::symlink_metadata(dir).is_ok()));
-        left.iter().map(crate::escape::path).collect()
+        left.iter().map(crate::text::path).collect()
     }
 
     /// The loop devices over an image on the stage, as their directories in /sys.

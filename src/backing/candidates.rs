@@ -1,0 +1,130 @@
+//! Where the backing filesystem may be found when install's bind mount is not there.
+//!
+//! overlayfs's handle of its own root embeds upper's handle of the upper directory, so on any mount of the
+//! right filesystem the directory can be opened without knowing a path. Where the kernel does not tell that
+//! (before 6.5), the names in `upperdir=` are tried. All of it is rumour until the files themselves prove it.
+#![expect(clippy::disallowed_methods, reason = "the running system's own files, and never an image's")]
+
+use std::fs;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::config::Config;
+use crate::kernel::mounts::{Mount, Mounts};
+use crate::shim::facts::operand;
+use crate::swap::header;
+use crate::sys::{self, FileHandle};
+
+/// Leads to the upper directory of the overlay at `/`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Trail {
+    /// Upper's own handle of the upper directory.
+    pub handle: Option<FileHandle>,
+    /// What its path may end in, longest first; the whole path is among them.
+    pub names: Vec<PathBuf>,
+    /// Where filesystems that may hold it are mounted.
+    pub mounts: Vec<PathBuf>,
+    /// Devices that are in use and may hold it.
+    pub devices: Vec<PathBuf>,
+}
+
+/// A handle that overlayfs made, taken apart (`struct ovl_fh`): three bytes of padding, version, magic 0xfb,
+/// length, flags, type, the UUID of the real filesystem, and its own handle.
+pub fn embedded(outer: &FileHandle) -> Option<(FileHandle, [u8; 16])> {
+    const OVERLAY: i32 = 0xf8;
+    const PATH_UPPER: u8 = 4;
+    const BEFORE_HANDLE: usize = 21;
+    let [_, _, _, _, 0xfb, length, flags, kind, rest @ ..] = outer.bytes.as_slice() else { return None };
+    if outer.kind != OVERLAY || flags & PATH_UPPER == 0 {
+        return None;
+    }
+    let uuid: [u8; 16] = rest.get(..16)?.try_into().ok()?;
+    let end = 16 + usize::from(*length).checked_sub(BEFORE_HANDLE)?;
+    Some((FileHandle { kind: i32::from(*kind), bytes: rest.get(16..end)?.to_vec() }, uuid))
+}
+
+impl Trail {
+    /// Gathers the leads. Only looks; a device is opened but not read.
+    pub fn gather(root: &Mount, mounts: &Mounts, config: &Config) -> Self {
+        let top = operand::open_path(Path::new("/")).and_then(|dir| sys::file_handle(dir.as_fd())).ok();
+        let inner = top.as_ref().and_then(embedded);
+        let mut devices: Vec<PathBuf> = vec![PathBuf::from(&root.source)];
+        devices.extend(config.layers.writable.clone());
+        if let Some((_, uuid)) = &inner {
+            devices.push(Path::new("/dev/disk/by-uuid").join(header::uuid_text(uuid)));
+        }
+        devices.retain(|device| is_busy_device(device));
+        devices.dedup();
+        let on_disk = |mount: &&Mount| mount.device.major != 0 || mount.fstype == "btrfs";
+        Self {
+            handle: inner.map(|(handle, _)| handle),
+            names: names(root),
+            mounts: mounts.iter().filter(on_disk).map(|mount| mount.point.clone()).collect(),
+            devices,
+        }
+    }
+
+    /// Whether there is no lead at all.
+    pub fn is_empty(&self) -> bool {
+        self.mounts.is_empty() && self.devices.is_empty()
+    }
+}
+
+/// A block device that a filesystem holds: opening it exclusively says EBUSY. One that nothing holds cannot
+/// be the backing filesystem, and mounting it would replay a stranger's journal.
+fn is_busy_device(path: &Path) -> bool {
+    let is_device =
+        path.is_absolute() && fs::metadata(path).is_ok_and(|meta| meta.file_type().is_block_device());
+    let mut options = fs::File::options();
+    options.read(true).custom_flags(libc::O_EXCL | libc::O_NONBLOCK | libc::O_CLOEXEC);
+    is_device && options.open(path).is_err_and(|error| error.raw_os_error() == Some(libc::EBUSY))
+}
+
+/// `/run/w/upper` may be visible as `run/w/upper`, `w/upper` or `upper` below a mount point, or be one.
+fn names(root: &Mount) -> Vec<PathBuf> {
+    const AT_MOST: usize = 32;
+    let mut names = Vec::new();
+    for upper in root.upper_candidates() {
+        let mut rest: &Path = upper.strip_prefix("/").unwrap_or(&upper);
+        while !rest.as_os_str().is_empty() {
+            names.push(rest.to_owned());
+            let mut parts = rest.components();
+            parts.next();
+            rest = parts.as_path();
+        }
+    }
+    names.push(PathBuf::new());
+    names.dedup();
+    names.truncate(AT_MOST);
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overlayfs_tells_what_its_root_is_in_upper() {
+        let bytes =
+            [0, 0, 0, 0, 0xfb, 0x1d, 4, 1].into_iter().chain([7; 16]).chain([0xc, 0, 0, 0, 1, 2, 3, 4]);
+        let outer = FileHandle { kind: 0xf8, bytes: bytes.collect() };
+        let (inner, uuid) = embedded(&outer).unwrap();
+        assert_eq!((inner.kind, inner.bytes.as_slice(), uuid), (1, &[0xc, 0, 0, 0, 1, 2, 3, 4][..], [7; 16]));
+        let mut copied_up = outer.clone();
+        copied_up.bytes[6] = 0;
+        assert_eq!(embedded(&copied_up), None);
+        assert_eq!(embedded(&FileHandle { kind: 1, ..outer }), None);
+    }
+
+    #[test]
+    fn every_ending_of_the_path_is_a_name() {
+        let line =
+            b"31 27 0:39 / / rw - overlay /dev/vdb rw,lowerdir=/l,upperdir=/run/w/upper,workdir=/run/w/work";
+        let mounts = Mounts::parse_all(line);
+        let found = names(mounts.iter().next().unwrap());
+        for name in ["run/w/upper", "w/upper", "upper", ""] {
+            assert!(found.contains(&PathBuf::from(name)), "{name}");
+        }
+    }
+}

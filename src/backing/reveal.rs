@@ -1,0 +1,156 @@
+//! A private mount namespace in which the upper directory is visible, for a guest where it is not.
+//!
+//! The stage is this process's own namespace, and the way home is kept: operands that are as the user wrote
+//! them are enabled from home, because the kernel prints their names from the mount they were opened in.
+#![expect(clippy::disallowed_methods, reason = "the running system's own files, and never an image's")]
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{OFlag, open};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::stat::Mode;
+
+use crate::backing::candidates::Trail;
+use crate::error::{Attempt, Result};
+use crate::paths::OverlayPath;
+use crate::shim::facts::operand;
+use crate::sys::{self, Home};
+
+/// A namespace of our own, and where the upper directory is in it.
+#[derive(Debug)]
+pub struct Stage {
+    /// Where we came from.
+    pub home: Home,
+    /// The upper directory's mount point.
+    pub upper: PathBuf,
+}
+
+/// A directory that every image has and that no real tool needs while it runs.
+const PLACES: &[&str] = &["/.rootfs-shim/upper", "/mnt", "/media", "/srv", "/opt", "/home", "/boot"];
+
+/// Follows a trail; `None` if it leads nowhere, and then we are home again. Nothing is mounted over a path
+/// in `avoid`.
+///
+/// # Errors
+/// If there can be no namespace.
+pub fn build(trail: &Trail, avoid: &[&Path]) -> Result<Option<Stage>> {
+    let here = |path: &str| open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).attempt("open", path);
+    let namespace = open("/proc/thread-self/ns/mnt", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty());
+    let home = Home {
+        namespace: namespace.attempt("open", "/proc/thread-self/ns/mnt")?,
+        root: here("/")?,
+        cwd: here(".")?,
+    };
+    unshare(CloneFlags::CLONE_NEWNS).attempt("unshare the mounts of", "/")?;
+    crate::shim::run::tool::make_private()?;
+    let hides = |place: &Path| avoid.iter().any(|path| path.starts_with(place));
+    let Some(place) = PLACES.iter().map(Path::new).find(|place| place.is_dir() && !hides(place)) else {
+        sys::go_home(&home).attempt("return from a namespace to", "/")?;
+        return Ok(None);
+    };
+    match find(trail, place).and_then(|upper| attach(&upper, place).ok()) {
+        Some(()) => Ok(Some(Stage { home, upper: place.to_owned() })),
+        None => {
+            sys::go_home(&home).attempt("return from a namespace to", "/")?;
+            Ok(None)
+        }
+    }
+}
+
+/// Where there is no /proc, mounts one that this process alone sees; whether it did.
+pub fn borrow_proc() -> bool {
+    let place = Path::new("/proc");
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    !place.join("self/fd").exists()
+        && unshare(CloneFlags::CLONE_NEWNS).is_ok()
+        && crate::shim::run::tool::make_private().is_ok()
+        && mount(Some("proc"), place, Some("proc"), flags, None::<&str>).is_ok()
+}
+
+/// The same upper directory as a mount of its own that is attached nowhere: for install, which attaches it in
+/// the guest. All of it happens on a thread, so that this process never leaves its namespace.
+///
+/// # Errors
+/// If there can be no namespace.
+pub fn detached(trail: &Trail) -> Result<Option<OwnedFd>> {
+    // Nobody runs anything in there, so any directory will do.
+    let more = ["/tmp", "/var", "/usr", "/etc", "/dev", "/sys", "/proc"].iter().chain(PLACES);
+    let look = || {
+        unshare(CloneFlags::CLONE_NEWNS).attempt("unshare the mounts of", "/")?;
+        crate::shim::run::tool::make_private()?;
+        let mut places = more.map(Path::new).filter(|place| place.is_dir());
+        Ok(places.next().and_then(|place| find(trail, place)))
+    };
+    std::thread::scope(|scope| {
+        let thread =
+            std::thread::Builder::new().spawn_scoped(scope, look).attempt("start a thread for", "/")?;
+        thread.join().unwrap_or(Ok(None))
+    })
+}
+
+fn attach(upper: &OwnedFd, place: &Path) -> Result<()> {
+    let onto = operand::open_path(place).attempt("open", place)?;
+    sys::attach_mount(upper.as_fd(), onto.as_fd()).attempt("mount the upper directory at", place)
+}
+
+/// The upper directory as a mount of its own that is attached nowhere yet.
+fn find(trail: &Trail, place: &Path) -> Option<OwnedFd> {
+    let visible = trail.mounts.iter().find_map(|point| upper_below(point, trail));
+    visible.or_else(|| trail.devices.iter().find_map(|device| upper_on(device, place, trail)))
+}
+
+/// Mounts a device that is mounted somewhere already (so this is the same superblock, and nothing is
+/// replayed) and looks there.
+fn upper_on(device: &Path, place: &Path, trail: &Trail) -> Option<OwnedFd> {
+    for fstype in ["ext4", "xfs", "btrfs"] {
+        if mount(Some(device), place, Some(fstype), MsFlags::empty(), None::<&str>).is_ok() {
+            let found = upper_below(place, trail);
+            let _ = nix::mount::umount2(place, nix::mount::MntFlags::MNT_DETACH);
+            return found;
+        }
+    }
+    None
+}
+
+fn upper_below(point: &Path, trail: &Trail) -> Option<OwnedFd> {
+    let dir = open(
+        point,
+        OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC,
+        Mode::empty(),
+    )
+    .ok()?;
+    let by_handle = trail.handle.as_ref().and_then(|handle| sys::open_by_handle(dir.as_fd(), handle).ok());
+    let by_name = || {
+        trail.names.iter().find_map(|name| {
+            let path = OverlayPath::parse(Path::new("/").join(name))?;
+            let there = if name.as_os_str().is_empty() {
+                dir.try_clone().ok()
+            } else {
+                operand::open_beneath(&dir, &path, OFlag::O_PATH | OFlag::O_DIRECTORY).ok()
+            };
+            there.filter(is_upper)
+        })
+    };
+    let upper = by_handle.filter(is_upper).or_else(by_name)?;
+    // While the mount that it was found through is still there.
+    sys::clone_mount(upper.as_fd()).ok()
+}
+
+/// overlayfs answers stat(2) of its root from the real upper directory, times to the nanosecond included.
+fn is_upper(dir: &OwnedFd) -> bool {
+    let key = |stat: nix::sys::stat::FileStat| {
+        (
+            stat.st_mode,
+            stat.st_uid,
+            stat.st_gid,
+            stat.st_mtime,
+            stat.st_mtime_nsec,
+            stat.st_ctime,
+            stat.st_ctime_nsec,
+        )
+    };
+    let (root, there) = (nix::sys::stat::stat("/"), nix::sys::stat::fstat(dir));
+    matches!((root, there), (Ok(root), Ok(there)) if key(root) == key(there))
+}

@@ -1,0 +1,126 @@
+//! The two ways to tell dpkg of a diversion: its own tool, and the list itself.
+//!
+//! The tool is the running system's own, by its fixed path and in an environment without anything of the
+//! caller's; in an image that is being prepared nothing is ever run, and the list is replaced whole. In both
+//! cases dpkg's own locks are held, so that no dpkg or apt is at work, until everything is done or put back:
+//! the kernel lets go of them when the descriptors are closed. They are taken for reading, which keeps out
+//! whoever wants to write, and needs nothing to be copied up.
+
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use crate::error::{Attempt, Error, Kind, Result};
+use crate::installer::execute::{Run, Undo};
+use crate::installer::image::Image;
+use crate::installer::image::dpkg::{self, DIVERSIONS};
+use crate::installer::plan::step::List;
+use crate::kernel::program;
+use crate::untrusted::Dir;
+use crate::{sys, text};
+
+/// How long dpkg-divert may take: it reads and writes one small file.
+const LIMIT: Duration = Duration::from_secs(10);
+/// How long another package manager is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a run knows of dpkg.
+#[derive(Debug)]
+pub(crate) struct Dpkg {
+    /// dpkg's locks, once they are taken.
+    locks: Option<Vec<File>>,
+    /// The list as it has to be when it is replaced.
+    list: Option<Vec<u8>>,
+}
+
+impl Dpkg {
+    /// As it was seen.
+    pub(crate) fn of(image: &Image) -> Self {
+        Self { locks: None, list: image.dpkg.as_ref().and_then(|dpkg| dpkg.list.clone()) }
+    }
+}
+
+impl Run<'_> {
+    /// Makes the diversions, or ends them. A tool of the running system that will not make one is named among the
+    /// warnings: without the diversion the shims work, and the next install makes it.
+    pub(crate) fn divert(&mut self, paths: &[String], list: &List, make: bool) -> Result<()> {
+        let dir = self.dir(dpkg::ADMIN)?;
+        if self.dpkg.locks.is_none() {
+            self.dpkg.locks = Some(lock(&dir)?);
+        }
+        let content = match list {
+            List::File { content } => content,
+            List::DpkgDivert => {
+                let mut done = paths.iter().try_for_each(|path| {
+                    dpkg_divert(path, make)?;
+                    self.undo.push(Undo::Divert(vec![path.clone()], !make));
+                    Ok(())
+                });
+                if let (true, Err(error)) = (make, &done) {
+                    self.warnings
+                        .push(format!("{error}; so an upgrade of its package will replace the shim"));
+                    done = Ok(());
+                }
+                return done;
+            }
+        };
+        if dir.read(DIVERSIONS, dpkg::CAP)? != self.dpkg.list {
+            let error =
+                Error::new(Kind::State, "replace", "it was changed meanwhile").at(dir.shown(DIVERSIONS));
+            return Err(error.remedy("run it again"));
+        }
+        self.dpkg.list.clone_from(content);
+        let path = format!("{}/{DIVERSIONS}", dpkg::ADMIN);
+        match content {
+            Some(content) => {
+                let mode = dir.entry(DIVERSIONS)?.map_or(0o644, |entry| entry.mode);
+                self.put_file(&path, content, mode)
+            }
+            None => {
+                if dir.entry(DIVERSIONS)?.is_some() {
+                    self.set_aside(&path)?;
+                }
+                Rc::clone(&dir).sync()
+            }
+        }
+    }
+}
+
+/// Takes the locks that are there; where there is none, no dpkg has ever run.
+fn lock(dir: &Dir) -> Result<Vec<File>> {
+    let end = Instant::now() + PATIENCE;
+    let mut held = Vec::new();
+    for name in dpkg::LOCKS {
+        let Some(found) = dir.find(name)? else { continue };
+        let file = found.open()?;
+        loop {
+            let holder = sys::try_read_lock(file.as_fd()).attempt("lock", dir.shown(name))?;
+            // One that waits for us is no danger: we are run by a package's own script.
+            let Some(holder) = holder.filter(|holder| !sys::is_ancestor(*holder)) else { break };
+            if Instant::now() > end || sys::is_interrupted() {
+                let who = if holder > 0 { format!(" (process {holder})") } else { String::new() };
+                let reason = format!("a package manager is at work{who}");
+                let error = Error::new(Kind::State, "lock", reason).at(dir.shown(name));
+                return Err(error.remedy("run it again when that has ended"));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        held.push(file);
+    }
+    Ok(held)
+}
+
+/// Makes or ends one local diversion, without touching the files.
+pub(crate) fn dpkg_divert(path: &str, make: bool) -> Result<()> {
+    let (tool, real) = (format!("/{}", dpkg::TOOL), dpkg::real_of(path));
+    let change = if make { "--add" } else { "--remove" };
+    let arguments = ["--quiet", "--local", "--no-rename", "--divert", &real, change, path];
+    let (status, said) = program::run(&tool, &arguments, LIMIT)?;
+    if status.success() {
+        return Ok(());
+    }
+    let words = said.trim_ascii().split(|byte| *byte == b'\n').next_back().unwrap_or_default();
+    let reason = format!("dpkg-divert says: {}", text::escape(words));
+    Err(Error::new(Kind::State, if make { "divert" } else { "end the diversion of" }, reason).at(path))
+}

@@ -1,0 +1,167 @@
+//! What is in an image's `/.rootfs-shim`: the manifest, the binary, what a run that did not end left, and the rest.
+//!
+//! A name is a leftover of ours only if it is one of our own with sixteen hexadecimal digits behind it; whatever
+//! else is in there is somebody else's.
+
+use std::os::fd::AsFd;
+
+use crate::error::{Error, Kind, Result};
+use crate::installer::image::file::{self, Contents};
+use crate::installer::image::{BIN, BINARY, CONFIG, MANIFEST, MARKER, Standing, TEMPORARY};
+use crate::installer::manifest::{self, Manifest};
+use crate::sys;
+use crate::untrusted::{Dir, ELSEWHERE, FileKind};
+
+/// The bit of our directory's mode that says that it is half made, or half gone: there may be no manifest in it
+/// that says whose it is, and an image's own directory has no such bit.
+pub const MARK: u32 = 0o1000;
+
+/// What is in `/.rootfs-shim`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Home {
+    /// Whether it has the [`MARK`].
+    pub marked: bool,
+    /// Which directories in it are there.
+    pub directories: Vec<String>,
+    /// The manifest; `None` if there is none or it makes no sense, which is among the warnings then.
+    pub manifest: Option<Manifest>,
+    /// The binary.
+    pub binary: Option<Standing>,
+    /// SHA-256 of the configuration.
+    pub config: Option<String>,
+    /// Temporary names of a run that did not end.
+    pub leftovers: Vec<String>,
+    /// Names that are not ours.
+    pub foreign: Vec<String>,
+}
+
+impl Home {
+    /// Whether the binary has this content.
+    pub fn has_content(&self, sha256: &str) -> bool {
+        self.binary.as_ref().is_some_and(|binary| binary.sha256.as_deref() == Some(sha256))
+    }
+}
+
+pub(crate) fn look_home(home: &Dir, contents: &mut Contents, warnings: &mut Vec<String>) -> Result<Home> {
+    let entry = home.stat()?;
+    if entry.uid != 0 || entry.mode & 0o077 != 0 {
+        let reason =
+            format!("it belongs to uid {} with mode {:04o}, not to root with 0700", entry.uid, entry.mode);
+        let error = Error::new(Kind::Attack, "use", reason).at(home.shown(""));
+        return Err(error.remedy("remove it from the image, or chown and chmod it if it is yours"));
+    }
+    let mut facts = Home { marked: entry.mode & MARK != 0, ..Home::default() };
+    for name in [BIN, "upper"] {
+        if let Some(dir) = home.subdirectory(name)? {
+            facts.directories.push(name.to_owned());
+            match (name, dir.is_elsewhere()?) {
+                // What somebody put there while nothing was mounted.
+                ("upper", false) => look_names(&dir, "upper/", &[], &mut facts)?,
+                (BIN, true) => {
+                    let error = Error::new(Kind::State, "use", ELSEWHERE).at(dir.shown(""));
+                    return Err(error.remedy("unmount what is mounted there"));
+                }
+                _ => {}
+            }
+        }
+    }
+    if let Some(bytes) = home.read(MANIFEST, manifest::CAP)? {
+        match Manifest::parse(&bytes) {
+            Ok(manifest) => facts.manifest = Some(manifest),
+            Err(error) => warnings.push(error.at(home.shown(MANIFEST)).to_string()),
+        }
+    }
+    facts.config = home.read(CONFIG, file::CAP)?.map(|bytes| manifest::sha256(&bytes));
+    if let Some(bin) = home.subdirectory(BIN)? {
+        facts.binary = look_binary(&bin, contents)?;
+        look_names(&bin, &format!("{BIN}/"), &[BINARY], &mut facts)?;
+    }
+    look_names(home, "", &[MANIFEST, CONFIG, MARKER], &mut facts)?;
+    Ok(facts)
+}
+
+fn look_binary(bin: &Dir, contents: &mut Contents) -> Result<Option<Standing>> {
+    let Some(found) = bin.find(BINARY)? else { return Ok(None) };
+    if found.entry.kind != FileKind::Regular {
+        let reason = format!("it is {}, not a regular file", found.entry.kind.words());
+        return Err(Error::new(Kind::Attack, "read", reason).at(bin.shown(BINARY)));
+    }
+    if found.entry.size > file::CAP {
+        let reason = format!("it is larger than {} bytes", file::CAP);
+        return Err(Error::new(Kind::Invalid, "read", reason).at(bin.shown(BINARY)));
+    }
+    let elsewhere = found.is_elsewhere()?;
+    if elsewhere {
+        return Err(Error::new(Kind::State, "read", ELSEWHERE).at(bin.shown(BINARY)));
+    }
+    let file = found.open()?;
+    let flags = sys::inode_flags(file.as_fd()).unwrap_or(0);
+    let content = contents.of(found.entry, file, &bin.shown(BINARY))?;
+    let (sha256, machine) = (content.sha256, content.machine);
+    Ok(Some(Standing { entry: found.entry, sha256, flags, machine, leads: None, elsewhere }))
+}
+
+/// What runs that did not end had in their temporary names: the manifest knows, and when that was not there yet,
+/// or not any more, its own temporary name does.
+pub(crate) fn tokens(home: &Home) -> Vec<String> {
+    let of = |name: &String| name.rsplit('.').nth(1).map(str::to_owned);
+    let mut tokens: Vec<String> = home.leftovers.iter().filter_map(of).collect();
+    tokens.extend(home.manifest.as_ref().map(|manifest| manifest.token.clone()));
+    tokens.retain(|token| manifest::is_token(token));
+    tokens.sort();
+    tokens.dedup();
+    tokens
+}
+
+/// Sorts the names of a directory of ours; `known` are the files that install may make there.
+fn look_names(dir: &Dir, prefix: &str, known: &[&str], facts: &mut Home) -> Result<()> {
+    for name in dir.names()? {
+        let Some(name) = name.to_str() else {
+            facts.foreign.push(crate::text::path(&name));
+            continue;
+        };
+        if is_temporary(name, known) && dir.entry(name)?.is_some_and(|entry| entry.kind == FileKind::Regular)
+        {
+            facts.leftovers.push(format!("{prefix}{name}"));
+        } else if name == MARKER
+            || !(known.contains(&name)
+                || (prefix.is_empty() && facts.directories.iter().any(|one| one == name)))
+        {
+            facts.foreign.push(format!("{prefix}{}", crate::text::path(name)));
+        }
+    }
+    Ok(())
+}
+
+/// Whether that is a temporary name of ours for one of `known`.
+fn is_temporary(name: &str, known: &[&str]) -> bool {
+    known.iter().any(|known| {
+        let rest = name.strip_prefix('.').and_then(|rest| rest.strip_prefix(known)?.strip_prefix('.'));
+        rest.and_then(|rest| rest.split_once('.'))
+            .is_some_and(|(token, end)| manifest::is_token(token) && TEMPORARY.contains(&end))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_temporary_name_has_a_name_of_ours_and_a_token() {
+        let known = [MANIFEST, CONFIG];
+        for name in [".manifest.toml.0123456789abcdef.new", ".config.toml.0123456789abcdef.old"] {
+            assert!(is_temporary(name, &known), "{name}");
+        }
+        for name in [
+            ".config.toml.old",
+            ".notes.0123456789abcdef.new",
+            "config.toml.0123456789abcdef.old",
+            ".config.toml.0123456789ABCDEF.old",
+            ".config.toml.0123456789abcde.old",
+            ".config.toml.0123456789abcdef.bak",
+            ".config.toml.0123456789abcdef.x.old",
+        ] {
+            assert!(!is_temporary(name, &known), "{name}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Which of dpkg's paths go to `.real`, and what is to be done for it.
+//!
+//! A diversion holds for one spelling of a path, and on a merged system each of `/sbin/swapon` and
+//! `/usr/sbin/swapon` may be the package's: bookworm's has the one, trixie's the other. Only the package's own
+//! is diverted: with both, an upgrade from the one to the other would end with dpkg removing the new `.real`
+//! as the old file (seen with 1.21), and without it the new tool replaces the shim, which the next install
+//! mends. Where no package has the name yet, every spelling is diverted. Two diversions that get in each
+//! other's way make dpkg refuse to work, so whatever touches one of somebody else's is left out and named.
+
+use crate::error::Result;
+use crate::installer::image::dpkg::{self, Diversion, Dpkg};
+use crate::installer::image::{Image, Slot};
+use crate::installer::manifest::{Manifest, Real, Tool};
+use crate::installer::plan::install::changeable;
+use crate::installer::plan::ownership;
+use crate::installer::plan::step::{List, Step};
+
+/// No package may ship anything below this (Debian Policy 9.1.2).
+const NO_PACKAGE: &str = "usr/local/";
+
+/// What install does about dpkg.
+#[derive(Debug, Default)]
+pub(crate) struct Diverting {
+    /// What the manifest says is ours.
+    pub(crate) paths: Vec<String>,
+    /// Whether there was no list before us.
+    pub(crate) made_list: bool,
+    /// What is to be done.
+    pub(crate) steps: Vec<Step>,
+}
+
+/// What install does, so that exactly the shims at `tools` are diverted.
+///
+/// # Errors
+/// State if chattr(1) forbids it.
+pub(crate) fn install(
+    image: &Image,
+    running: bool,
+    tools: &[Tool],
+    warnings: &mut Vec<String>,
+) -> Result<Diverting> {
+    let before = image.home.as_ref().and_then(|home| home.manifest.as_ref());
+    let recorded = before.map(recorded).unwrap_or_default();
+    let made_before = before.is_some_and(|before| before.made_diversions);
+    let Some(dpkg) = &image.dpkg else {
+        // It may be there again next time.
+        return Ok(Diverting { paths: recorded, made_list: made_before, steps: Vec::new() });
+    };
+    let there = present(dpkg);
+    let is_there = |path: &String| there.iter().any(|one| dpkg::is_ours(one, path));
+    let (mut paths, mut add) = (Vec::new(), Vec::new());
+    let mut wanted = spellings(image, dpkg, tools);
+    if tools.iter().any(|tool| ownership::hidden(image, tool).is_some()) {
+        wanted.extend(recorded.iter().filter(|path| !wanted.contains(path)).cloned().collect::<Vec<_>>());
+    }
+    for path in &wanted {
+        if is_there(path) {
+            paths.extend(recorded.contains(path).then(|| path.clone()));
+        } else if let Some(other) = there.iter().find(|one| collides(one, path)) {
+            let [from, to] = [other.path, other.to].map(crate::text::escape);
+            warnings.push(format!(
+                "dpkg diverts {from} to {to} already, so {path} is not diverted: an upgrade will replace the shim"
+            ));
+        } else {
+            add.push(path.clone());
+            paths.push(path.clone());
+        }
+    }
+    let gone: Vec<String> =
+        recorded.into_iter().filter(|path| !wanted.contains(path) && is_there(path)).collect();
+    let made_list = made_before || (dpkg.list.is_none() && !add.is_empty());
+    let mut work = Work { image, dpkg, tool: running && dpkg.has_tool, made_list, steps: Vec::new() };
+    let list = dpkg::without(dpkg.list.as_deref().unwrap_or_default(), &gone);
+    work.push(gone, list.clone(), false)?;
+    let list = dpkg::with(&list, &add);
+    work.push(add, list, true)?;
+    Ok(Diverting { paths, made_list, steps: work.steps })
+}
+
+/// What uninstall does: only the diversions that are ours, and still are, go.
+///
+/// # Errors
+/// State if chattr(1) forbids it.
+pub(crate) fn uninstall(image: &Image, running: bool, manifest: &Manifest) -> Result<Vec<Step>> {
+    let Some(dpkg) = &image.dpkg else { return Ok(Vec::new()) };
+    let there = present(dpkg);
+    let mut paths = recorded(manifest);
+    paths.retain(|path| there.iter().any(|one| dpkg::is_ours(one, path)));
+    let (tool, made_list) = (running && dpkg.has_tool, manifest.made_diversions);
+    let mut work = Work { image, dpkg, tool, made_list, steps: Vec::new() };
+    let list = dpkg::without(dpkg.list.as_deref().unwrap_or_default(), &paths);
+    work.push(paths, list, false)?;
+    Ok(work.steps)
+}
+
+/// Which of the recorded diversions dpkg does not have any more.
+pub(crate) fn missing(image: &Image, manifest: &Manifest) -> Vec<String> {
+    let Some(dpkg) = &image.dpkg else { return Vec::new() };
+    let there = present(dpkg);
+    let mut paths = recorded(manifest);
+    paths.retain(|path| !there.iter().any(|one| dpkg::is_ours(one, path)));
+    paths
+}
+
+struct Work<'a> {
+    image: &'a Image,
+    dpkg: &'a Dpkg,
+    tool: bool,
+    made_list: bool,
+    steps: Vec<Step>,
+}
+
+impl Work<'_> {
+    fn push(&mut self, paths: Vec<String>, list: Vec<u8>, make: bool) -> Result<()> {
+        if paths.is_empty() {
+            return Ok(());
+        }
+        let list = if self.tool {
+            List::DpkgDivert
+        } else {
+            changeable(self.dpkg.flags, &self.image.root.join(dpkg::ADMIN))?;
+            List::File { content: (!list.is_empty() || !self.made_list).then_some(list) }
+        };
+        let step = if make { Step::Divert { paths, list } } else { Step::Undivert { paths, list } };
+        self.steps.push(step);
+        Ok(())
+    }
+}
+
+fn present(dpkg: &Dpkg) -> Vec<Diversion<'_>> {
+    dpkg.list.as_deref().and_then(dpkg::parse).unwrap_or_default()
+}
+
+/// The recorded paths that install could have recorded: a manifest is a stranger's.
+fn recorded(manifest: &Manifest) -> Vec<String> {
+    manifest.diversions.iter().filter(|path| dpkg::is_name(path)).cloned().collect()
+}
+
+/// The absolute paths that a package has, or may once have, for one of these shims.
+fn spellings(image: &Image, dpkg: &Dpkg, tools: &[Tool]) -> Vec<String> {
+    // Where the shim is gone, a package that comes again shall put its tool at the name itself.
+    let stands = |tool: &Tool, slot: &&Slot| slot.name.is_some() || tool.real == Real::Nothing;
+    let slots = tools.iter().filter_map(|tool| image.slot(&tool.path).filter(|slot| stands(tool, slot)));
+    let mut paths = Vec::new();
+    for slot in slots {
+        let place = image.places.get(slot.place);
+        let directories = place.iter().flat_map(|place| &place.spellings);
+        let all: Vec<String> = directories
+            .filter(|directory| !directory.starts_with(NO_PACKAGE))
+            .map(|directory| format!("/{directory}/{}", slot.tool))
+            .collect();
+        let own: Vec<String> = all.iter().filter(|path| dpkg.listed.contains(path)).cloned().collect();
+        paths.extend(if own.is_empty() { all } else { own });
+    }
+    paths
+}
+
+/// Whether dpkg would see two diversions in each other's way.
+fn collides(other: &Diversion<'_>, path: &str) -> bool {
+    let real = dpkg::real_of(path);
+    [other.path, other.to].iter().any(|one| *one == path.as_bytes() || *one == real.as_bytes())
+}

@@ -1,0 +1,286 @@
+//! `/proc/self/mountinfo` as typed mounts, and the same of single mounts without it.
+//!
+//! The table is as long as the machine has mounts, and the kernel writes all of it for whoever wants a line; so
+//! where statmount(2) tells the same of one mount, that one is asked for. procfs parses a line; around it we do the two things it does not: bytes that are not UTF-8 take a detour
+//! through octal escapes, and paths are decoded afterwards. Only the lines that somebody asks for are
+//! parsed, because a container host has thousands.
+
+use std::ffi::OsString;
+use std::num::NonZeroU64;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use procfs::process::MountInfo;
+
+use crate::octal;
+use crate::sys::{self, MountId};
+
+/// A superblock's device number: two mounts with the same one show the same filesystem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DevNo {
+    /// 0 for a filesystem without a block device of its own (tmpfs, overlay, btrfs).
+    pub major: u32,
+    /// Within `major`.
+    pub minor: u32,
+}
+
+/// One mount (proc_pid_mountinfo(5)).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// Field 1.
+    pub id: MountId,
+    /// Field 2: the mount it is mounted on.
+    pub parent: MountId,
+    /// Field 3.
+    pub device: DevNo,
+    /// Field 4: which directory of the filesystem is its root.
+    pub root: PathBuf,
+    /// Field 5: where it is mounted, from this process's root.
+    pub point: PathBuf,
+    /// Whether it belongs to a peer group, so that mounts on it appear elsewhere too.
+    pub shared: bool,
+    /// The filesystem's type, e.g. `ext4`.
+    pub fstype: String,
+    /// What was mounted: a device's path, or any word.
+    pub source: OsString,
+    /// The superblock's options, decoded, as one string: for overlay, `lowerdir=…,upperdir=…`.
+    pub options: OsString,
+    /// Mounted read-only, here or as a whole.
+    pub read_only: bool,
+}
+
+/// A process's mounts, in the kernel's order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mounts(Vec<Mount>);
+
+impl Mounts {
+    /// The lines of `text` that `wanted` picks by mount ID; a line that makes no sense is left out.
+    pub fn parse(text: &[u8], wanted: impl Fn(MountId) -> bool) -> Self {
+        let lines = text.split(|&b| b == b'\n').filter(|line| line_id(line).is_some_and(&wanted));
+        Self(lines.filter_map(parse_line).collect())
+    }
+
+    /// The mounts of these IDs, each asked for by itself; `None` if the kernel does not tell it of all.
+    pub fn ask(ids: impl Iterator<Item = Option<NonZeroU64>>) -> Option<Self> {
+        // Many files are in few mounts.
+        let mut asked: Vec<NonZeroU64> = Vec::new();
+        let mut mounts = Vec::new();
+        for id in ids {
+            let id = id?;
+            if !asked.contains(&id) {
+                asked.push(id);
+                mounts.push(ask(id)?);
+            }
+        }
+        Some(Self(mounts))
+    }
+
+    /// All lines of `text`.
+    pub fn parse_all(text: &[u8]) -> Self {
+        Self::parse(text, |_| true)
+    }
+
+    /// The mount of that ID.
+    pub fn get(&self, id: MountId) -> Option<&Mount> {
+        self.0.iter().find(|mount| mount.id == id)
+    }
+
+    /// The topmost mount at exactly `point`.
+    pub fn at(&self, point: &Path) -> Option<&Mount> {
+        self.0.iter().rfind(|mount| mount.point == point)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Mount> {
+        self.0.iter()
+    }
+}
+
+impl Mount {
+    /// The overlay's `upperdir=` as it stands in the options: every place that may be it, because a
+    /// directory may be named `x,upperdir=/evil`. Candidates, not facts: whoever uses one proves it.
+    pub fn upper_candidates(&self) -> Vec<PathBuf> {
+        let options = self.options.as_encoded_bytes();
+        let key = b"upperdir=";
+        let starts = (0..options.len()).filter(|&at| {
+            options.get(at..).is_some_and(|rest| rest.starts_with(key))
+                && (at == 0 || options.get(at - 1) == Some(&b','))
+        });
+        let mut found = Vec::new();
+        for start in starts {
+            let rest = options.get(start + key.len()..).unwrap_or(&[]);
+            for end in commas(rest) {
+                let path = unescape(rest.get(..end).unwrap_or(rest));
+                // The shortest first: the real option comes after lowerdir in the kernel's order, and a name seldom
+                // has a comma.
+                let at = found.iter().position(|other: &PathBuf| other.as_os_str().len() > path.len());
+                found.insert(at.unwrap_or(found.len()), PathBuf::from(OsString::from_vec(path)));
+            }
+        }
+        found
+    }
+}
+
+impl Mount {
+    /// The overlay's lower layers, the topmost first, as whoever mounted it named them. They may be relative to a
+    /// directory that is gone, and a name with a comma ends there: good to read, and for nothing else.
+    pub fn lower_layers(&self) -> Vec<PathBuf> {
+        let options = self.options.as_encoded_bytes().split(|b| *b == b',');
+        let keys: [&[u8]; 2] = [b"lowerdir=", b"lowerdir+="];
+        let lists = options.filter_map(|option| keys.iter().find_map(|key| option.strip_prefix(*key)));
+        let mut layers: Vec<Vec<u8>> = Vec::new();
+        for list in lists {
+            layers.push(Vec::new());
+            let mut escaped = false;
+            for &byte in list {
+                match layers.last_mut() {
+                    Some(layer) if escaped || byte != b':' => layer.push(byte),
+                    _ => layers.push(Vec::new()),
+                }
+                escaped = byte == b'\\' && !escaped;
+            }
+        }
+        let named = layers.iter().filter(|layer| !layer.is_empty());
+        named.map(|layer| OsString::from_vec(unescape(layer)).into()).collect()
+    }
+}
+
+/// The ends of what may be one option: each comma, and the end of the string.
+fn commas(rest: &[u8]) -> impl Iterator<Item = usize> {
+    let ends: Vec<usize> = rest.iter().enumerate().filter(|(_, b)| **b == b',').map(|(at, _)| at).collect();
+    ends.into_iter().chain([rest.len()]).take(16)
+}
+
+/// overlayfs prints a backslash before a comma, colon or backslash of a path.
+fn unescape(path: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(path.len());
+    let mut bytes = path.iter();
+    while let Some(&byte) = bytes.next() {
+        match byte {
+            b'\\' => out.extend(bytes.next()),
+            byte => out.push(byte),
+        }
+    }
+    out
+}
+
+fn line_id(line: &[u8]) -> Option<MountId> {
+    let end = line.iter().position(|b| !b.is_ascii_digit())?;
+    std::str::from_utf8(line.get(..end)?).ok()?.parse().ok().map(MountId)
+}
+
+fn ask(id: NonZeroU64) -> Option<Mount> {
+    let told = sys::status_of_mount(id).ok()?;
+    let (major, minor) = told.device;
+    Some(Mount {
+        id: told.id,
+        parent: told.parent,
+        device: DevNo { major, minor },
+        root: OsString::from_vec(told.root).into(),
+        point: OsString::from_vec(told.point).into(),
+        shared: told.shared,
+        fstype: String::from_utf8(told.fstype).ok()?,
+        source: OsString::from_vec(told.source),
+        options: OsString::from_vec(octal::decode(&told.options)),
+        read_only: told.read_only,
+    })
+}
+
+fn parse_line(line: &[u8]) -> Option<Mount> {
+    let ascii = octal::to_ascii(line);
+    let parsed = MountInfo::from_line(&ascii).ok()?;
+    let (major, minor) = parsed.majmin.split_once(':')?;
+    let tail: Vec<&str> = ascii.split_once(" - ")?.1.split(' ').collect();
+    let decode = |field: &str| OsString::from_vec(octal::decode(field.as_bytes()));
+    Some(Mount {
+        id: MountId(u64::try_from(parsed.mnt_id).ok()?),
+        parent: MountId(u64::try_from(parsed.pid).ok()?),
+        device: DevNo { major: major.parse().ok()?, minor: minor.parse().ok()? },
+        root: decode(&parsed.root).into(),
+        point: decode(parsed.mount_point.to_str()?).into(),
+        shared: parsed
+            .opt_fields
+            .iter()
+            .any(|field| matches!(field, procfs::process::MountOptFields::Shared(_))),
+        read_only: parsed.mount_options.contains_key("ro") || parsed.super_options.contains_key("ro"),
+        fstype: parsed.fs_type,
+        source: decode(tail.get(1)?),
+        options: decode(tail.get(2)?),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINES: &[u8] = b"27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard\n\
+        31 27 0:39 / / rw,relatime shared:5 - overlay /dev/vdb rw,lowerdir=/a,upperdir=/w/upper,workdir=/w/work\n\
+        40 31 8:1 /sub\\040dir /mnt\\011\xff rw - xfs /dev/disk\\134x ro\n\
+        garbage\n41 x y\n";
+
+    #[test]
+    fn escapes_and_bytes_that_are_not_utf8_come_out_as_they_went_in() {
+        let mounts = Mounts::parse_all(LINES);
+        assert_eq!(mounts.iter().count(), 3);
+        let mount = mounts.get(MountId(40)).unwrap();
+        assert_eq!(mount.root, Path::new("/sub dir"));
+        assert_eq!(mount.point.as_os_str().as_encoded_bytes(), b"/mnt\t\xff");
+        assert_eq!(mount.source, "/dev/disk\\x");
+        assert!(mount.read_only && !mount.shared);
+    }
+
+    /// Of every mount that can be reached here, those of a plain container too.
+    #[test]
+    fn one_mount_asked_for_is_as_its_line_says() {
+        let mut compared = 0;
+        for line in crate::shim::facts::all_mounts().iter() {
+            let Ok(place) = crate::shim::facts::operand::locate(&line.point) else { continue };
+            if place.mount != line.id {
+                continue;
+            }
+            let Some(mut asked) = Mounts::ask([place.unique].into_iter()) else {
+                eprintln!("NOT CHECKED: this kernel has no statmount(2) that tells all, or does not tell us");
+                return;
+            };
+            let mut asked = asked.0.remove(0);
+            // The line says whether the superblock is read-only, and what else the kernel itself knows of it, first.
+            let options = line.options.to_str().unwrap();
+            assert!(options.ends_with(asked.options.to_str().unwrap()), "{line:?} {asked:?}");
+            asked.options = line.options.clone();
+            assert_eq!(&asked, line);
+            compared += 1;
+        }
+        assert!(compared > 0);
+    }
+
+    #[test]
+    fn the_topmost_of_two_mounts_at_one_place_is_found() {
+        assert_eq!(Mounts::parse_all(LINES).at(Path::new("/")).unwrap().fstype, "overlay");
+    }
+
+    #[test]
+    fn only_the_wanted_lines_are_there() {
+        let mounts = Mounts::parse(LINES, |id| id == MountId(31));
+        assert_eq!(mounts.iter().map(|mount| mount.id).collect::<Vec<_>>(), [MountId(31)]);
+        assert!(mounts.get(MountId(31)).unwrap().shared);
+    }
+
+    #[test]
+    fn lower_layers_are_told_apart() {
+        let lower = |options: &str| {
+            let line = format!("31 27 0:39 / / rw - overlay o rw,{options},upperdir=/u,workdir=/w");
+            Mounts::parse_all(line.as_bytes()).get(MountId(31)).unwrap().lower_layers()
+        };
+        assert_eq!(lower(r"lowerdir=/a:/b\134:c::/d"), ["/a", "/b:c", "/d"].map(PathBuf::from));
+        assert_eq!(lower("lowerdir+=/a,lowerdir+=0-vda"), ["/a", "0-vda"].map(PathBuf::from));
+        assert_eq!(lower("index=on"), [] as [PathBuf; 0]);
+    }
+
+    #[test]
+    fn every_reading_of_a_spoofed_upperdir_is_a_candidate() {
+        let line =
+            b"31 27 0:39 / / rw - overlay o rw,lowerdir=/x,upperdir=/evil,upperdir=/w/upper,workdir=/w/work";
+        let candidates = Mounts::parse_all(line).get(MountId(31)).unwrap().upper_candidates();
+        assert!(candidates.contains(&"/evil".into()) && candidates.contains(&"/w/upper".into()));
+    }
+}

@@ -1,0 +1,331 @@
+//! What `mount`, `reset` and `swap` want to know about a layer: what it is, what it carries, who uses it.
+//!
+//! Who uses a block device is the kernel's own answer: an O_EXCL open fails while a filesystem or swap in any
+//! mount namespace of the machine holds it. The list of mounts only serves to name the user.
+#![expect(clippy::disallowed_methods, reason = "the init's own devices and layers")]
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use nix::errno::Errno;
+use nix::sys::stat::{major, minor};
+
+use crate::error::{Attempt, Error, Kind, Result};
+use crate::kernel::mounts::{DevNo, Mounts};
+use crate::layers::content::{self, Content};
+use crate::swap::active::Swap;
+use crate::sys::block;
+
+/// The file at the top of a writable layer that says it is ours, and in which state.
+pub const STATE_FILE: &str = ".rootfs-shim-layer";
+/// Its content when the layer is ready.
+pub const READY: &[u8] = b"rootfs-shim writable layer, version 1\n";
+/// Its content while a reset is under way.
+pub const RESETTING: &[u8] = b"rootfs-shim writable layer, reset not finished\n";
+/// What a writable layer holds; the rest is not ours.
+pub const PARTS: [&str; 3] = ["upper", "work", "passthrough"];
+/// Names that begin so are ours as well: what a reset moved aside to delete it.
+pub const ASIDE: &str = ".rootfs-shim-old-";
+
+/// One layer, looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layer {
+    /// As it was given.
+    pub path: PathBuf,
+    /// What stands there.
+    pub kind: LayerKind,
+    /// Why it must not be formatted or mounted for writing now.
+    pub user: Option<User>,
+    /// The name of its background trimming, if one can be running.
+    pub key: String,
+}
+
+/// What a layer is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LayerKind {
+    /// A block device.
+    Device(Medium),
+    /// A regular file that holds a filesystem.
+    Image(Medium),
+    /// A directory.
+    Directory(Directory),
+}
+
+/// A device's or an image's size and content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Medium {
+    /// In bytes.
+    pub size: u64,
+    /// What it carries.
+    pub content: Content,
+}
+
+/// A writable layer that is a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Directory {
+    /// What [`STATE_FILE`] says.
+    pub state: State,
+    /// Something in it that is none of [`PARTS`] and none of our own files.
+    pub foreign: Option<PathBuf>,
+    /// What the mount that it is in was made from, e.g. `/dev/vda`.
+    pub source: std::ffi::OsString,
+}
+
+/// The state of a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// No state file: never used as a writable layer.
+    New,
+    /// Ours.
+    Ready,
+    /// Ours, and a reset was cut short.
+    Resetting,
+}
+
+/// Who uses a layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum User {
+    /// It is mounted there.
+    Mounted(PathBuf),
+    /// It is active swap.
+    Swap,
+    /// Our own background trimming, which ends when it is asked to.
+    Trimming,
+    /// The kernel says that it is busy; by whom is not to be seen from here.
+    Somebody,
+}
+
+impl Layer {
+    /// Looks at `path`.
+    ///
+    /// # Errors
+    /// If it cannot be opened or is none of the three.
+    pub fn look(path: &Path, mounts: &Mounts, swaps: &[Swap]) -> Result<Self> {
+        let meta = fs::metadata(path).attempt("look at", path)?;
+        let kind = meta.file_type();
+        let (device, key) = (device_of(&meta), key_of(&meta));
+        let kind = if kind.is_block_device() {
+            LayerKind::Device(medium(path)?)
+        } else if kind.is_file() {
+            LayerKind::Image(medium(path)?)
+        } else if kind.is_dir() {
+            LayerKind::Directory(directory(path, mounts)?)
+        } else {
+            let error = Error::new(Kind::State, "use the layer", "is no device, image file or directory");
+            return Err(error.at(path));
+        };
+        let user = match &kind {
+            LayerKind::Device(_) => user_of_device(path, device, &key, mounts, swaps),
+            LayerKind::Image(_) => user_of_image(&meta, &key, mounts, swaps),
+            LayerKind::Directory(_) => user_of_directory(path, mounts),
+        };
+        // A trimming that has not come to open the layer yet will do so at any moment.
+        let user = match user {
+            None | Some(User::Somebody) if is_trimming(&key) => Some(User::Trimming),
+            user => user,
+        };
+        Ok(Self { path: path.to_owned(), kind, user, key })
+    }
+
+    /// Size and content, if it is a device or an image.
+    pub fn medium(&self) -> Option<&Medium> {
+        match &self.kind {
+            LayerKind::Device(medium) | LayerKind::Image(medium) => Some(medium),
+            LayerKind::Directory(_) => None,
+        }
+    }
+}
+
+/// A program that is run by name, from PATH and the usual places.
+pub fn program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let usual = ["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin"].map(PathBuf::from);
+    let places = std::env::split_paths(&path).filter(|dir| dir.is_absolute()).chain(usual);
+    places.map(|dir| dir.join(name)).find(|file| file.is_file())
+}
+
+/// The abstract socket by which a background trimming listens for the request to end.
+pub fn trim_socket(key: &str) -> String {
+    format!("rootfs-shim-trim-{key}")
+}
+
+/// What tells the layer at `path` from every other, by whatever path it is reached.
+pub fn key(path: &Path) -> Option<String> {
+    fs::metadata(path).ok().map(|meta| key_of(&meta))
+}
+
+fn key_of(meta: &fs::Metadata) -> String {
+    let kind = meta.file_type();
+    if kind.is_block_device() {
+        let device = device_of(meta);
+        return format!("b{}:{}", device.major, device.minor);
+    }
+    format!("{}{:x}:{}", if kind.is_dir() { 'd' } else { 'f' }, meta.dev(), meta.ino())
+}
+
+/// Of a device's node.
+fn device_of(meta: &fs::Metadata) -> DevNo {
+    DevNo { major: to_u32(major(meta.rdev())), minor: to_u32(minor(meta.rdev())) }
+}
+
+fn to_u32(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+fn open(path: &Path, flags: i32) -> std::io::Result<File> {
+    File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC | flags).open(path)
+}
+
+fn medium(path: &Path) -> Result<Medium> {
+    let mut file = open(path, 0).attempt("open the layer", path)?;
+    let size = match block::device_size(file.as_fd()) {
+        Ok(size) => size,
+        Err(_) => file.metadata().attempt("stat the layer", path)?.len(),
+    };
+    let mut mark = vec![0; content::MARK_BLOCK];
+    match content::mark_offset(size) {
+        Some(offset) => file.read_exact_at(&mut mark, offset).attempt("read the layer", path)?,
+        None => mark.clear(),
+    }
+    let (mut head, mut content) = (Vec::new(), Content::Unknown);
+    // What has a name has it near the beginning; only to be empty takes all of it.
+    for length in [content::NEAR, content::HEAD] {
+        let more = length.saturating_sub(head.len()) as u64;
+        (&mut file).take(more).read_to_end(&mut head).attempt("read the layer", path)?;
+        content = content::identify(&head, &mark);
+        if !matches!(content, Content::Empty | Content::Unknown) {
+            return Ok(Medium { size, content });
+        }
+    }
+    content = asked_of_blkid(path).unwrap_or(content);
+    Ok(Medium { size, content })
+}
+
+/// blkid knows the signatures at a device's end, and a hundred filesystems that we do not. BusyBox's does not know the
+/// option and says 1; what fails in another way may have seen something.
+fn asked_of_blkid(path: &Path) -> Option<Content> {
+    const AMBIVALENT: i32 = 8;
+    let mut command = Command::new(program("blkid")?);
+    command.args(["-p", "-o", "export", "--"]).arg(path).stdin(Stdio::null()).stderr(Stdio::null());
+    // A caller that ignores SIGCHLD would leave nobody to wait for, and so no answer.
+    crate::sys::expect_children();
+    let unsure = || Some(Content::Other("data that blkid is not sure of".to_owned()));
+    let output = match command.output() {
+        Ok(output) if output.status.success() => output,
+        Ok(output) if matches!(output.status.code(), Some(AMBIVALENT) | None) => return unsure(),
+        Err(error) if error.raw_os_error() == Some(Errno::ECHILD as i32) => return unsure(),
+        _ => return None,
+    };
+    let lines = output.stdout.split(|b| *b == b'\n');
+    let kind =
+        lines.filter_map(|line| line.strip_prefix(b"TYPE=").or(line.strip_prefix(b"PTTYPE="))).next()?;
+    Some(Content::Other(format!("data of the kind {}", crate::text::escape(kind))))
+}
+
+fn user_of_device(path: &Path, device: DevNo, key: &str, mounts: &Mounts, swaps: &[Swap]) -> Option<User> {
+    let same = |other: &Path| {
+        fs::metadata(other).is_ok_and(|meta| {
+            meta.file_type().is_block_device()
+                && to_u32(major(meta.rdev())) == device.major
+                && to_u32(minor(meta.rdev())) == device.minor
+        })
+    };
+    let is_mounted =
+        |mount: &&crate::kernel::mounts::Mount| mount.device == device || same(Path::new(&mount.source));
+    if let Some(mount) = mounts.iter().filter(|mount| mount.fstype != "overlay").find(is_mounted) {
+        return Some(User::Mounted(mount.point.clone()));
+    }
+    if swaps.iter().any(|swap| !swap.is_file && same(&swap.path)) {
+        return Some(User::Swap);
+    }
+    // A filesystem that was unmounted a moment ago lets go of its device a moment later.
+    for _ in 0..10 {
+        match open(path, libc::O_EXCL) {
+            Err(error) if error.raw_os_error() == Some(Errno::EBUSY as i32) => {}
+            _ => return None,
+        }
+        if is_trimming(key) {
+            return Some(User::Trimming);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    Some(User::Somebody)
+}
+
+/// An image is used through the loop devices that show it.
+fn user_of_image(image: &fs::Metadata, key: &str, mounts: &Mounts, swaps: &[Swap]) -> Option<User> {
+    if swaps.iter().any(|swap| swap.is_file && same_file(&swap.path, image)) {
+        return Some(User::Swap);
+    }
+    // The path that a loop device is listed with may be of another namespace, as that of `mount` is.
+    let nodes = fs::read_dir("/dev").ok()?.flatten();
+    for node in nodes.filter(|node| node.file_name().as_encoded_bytes().starts_with(b"loop")) {
+        let device = node.path();
+        let shows = |file: File| block::loop_backing(file.as_fd()) == Ok((image.dev(), image.ino()));
+        let Ok(meta) = fs::metadata(&device) else { continue };
+        if meta.file_type().is_block_device()
+            && open(&device, 0).is_ok_and(shows)
+            && let Some(user) = user_of_device(&device, device_of(&meta), key, mounts, swaps)
+        {
+            return Some(user);
+        }
+    }
+    None
+}
+
+fn same_file(path: &Path, image: &fs::Metadata) -> bool {
+    fs::metadata(path).is_ok_and(|meta| (meta.dev(), meta.ino()) == (image.dev(), image.ino()))
+}
+
+/// A directory is in use if a mount shows something below it, or stands in it.
+fn user_of_directory(path: &Path, mounts: &Mounts) -> Option<User> {
+    let here = crate::shim::facts::operand::locate(path).ok()?;
+    let home = mounts.get(here.mount)?;
+    let inside = crate::paths::inside(&home.root, &home.point, &here.path)?;
+    let parts = PARTS.map(|part| inside.as_path().join(part));
+    let shows = |mount: &&crate::kernel::mounts::Mount| {
+        mount.device == home.device && parts.iter().any(|part| mount.root.starts_with(part))
+    };
+    let stands = |mount: &&crate::kernel::mounts::Mount| {
+        mount.point != here.path && mount.point.starts_with(&here.path)
+    };
+    mounts.iter().find(|mount| shows(mount) || stands(mount)).map(|mount| User::Mounted(mount.point.clone()))
+}
+
+/// /proc/net/unix lists an abstract socket's name after an `@`.
+fn is_trimming(key: &str) -> bool {
+    let wanted = format!("@{}", trim_socket(key)).into_bytes();
+    fs::read("/proc/net/unix")
+        .is_ok_and(|text| text.split(|b| *b == b'\n').any(|line| line.ends_with(&wanted)))
+}
+
+fn directory(path: &Path, mounts: &Mounts) -> Result<Directory> {
+    let state = match open(&path.join(STATE_FILE), libc::O_NOFOLLOW) {
+        Err(_) => State::New,
+        Ok(mut file) => {
+            let mut text = Vec::new();
+            (&mut file).take(256).read_to_end(&mut text).attempt("read the state of", path)?;
+            if text == READY { State::Ready } else { State::Resetting }
+        }
+    };
+    let mut foreign = None;
+    for entry in fs::read_dir(path).attempt("read the layer", path)? {
+        let name = entry.attempt("read the layer", path)?.file_name();
+        let bytes = name.as_encoded_bytes();
+        // Without the state file, a directory called "work" is anybody's.
+        let parts = if state == State::New { &[] } else { PARTS.as_slice() };
+        let ours = parts.iter().chain(&["lost+found", STATE_FILE]).any(|known| *known == name)
+            || bytes.starts_with(ASIDE.as_bytes());
+        if !ours {
+            foreign = Some(path.join(name));
+            break;
+        }
+    }
+    let here = crate::shim::facts::operand::locate(path).attempt("look at the layer", path)?;
+    let source = mounts.get(here.mount).map(|mount| mount.source.clone()).unwrap_or_default();
+    Ok(Directory { state, foreign, source })
+}

@@ -1,0 +1,300 @@
+//! The root itself as a library: mount, unmount, reset and swap, for an init that is written in Rust.
+//!
+//! Each is World, plan, execute, once. What takes long and is no part of the result, giving old blocks back
+//! and deleting old files, is handed to the caller as [`Pending`] work: an init runs it in a thread, the
+//! command line leaves it to a process of its own. Dropping it is safe.
+//!
+//! ```no_run
+//! # fn main() -> rootfs_shim::error::Result<()> {
+//! use rootfs_shim::{MountOptions, mount};
+//! let options = MountOptions {
+//!     target: "/newroot".into(),
+//!     lower: vec!["/dev/vda".into()],
+//!     writable: "/dev/vdb".into(),
+//!     reset: true,
+//!     ..Default::default()
+//! };
+//! let mut report = mount(&options)?;
+//! let pending = std::mem::take(&mut report.pending);
+//! std::thread::spawn(move || pending.into_iter().try_for_each(|work| work.run()));
+//! # Ok(())
+//! # }
+//! ```
+#![expect(clippy::disallowed_methods, reason = "the init's own devices and layers")]
+
+pub mod content;
+pub mod device;
+pub mod facts;
+pub mod lock;
+pub mod mount;
+pub mod reset;
+pub mod swap_device;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::geteuid;
+use serde::Serialize;
+
+use crate::InstallOptions;
+use crate::error::{Attempt, Error, Kind, Result};
+use crate::installer::image::guest::Machine;
+use crate::installer::image::root_mount::NO_PROC;
+use crate::installer::plan::uninstall;
+use crate::kernel::mounts::Mounts;
+use crate::layers::facts as layers_facts;
+use crate::layers::facts::Layer;
+use crate::layers::mount::build;
+use crate::layers::mount::build::Progress;
+use crate::layers::mount::plan as mount_plan;
+use crate::layers::mount::plan::{Place, Wish};
+use crate::layers::reset::plan as reset_plan;
+use crate::layers::reset::renew;
+use crate::layers::swap_device::enable;
+use crate::layers::swap_device::plan as swap_device_plan;
+use crate::shim::facts as shim_facts;
+use crate::swap::active::Swap;
+use crate::text;
+
+pub use crate::layers::reset::pending::Pending;
+pub use crate::layers::reset::plan::Discard;
+pub use crate::layers::swap_device::plan::PRIORITY;
+
+/// What [`mount`] shall do.
+#[derive(Debug, Clone, Default)]
+pub struct MountOptions {
+    /// An existing directory, where the root is to stand.
+    pub target: PathBuf,
+    /// Block devices, image files or directories; the first is topmost.
+    pub lower: Vec<PathBuf>,
+    /// A block device, an image file or a directory.
+    pub writable: PathBuf,
+    /// Directories of the guest kept on the backing filesystem.
+    pub passthrough: Vec<PathBuf>,
+    /// What df and lsblk show; `None` or `auto` is the writable device's own path.
+    pub source_name: Option<OsString>,
+    /// fsync costs nothing; the layer must be new.
+    pub volatile: bool,
+    /// Make the writable layer new first.
+    pub reset: bool,
+    /// Even if it carries something that is not ours.
+    pub force: bool,
+    /// When a reset's old blocks go.
+    pub discard: Discard,
+    /// Install the shims as well; `chroot`, `upper` and `dry_run` of it are ours to set.
+    pub install: Option<InstallOptions>,
+    /// Make the plan only.
+    pub dry_run: bool,
+}
+
+/// What [`reset`] shall do.
+#[derive(Debug, Clone, Default)]
+pub struct ResetOptions {
+    /// The writable layer.
+    pub writable: PathBuf,
+    /// Even if it carries something that is not ours.
+    pub force: bool,
+    /// When the old blocks go.
+    pub discard: Discard,
+    /// Make the plan only.
+    pub dry_run: bool,
+}
+
+/// What [`swap`] shall do.
+#[derive(Debug, Clone)]
+pub struct SwapOptions {
+    /// The block device.
+    pub device: PathBuf,
+    /// [`PRIORITY`] is above every swapfile.
+    pub priority: u16,
+    /// Make the plan only.
+    pub dry_run: bool,
+}
+
+/// What was done. As JSON: `{"version":1,"changed":true,"source":"/dev/vdb","steps":["…"],"warnings":["…"]}`;
+/// `source` is mount's only. Fields may be added to version 1, none goes.
+#[derive(Debug, Default, Serialize)]
+pub struct LayersReport {
+    /// 1.
+    pub version: u32,
+    /// Whether anything was changed; `false` for a dry run.
+    pub changed: bool,
+    /// What df shows as the root's source, escaped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// The steps that were done, or in a dry run would be, for people; one escaped line each.
+    pub steps: Vec<String>,
+    /// What the caller should know; one escaped line each.
+    pub warnings: Vec<String>,
+    /// Work that may be done later. Empty with [`Discard::Now`].
+    #[serde(skip)]
+    pub pending: Vec<Pending>,
+}
+
+/// Puts an overlay root together at a directory, all or nothing.
+///
+/// # Errors
+/// [`Kind::Usage`] and [`Kind::State`] for what can be seen beforehand; else the step that failed and why,
+/// with nothing mounted.
+pub fn mount(options: &MountOptions) -> Result<LayersReport> {
+    mount_watched(options, &mut |_, _, _| {})
+}
+
+/// [`mount`], telling how far the copying of kept directories is: which, bytes done, bytes in all.
+///
+/// # Errors
+/// As [`mount`].
+pub fn mount_watched(options: &MountOptions, progress: &mut Progress<'_>) -> Result<LayersReport> {
+    root_only("mount")?;
+    let held = lock::hold(&options.writable)?;
+    // Of two that mount at one place, the second has to find the first there. A layer may be mounted over itself.
+    let apart = layers_facts::key(&options.target) != layers_facts::key(&options.writable);
+    let place = apart.then(|| lock::hold(&options.target)).transpose()?;
+    let (mounts, swaps) = tables()?;
+    let target = std::fs::canonicalize(&options.target).attempt("find the target", &options.target);
+    let target = target.map_err(|error| error.remedy("make that directory first"))?;
+    let lower = options.lower.iter().map(|path| Layer::look(path, &mounts, &swaps));
+    let lower = lower.collect::<Result<Vec<_>>>()?;
+    let writable = Layer::look(&options.writable, &mounts, &swaps)?;
+    let overlay = mounts.at(&target).filter(|mount| mount.fstype == "overlay");
+    let there = Place {
+        occupied: overlay.map(|mount| format!("an overlay of {}", text::path(&mount.source))),
+        mkfs: mkfs(&writable),
+    };
+    let wish = Wish {
+        target,
+        passthrough: options.passthrough.clone(),
+        source_name: options.source_name.clone(),
+        volatile: options.volatile,
+        reset: options.reset,
+        force: options.force,
+        discard: options.discard,
+        install: options.install.is_some(),
+    };
+    let plan = mount_plan::plan(&wish, &lower, &writable, &there)?;
+    let mut report = LayersReport { version: 1, steps: plan.steps(), ..LayersReport::default() };
+    if options.dry_run {
+        return Ok(report);
+    }
+    let mut warnings = Vec::new();
+    let install = options.install.as_ref().map(from_anywhere).transpose()?;
+    let mut finish = |root: &Path| match &install {
+        None => Ok(()),
+        Some(install) => {
+            let here = InstallOptions { chroot: root.to_owned(), dry_run: false, ..install.clone() };
+            crate::install(&here).map(|report| warnings.extend(report.warnings))
+        }
+    };
+    let mounted = build::mount(&plan, progress, &mut finish)?;
+    report.changed = true;
+    report.warnings = warnings;
+    report.source = Some(text::path(&mounted.source));
+    drop((held, place));
+    settle(report, mounted.pending, options.discard)
+}
+
+/// The same files from whatever directory: the root is finished on a stage of its own.
+fn from_anywhere(install: &InstallOptions) -> Result<InstallOptions> {
+    crate::invocation::may_be_shim(&install.binary)?;
+    let absolute = |path: &PathBuf| std::path::absolute(path).attempt("find", path);
+    let config = install.config.as_ref().map(absolute).transpose()?;
+    Ok(InstallOptions { config, binary: absolute(&install.binary)?, ..install.clone() })
+}
+
+/// Takes the root at `target` down; nothing mounted there is no error.
+///
+/// # Errors
+/// [`Kind::State`] if it is no overlay root or something else is mounted inside; EBUSY, with all put back.
+pub fn unmount(target: &Path, dry_run: bool) -> Result<LayersReport> {
+    root_only("unmount")?;
+    let target = std::fs::canonicalize(target).attempt("find the target", target)?;
+    let points = mount_plan::unmount(&tables()?.0, &target)?;
+    let steps = points.iter().map(|point| format!("unmount {}", text::path(point))).collect();
+    let mut report = LayersReport { version: 1, steps, ..LayersReport::default() };
+    // No mount is busy for a swapfile that a shim enabled, and without its path nobody can swap it off.
+    if !points.is_empty()
+        && let Ok(machine) = Machine::look(&target)
+    {
+        uninstall::may_go(&machine, "unmount")?;
+    }
+    if !dry_run && !points.is_empty() {
+        build::unmount(&points)?;
+        report.changed = true;
+    }
+    Ok(report)
+}
+
+/// Makes a writable layer as new.
+///
+/// # Errors
+/// [`Kind::State`] if it is in use or carries something that is not ours; else the step that failed. A reset
+/// that was cut short is finished by the next [`mount`] or reset.
+pub fn reset(options: &ResetOptions) -> Result<LayersReport> {
+    root_only("reset")?;
+    let held = lock::hold(&options.writable)?;
+    let (mounts, swaps) = tables()?;
+    let layer = Layer::look(&options.writable, &mounts, &swaps)?;
+    let plan = reset_plan::plan(&layer, mkfs(&layer), options.force, options.discard)?;
+    let mut report = LayersReport { version: 1, steps: plan.steps(), ..LayersReport::default() };
+    if options.dry_run {
+        return Ok(report);
+    }
+    let pending = renew::reset(&plan)?;
+    drop(held);
+    report.changed = true;
+    settle(report, pending.into_iter().collect(), options.discard)
+}
+
+/// Formats and enables the platform's own swap device; nothing to do if it is active.
+///
+/// # Errors
+/// [`Kind::State`] for what is no block device, is in use or carries another signature.
+pub fn swap(options: &SwapOptions) -> Result<LayersReport> {
+    root_only("enable swap")?;
+    // The second of two that are called at once finds the area active, and not half a header.
+    let _held = lock::hold(&options.device)?;
+    let (mounts, swaps) = tables()?;
+    let layer = Layer::look(&options.device, &mounts, &swaps)?;
+    let plan = swap_device_plan::plan(&layer, options.priority)?;
+    let mut report = LayersReport { version: 1, steps: plan.steps(), ..LayersReport::default() };
+    if !options.dry_run && !report.steps.is_empty() {
+        enable::enable(&plan)?;
+        report.changed = true;
+    }
+    Ok(report)
+}
+
+/// Old blocks and files go now if that was asked for; that some did not is a warning, for the layer is new.
+fn settle(mut report: LayersReport, pending: Vec<Pending>, discard: Discard) -> Result<LayersReport> {
+    if discard != Discard::Now {
+        report.pending = pending;
+        return Ok(report);
+    }
+    for work in pending {
+        if let Err(error) = work.run() {
+            report.warnings.push(error.to_string());
+        }
+    }
+    Ok(report)
+}
+
+/// What is mounted and what is swapped on. Without /proc every layer would look free.
+fn tables() -> Result<(Mounts, Vec<Swap>)> {
+    let mounts = shim_facts::all_mounts();
+    if mounts.iter().next().is_none() {
+        let error = Error::new(Kind::State, "read", "no mount is to be seen there");
+        return Err(error.at("/proc/thread-self/mountinfo").remedy(NO_PROC));
+    }
+    Ok((mounts, shim_facts::active_swaps()))
+}
+
+fn mkfs(layer: &Layer) -> Option<PathBuf> {
+    layers_facts::program(&format!("mkfs.{}", reset_plan::filesystem(layer)))
+}
+
+fn root_only(attempt: &str) -> Result<()> {
+    if geteuid().is_root() {
+        return Ok(());
+    }
+    Err(Error::new(Kind::State, attempt, "only root can do this").remedy("use sudo"))
+}

@@ -1,0 +1,202 @@
+//! fstab's entries and tags: `swapon -a`, `-L`, `-U`, `LABEL=`, `UUID=`.
+//!
+//! Where none of them is a file that concerns us, the real tool does it all by itself. Where one is, the call
+//! is taken apart: one run for each entry, with the entry's own options, so that devices are enabled outside
+//! the private namespace and one bad entry does not stop the others.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStringExt;
+
+use crate::command::request::Act;
+use crate::command::tables::{Effect, Kind, Opt, Tool};
+use crate::shim::facts::fstab::Options;
+use crate::shim::facts::operand::{Operand, What};
+use crate::shim::facts::{Listed, World};
+use crate::swap::fstab;
+use crate::swap::tag::{Key, Tag};
+
+use crate::shim::plan::fallback;
+use crate::shim::plan::{Decided, Decision, Origin};
+
+/// The options that hold for every single area: priority, discard, verbosity, and `-e` where it is no bad usage
+/// without `-a`. `--fstab` is among them for the tools that do not know it yet, so that they still say so.
+pub fn common_options(act: &Act) -> Vec<OsString> {
+    let holds = |option: &Opt| match option.effect {
+        Effect::Plain | Effect::Verbose | Effect::Fstab | Effect::FixPageSize => true,
+        Effect::IfExists => option.needs.is_none(),
+        _ => false,
+    };
+    let common = act.options.iter().filter(|given| holds(given.option));
+    common.flat_map(|given| given.arguments()).collect()
+}
+
+/// The entries that `-a` means, then the tags of `-L` and `-U`, in the real tool's order.
+pub fn decide(act: &Act, kind: Kind, world: &World, judge: impl Fn(&Operand) -> Decision) -> Vec<Decided> {
+    let mut decided = Vec::new();
+    if act.all {
+        let optional = act.options.iter().any(|given| given.option.effect == Effect::IfExists);
+        let entries = (0..world.fstab.len()).filter_map(|at| world.fstab.split_at_checked(at));
+        decided.extend(entries.filter_map(|(earlier, rest)| {
+            let listed = rest.first()?;
+            let again = kind != Kind::UtilLinux && earlier.iter().any(|other| is_same_file(other, listed));
+            Some(entry(listed, kind, world, optional, again, &judge))
+        }));
+    }
+    decided.extend(act.tags.iter().map(|tag| {
+        let (option, name) = if tag.key == Key::Label { ("-L", "LABEL=") } else { ("-U", "UUID=") };
+        let value = OsString::from_vec(tag.value.clone());
+        let mut given = OsString::from(name);
+        given.push(&value);
+        let decision = match world.file_of(tag) {
+            Some(file) => judge(file),
+            None => Decision::AsItIs("is a label or UUID".to_owned(), false),
+        };
+        Decided { origin: Origin::Tag(vec![option.into(), value]), given, decision }
+    }));
+    decided
+}
+
+/// Whether two lines mean one file, of which the second finds it active already.
+fn is_same_file(one: &Listed, other: &Listed) -> bool {
+    let inode = |listed: &Listed| listed.operand.file().map(|file| file.id);
+    !one.entry.options.noauto && inode(one).is_some() && inode(one) == inode(other)
+}
+
+/// What libmount says of the lines of fstab that make no sense.
+pub fn foreword(tool: &Tool, world: &World) -> Vec<OsString> {
+    let said = world.bad_lines.iter().map(|line| {
+        let mut words = OsString::from(format!("{}: ", tool.name));
+        words.push(fstab::bad_line(line));
+        words
+    });
+    said.collect()
+}
+
+/// The known file that a tag names, if `given` is one.
+pub fn file_of<'a>(given: &OsStr, world: &'a World) -> Option<&'a Operand> {
+    world.file_of(&Tag::parse(given)?)
+}
+
+fn entry(
+    listed: &Listed,
+    kind: Kind,
+    world: &World,
+    optional: bool,
+    again: bool,
+    judge: impl Fn(&Operand) -> Decision,
+) -> Decided {
+    let operand = file_of(&listed.entry.spec, world).unwrap_or(&listed.operand);
+    // Only util-linux knows nofail.
+    let optional = optional || (kind == Kind::UtilLinux && listed.entry.options.nofail);
+    let mut given = operand.given.clone();
+    let decision = if listed.entry.options.noauto {
+        given.clone_from(&listed.entry.spec);
+        Decision::Leave("noauto option -- ignored", true)
+    } else if again || is_active(operand, kind, world) {
+        given = said_of(operand);
+        Decision::Leave("already active -- ignored", is_seen(listed, operand, world))
+    } else {
+        match operand.what {
+            What::Missing { .. } if optional => Decision::Leave("inaccessible -- ignored", true),
+            What::Tag if optional && kind == Kind::UtilLinux => Decision::IfFound,
+            _ => judge(operand),
+        }
+    };
+    Decided { origin: Origin::Fstab(ways(&listed.entry.options, kind)), given, decision }
+}
+
+/// Whether the real tool sees by itself that this is active. It finds devices by their tags and no files, and of
+/// a file it compares the path without symlinks, which through a bind mount is not the one that is listed.
+fn is_seen(listed: &Listed, operand: &Operand, world: &World) -> bool {
+    let by_tag = Tag::parse(&listed.entry.spec).is_some();
+    operand
+        .file()
+        .is_none_or(|file| !by_tag && world.swaps.iter().any(|swap| swap.path == file.location.path))
+}
+
+/// The name by which the real tool speaks of an active area: its path without symlinks.
+fn said_of(operand: &Operand) -> OsString {
+    let path = match &operand.what {
+        What::File(file) => Some(&file.location.path),
+        What::NotAFile(thing) => thing.path.as_ref(),
+        What::Tag | What::Missing { .. } => None,
+    };
+    path.map_or_else(|| operand.given.clone(), |path| path.clone().into_os_string())
+}
+
+/// `/proc/swaps` shows the user's own path of a file of the root overlay, and that is what util-linux compares;
+/// the others pass over what the kernel says is active, by whatever name. A tag is compared with what the active
+/// areas' own headers say.
+fn is_active(operand: &Operand, kind: Kind, world: &World) -> bool {
+    let path = match &operand.what {
+        What::File(file) if kind != Kind::UtilLinux && file.active => return true,
+        What::File(file) => {
+            let inside = world.overlay_path(&file.location);
+            inside.map_or_else(|| file.location.path.clone(), |path| path.as_path().to_owned())
+        }
+        What::NotAFile(thing) => {
+            return thing.path.as_ref().is_some_and(|path| world.swaps.iter().any(|swap| &swap.path == path));
+        }
+        What::Tag => {
+            let tag = Tag::parse(&operand.given);
+            return tag.is_some_and(|tag| world.active.iter().any(|area| area.header().has_tag(&tag)));
+        }
+        What::Missing { .. } => return false,
+    };
+    let listed = world.swaps.iter().any(|swap| swap.is_file && swap.path == path);
+    // To util-linux, a second name of a file is another one; the kernel says then that it is busy.
+    let stands = fallback::of_file(operand, world);
+    listed || stands.is_some_and(|found| kind != Kind::UtilLinux || found.area.name == path)
+}
+
+/// fstab's options as arguments, in ways of which each is for a tool that does not know the one before.
+///
+/// util-linux reads `-o` as it reads fstab, more leniently than a command line, and differently in each release. The
+/// others can be built without priorities or discarding, and then pass over them; and BusyBox cuts off what comes
+/// behind `discard`, so that it sees a priority there only if it cannot discard.
+fn ways(options: &Options, kind: Kind) -> Vec<Vec<OsString>> {
+    if kind == Kind::UtilLinux {
+        let given = [OsString::from("-o"), options.text.clone()].into_iter();
+        return vec![given.filter(|_| !options.text.is_empty()).collect()];
+    }
+    let priority = options.priority.map(|number| vec![OsString::from("-p"), number.to_string().into()]);
+    let priority = priority.unwrap_or_default();
+    let discard = options.discard.as_ref().map(|policy| {
+        let known = policy.as_ref().filter(|policy| *policy == "once" || *policy == "pages");
+        let mut argument = OsString::from("-d");
+        argument.push(known.map_or(OsStr::new(""), OsString::as_os_str));
+        vec![argument]
+    });
+    let discard = discard.unwrap_or_default();
+    let seen = if options.discard_first { &[][..] } else { &priority };
+    let mut ways = vec![[seen, &discard].concat()];
+    for fewer in [discard, priority, Vec::new()] {
+        if !ways.contains(&fewer) {
+            ways.push(fewer);
+        }
+    }
+    ways
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::swap::fstab::Reader;
+
+    #[test]
+    fn a_line_of_fstab_is_said_in_ways_that_every_build_knows_one_of() {
+        let said = |text: &str, kind| {
+            let line = format!("/f none swap {text}");
+            let (entries, _) = crate::shim::facts::fstab::parse(line.as_bytes(), Reader::Getmntent);
+            let ways = ways(&entries[0].options, kind);
+            let words = |way: Vec<OsString>| way.join(OsStr::new(" ")).into_string().unwrap();
+            ways.into_iter().map(words).collect::<Vec<_>>()
+        };
+        assert_eq!(said("pri=5,discard=once", Kind::Busybox), ["-p 5 -donce", "-donce", "-p 5", ""]);
+        assert_eq!(said("discard=no,pri=5", Kind::Busybox), ["-d", "-p 5", ""]);
+        assert_eq!(said("sw,pri=7", Kind::Busybox), ["-p 7", ""]);
+        assert_eq!(said("sw,pri=7x", Kind::Busybox), [""]);
+        assert_eq!(said("sw,pri=7x", Kind::UtilLinux), ["-o sw,pri=7x"]);
+        assert_eq!(said("sw,nofail", Kind::UtilLinux), [""]);
+    }
+}

@@ -1,0 +1,392 @@
+//! From what happened to an exit status and notices: the last decision of a run, and still pure.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use nix::errno::Errno;
+
+use crate::command::tables::{Kind, Purpose};
+use crate::config::{Config, Fallback};
+use crate::notice::Notice;
+use crate::text;
+
+use crate::shim::plan::fallback;
+use crate::shim::plan::runs::Run;
+use crate::shim::plan::{Decided, Decision, Plan, Twofold};
+
+/// What execute found out about one operand before the real tool was run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Prepared {
+    /// Nothing was to be done.
+    Nothing,
+    /// Both names are one file, and it is ready.
+    Proved(Vec<Done>),
+    /// It could not be made ready or not be proved; the words say why.
+    Doubt(String),
+}
+
+/// What was done to a file before swapon was run on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    /// Bytes of holes that were filled.
+    Filled(u64),
+    /// It was in a lower layer and was made new at the same size.
+    Remade,
+    /// It shared its blocks with another file and has its own now.
+    Unshared,
+    /// The kernel refused its blocks, and they were written anew.
+    Rewritten,
+}
+
+impl Prepared {
+    /// Whether the backing path may be used.
+    pub fn is_proved(&self) -> bool {
+        matches!(self, Self::Proved(_))
+    }
+}
+
+/// What one run of the real tool came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ran {
+    /// The run.
+    pub run: Run,
+    /// Its exit status; 128 + n if signal n ended it.
+    pub status: i32,
+    /// The last line that it wrote to stderr, as the user reads it.
+    pub last_words: Vec<u8>,
+    /// Whether it printed how it is used.
+    pub usage_shown: bool,
+    /// Why its stdout and stderr could not be passed on, if they could not.
+    pub lost: [Option<Errno>; 2],
+    /// What it said and nobody has read yet, because it may have to be run once more: to stdout (1) or
+    /// stderr (2).
+    pub held: Option<Vec<(u8, Vec<u8>)>>,
+    /// What waits to be said on stdout until the call ends; `None` where nothing waits.
+    pub late: Option<Vec<u8>>,
+    /// It had to run outside a namespace of its own, so `/proc/swaps` shows the backing path.
+    pub in_the_open: bool,
+    /// What stood in for the file.
+    pub way: Option<Fallback>,
+}
+
+impl Ran {
+    /// For an operand that the real tool is not given as it is: as if it had failed.
+    pub fn not_run(plan: &Plan, at: usize) -> Self {
+        let last_words = b"its filesystem cannot hold swap, and nothing could stand in for it".to_vec();
+        let run = Run { operands: vec![at], ..Run::default() };
+        Self { last_words, ..Self::failed(plan, run) }
+    }
+
+    /// For a run that could not be begun.
+    pub fn failed(plan: &Plan, run: Run) -> Self {
+        Self {
+            run,
+            status: plan.flavour.failure_status,
+            last_words: Vec::new(),
+            usage_shown: false,
+            lost: [None; 2],
+            held: None,
+            late: None,
+            in_the_open: false,
+            way: None,
+        }
+    }
+}
+
+/// What the caller is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Our exit status.
+    pub status: i32,
+    /// For the console.
+    pub notices: Vec<Notice>,
+}
+
+/// What to tell after a supervised run.
+pub fn report(plan: &Plan, prepared: &[Prepared], ran: &[Ran], config: &Config) -> Report {
+    let mut notices = before(plan, prepared);
+    let mut status = 0;
+    for outcome in ran {
+        if is_usage(plan, outcome) {
+            return Report { status: outcome.status, notices };
+        }
+        status |= outcome.status;
+        if outcome.status != 0 && outcome.run.operands.len() != 1 && plan.lenient {
+            notices.push(Notice::error(format!("{}: {}.", plan.tool.name, together(plan, outcome))));
+            continue;
+        }
+        for at in &outcome.run.operands {
+            let Some(operand) = plan.operands.get(*at) else { continue };
+            let twofold = plan.backing(*at).filter(|_| prepared.get(*at).is_some_and(Prepared::is_proved));
+            notices.extend(after(plan, operand, twofold, outcome, config));
+        }
+    }
+    if plan.operands.iter().any(|operand| !is_tried(&operand.decision)) {
+        status |= plan.flavour.failure_status;
+    }
+    // util-linux ends with 1 if its output was lost, whatever else went right or wrong.
+    let honest = if lost(plan, ran).is_some() { 1 } else { status };
+    Report { status: if plan.lenient { 0 } else { honest }, notices }
+}
+
+/// Why the output of a tool that minds was lost.
+pub fn lost(plan: &Plan, ran: &[Ran]) -> Option<[Option<Errno>; 2]> {
+    let minds = plan.flavour.kind == Kind::UtilLinux;
+    let first =
+        |stream: fn(&[Option<Errno>; 2]) -> Option<Errno>| ran.iter().find_map(|ran| stream(&ran.lost));
+    let lost = [first(|[stdout, _]| *stdout), first(|[_, stderr]| *stderr)];
+    (minds && lost != [None, None]).then_some(lost)
+}
+
+/// The notices that are due whatever the real tool does: refusals, doubts, what was done to a file. They are
+/// all there is when we become the real tool.
+pub fn before(plan: &Plan, prepared: &[Prepared]) -> Vec<Notice> {
+    let decided = plan.operands.iter().enumerate();
+    decided.flat_map(|(at, operand)| first_words(plan, operand, prepared.get(at))).collect()
+}
+
+/// The operands for which nothing is run but a stand-in.
+pub fn stand_ins(plan: &Plan) -> Vec<usize> {
+    let stands =
+        |at: &usize| plan.operands.get(*at).is_some_and(|o| matches!(o.decision, Decision::StandIn { .. }));
+    (0..plan.operands.len()).filter(stands).collect()
+}
+
+/// The operand of a failed run for which something may stand in: the filesystem is one that cannot hold the
+/// file, and the kernel's answer was that, not that the area is active or that the caller may not.
+pub fn may_be_stood_in_for(plan: &Plan, ran: &Ran) -> Option<usize> {
+    let at = *ran.run.operands.first()?;
+    let unfit = match plan.backing(at) {
+        None => true,
+        Some(twofold) => {
+            let refused = is_refusal(ran) || twofold.cow;
+            plan.fstype == "btrfs" && refused && ran.run.private && !twofold.active
+        }
+    };
+    (unfit && ran.status != 0 && !is_usage(plan, ran) && plan.ways(at).is_some()).then_some(at)
+}
+
+/// EINVAL, which is what the kernel says of a file that cannot be swap; in the words of the C locale.
+fn is_refusal(ran: &Ran) -> bool {
+    ran.last_words.ends_with(b"Invalid argument")
+}
+
+/// The operand of a failed run whose blocks may be written anew: the refusal can lie in them, and the area is
+/// not active already, when the kernel would not let us write to it anyway.
+pub fn may_be_mended(plan: &Plan, ran: &Ran) -> Option<usize> {
+    let at = *ran.run.operands.first()?;
+    let twofold = plan.backing(at)?;
+    let free = twofold.rewrite && !twofold.active;
+    let fitting = ran.run.private && free && is_refusal(ran);
+    (fitting && ran.status != 0 && !is_usage(plan, ran)).then_some(at)
+}
+
+/// Whether a failed run was about a tag that nobody has and nobody need have. Where something has it, the real
+/// tool speaks of that; only where nothing has, it speaks of the tag, in whatever language.
+pub fn was_about_nothing(plan: &Plan, ran: &Ran) -> bool {
+    let [at] = ran.run.operands[..] else { return false };
+    let Some(operand) = plan.operands.get(at).filter(|_| plan.may_be_nothing(at)) else { return false };
+    let tag = operand.given.as_bytes();
+    ran.status == plan.flavour.failure_status && ran.last_words.windows(tag.len()).any(|words| words == tag)
+}
+
+/// The status when every operand was refused and the real tool is not run at all.
+pub fn refused_status(plan: &Plan, config: &Config) -> i32 {
+    match (plan.tool.purpose, config.swap.on_failure) {
+        (Purpose::Disable, _) | (_, crate::config::OnFailure::Continue) => 0,
+        (_, crate::config::OnFailure::Fail) => plan.flavour.failure_status,
+    }
+}
+
+fn is_tried(decision: &Decision) -> bool {
+    !matches!(decision, Decision::Refuse { .. } | Decision::Skip { .. })
+}
+
+/// A bad command line gives the real tool's status, lenient or not. BusyBox has one status for everything,
+/// but only bad usage makes it print its usage.
+pub fn is_usage(plan: &Plan, ran: &Ran) -> bool {
+    let flavour = plan.flavour;
+    let spoke = !ran.last_words.is_empty();
+    spoke
+        && ran.status == flavour.usage_status
+        && (flavour.usage_status != flavour.failure_status || ran.usage_shown)
+}
+
+fn first_words(plan: &Plan, operand: &Decided, prepared: Option<&Prepared>) -> Vec<Notice> {
+    let name = plan.tool.name;
+    let given = text::path(&operand.given);
+    match (&operand.decision, prepared) {
+        (Decision::Refuse { path, point, source }, _) => {
+            vec![Notice::error(volume_words(name, path, point, source))]
+        }
+        (Decision::Skip { path, fstype, reason }, _) => vec![Notice::error(format!(
+            "{name}: {} was not enabled: it is on {fstype}, which {reason} and cannot hold swap. Put the swapfile on the \
+             root filesystem.",
+            text::path(path)
+        ))],
+        (Decision::AsItIs(why, true), _) => {
+            vec![Notice::warn(format!("{name}: {given} {why}; it goes to {name} as it is."))]
+        }
+        (Decision::Backing(_), Some(Prepared::Doubt(why))) => {
+            vec![Notice::warn(format!("{name}: {given}: {why}; it goes to {name} as it is."))]
+        }
+        (Decision::Backing(_), Some(Prepared::Proved(done))) => {
+            done.iter().map(|done| Notice::warn(format!("{name}: {given} {}.", done_words(*done)))).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn done_words(done: Done) -> String {
+    match done {
+        Done::Filled(bytes) => {
+            format!("had holes; {} of disk space was allocated for them", size_words(bytes))
+        }
+        Done::Remade => {
+            "came with the image; it was made new at the same size instead of being copied".to_owned()
+        }
+        Done::Unshared => "shared disk blocks with another file; it has its own now".to_owned(),
+        Done::Rewritten => "had disk blocks that the kernel refuses; they were written anew".to_owned(),
+    }
+}
+
+fn volume_words(name: &str, path: &Path, point: &Path, source: &std::ffi::OsStr) -> String {
+    let done = if name == "mkswap" { "was not formatted as swap" } else { "was not enabled as swap" };
+    format!(
+        "{name}: {} {done}: it is on the attached volume {} ({}), and swap on volumes is not supported here. Put the \
+         swapfile on the root filesystem.",
+        text::path(path),
+        text::path(point),
+        text::path(source)
+    )
+}
+
+fn after(
+    plan: &Plan,
+    operand: &Decided,
+    twofold: Option<&Twofold>,
+    ran: &Ran,
+    config: &Config,
+) -> Option<Notice> {
+    if plan.tool.purpose != Purpose::Enable {
+        return None;
+    }
+    let name = plan.tool.name;
+    if let (0, Some(way)) = (ran.status, ran.way) {
+        return Some(fallback::words(name, operand, way));
+    }
+    if ran.status == 0 {
+        let twofold = twofold?;
+        let device = config.swap_device.device.as_ref().map_or(String::new(), |device| {
+            format!(" This machine has a swap device of its own, {}.", text::path(device))
+        });
+        let open =
+            if ran.in_the_open { " It is listed under its path on the backing filesystem." } else { "" };
+        return Some(Notice::warn(format!(
+            "{name}: {} is enabled ({} of swap on the writable layer, gone at the next stop).{open}{device}",
+            text::path(&twofold.seen),
+            size_words(twofold.size)
+        )));
+    }
+    // A doubt was told already, and what the real tool says of the overlay's path is beside the point.
+    let doubted = matches!(operand.decision, Decision::Backing(_)) && twofold.is_none();
+    if !plan.lenient || doubted {
+        return None;
+    }
+    let shown = twofold.map_or(Path::new(&operand.given), |twofold| &twofold.seen);
+    let why = reason(plan, operand, shown, ran);
+    Some(Notice::error(format!("{name}: {} was not enabled: {why}.", text::path(shown))))
+}
+
+/// One run was about several areas, and only the real tool knows which of them failed.
+fn together(plan: &Plan, ran: &Ran) -> String {
+    const NAMED: usize = 3;
+    const NAME_CAP: usize = 100;
+    let operands = ran.run.operands.iter().filter_map(|at| plan.operands.get(*at));
+    let name = |operand: &Decided| text::cap(&text::path(&operand.given), NAME_CAP);
+    let names: Vec<String> = operands.take(NAMED).map(name).collect();
+    let which = match ran.run.operands.len() {
+        0 => "not everything was enabled".to_owned(),
+        count => {
+            let more = if count > NAMED { ", ..." } else { "" };
+            format!("not all of {count} were enabled ({}{more})", names.join(", "))
+        }
+    };
+    let words = ran.last_words.trim_ascii();
+    let words = words.strip_prefix(format!("{}: ", plan.tool.name).as_bytes()).unwrap_or(words);
+    format!("{which}: {}", text::escape(words).trim_end_matches('.'))
+}
+
+/// Why it failed, in the user's terms where we know, else in the real tool's words.
+fn reason(plan: &Plan, operand: &Decided, seen: &Path, ran: &Ran) -> String {
+    let name = plan.tool.name;
+    if let Some(words) = known_reason(plan, operand, ran) {
+        return words;
+    }
+    let mut words = ran.last_words.trim_ascii();
+    let shown = [operand.given.as_bytes(), seen.as_os_str().as_bytes()];
+    let prefixes = [name.as_bytes()].into_iter().chain(shown);
+    for prefix in prefixes {
+        words = words.strip_prefix(prefix).and_then(|rest| rest.strip_prefix(b": ")).unwrap_or(words);
+    }
+    match words {
+        [] => format!("{name} ended with status {}", ran.status),
+        words => text::escape(words).trim_end_matches('.').to_owned(),
+    }
+}
+
+fn known_reason(plan: &Plan, operand: &Decided, ran: &Ran) -> Option<String> {
+    const SMALLEST: u64 = 10 * 4096;
+    let enabled = || "it is enabled already".to_owned();
+    let twofold = match &operand.decision {
+        Decision::Backing(twofold) => twofold,
+        Decision::StoodIn { .. } => return Some(enabled()),
+        _ => return None,
+    };
+    Some(match twofold.unformatted {
+        _ if twofold.active || ran.last_words.ends_with(b"Device or resource busy") => enabled(),
+        _ if twofold.foreign => "it was formatted for another page size, so run mkswap again".to_owned(),
+        true if twofold.size < SMALLEST => {
+            format!("it is smaller than {}, the least that mkswap takes", size_words(SMALLEST))
+        }
+        true => "it has no swap signature, so run mkswap on it first".to_owned(),
+        false if plan.fstype == "btrfs" => btrfs_recipe(twofold),
+        false => return None,
+    })
+}
+
+/// btrfs takes a swapfile only if it was made without copy-on-write while it was empty.
+fn btrfs_recipe(twofold: &Twofold) -> String {
+    let (path, size) = (text::path(&twofold.seen), twofold.size);
+    format!(
+        "on btrfs a swapfile has to be made without copy-on-write: rm {path}; touch {path}; chattr +C {path}; fallocate -l \
+         {size} {path}; chmod 600 {path}; mkswap {path}"
+    )
+}
+
+/// 1536 KiB, 512 MiB, 2 GiB.
+pub fn size_words(bytes: u64) -> String {
+    const KIB: u64 = 1024;
+    let units = [(KIB * KIB * KIB, "GiB"), (KIB * KIB, "MiB"), (KIB, "KiB")];
+    for (unit, word) in units {
+        if bytes >= unit {
+            let (whole, tenth) = (bytes / unit, (bytes % unit) * 10 / unit);
+            return if tenth == 0 { format!("{whole} {word}") } else { format!("{whole}.{tenth} {word}") };
+        }
+    }
+    format!("{bytes} bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size_words;
+
+    #[test]
+    fn sizes_are_words_a_person_would_use() {
+        for (bytes, words) in
+            [(512 << 20, "512 MiB"), (3 << 29, "1.5 GiB"), (40 << 10, "40 KiB"), (7, "7 bytes")]
+        {
+            assert_eq!(size_words(bytes), words);
+        }
+    }
+}

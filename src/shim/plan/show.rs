@@ -1,0 +1,188 @@
+//! A plan as text for `explain` and for the tests, and as JSON.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::text;
+
+use crate::command::request::Why;
+use crate::shim::plan::report::size_words;
+use crate::shim::plan::{Decided, Decision, Plan, Reason, Road};
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for operand in &self.operands {
+            writeln!(f, "{}: {}", text::path(&operand.given), words(operand))?;
+        }
+        match self.road {
+            Road::Untouched(reason) => {
+                writeln!(f, "run: {}", command(&self.argv))?;
+                writeln!(f, "as it is, because {}; its exit status is the caller's", reason_words(reason))
+            }
+            Road::Masked if !self.has_runs() => writeln!(f, "run nothing"),
+            Road::Masked => {
+                writeln!(f, "run: {}", command(&self.masked_argv()))?;
+                writeln!(f, "in a private mount namespace where the backing file stands at the user's path")
+            }
+            Road::Supervised => {
+                let runs = self.runs(&vec![true; self.operands.len()]);
+                for run in &runs {
+                    let place = if run.private { " (in a mount of its own)" } else { "" };
+                    writeln!(f, "run: {}{place}", command(&run.argv))?;
+                }
+                if runs.is_empty() {
+                    writeln!(f, "run nothing")?;
+                }
+                f.write_str(if self.lenient {
+                    "exit status 0 even if it fails, with a notice\n"
+                } else {
+                    "exit status of the real tool\n"
+                })
+            }
+        }
+    }
+}
+
+/// The JSON of `explain --json`.
+#[derive(Debug, Serialize)]
+pub struct PlanJson {
+    /// The shape's version.
+    pub version: u32,
+    /// The command.
+    pub command: &'static str,
+    /// The operands, escaped, with what shall happen to each.
+    pub operands: Vec<OperandJson>,
+    /// `untouched`, `masked` or `supervised`.
+    pub road: &'static str,
+    /// The runs of the real tool, escaped.
+    pub runs: Vec<RunJson>,
+    /// Whether a failure is exit status 0.
+    pub lenient: bool,
+}
+
+/// One operand of [`PlanJson`].
+#[derive(Debug, Serialize)]
+pub struct OperandJson {
+    /// As it was given.
+    pub given: String,
+    /// `as-it-is`, `backing`, `refuse`, `skip`, `leave`, `stand-in` or `stood-in`.
+    pub decision: &'static str,
+    /// The file on the backing filesystem, where one is used.
+    pub backing: Option<String>,
+    /// In words.
+    pub why: String,
+}
+
+/// One run of [`PlanJson`].
+#[derive(Debug, Serialize)]
+pub struct RunJson {
+    /// Its arguments.
+    pub argv: Vec<String>,
+    /// In a mount, or a mount namespace, of its own.
+    pub private: bool,
+}
+
+impl Plan {
+    /// For `--json`.
+    pub fn json(&self) -> PlanJson {
+        let argv = |argv: &[std::ffi::OsString]| {
+            argv.iter().map(|arg| text::escape(arg.as_encoded_bytes())).collect()
+        };
+        let (road, runs) = match self.road {
+            Road::Untouched(_) => ("untouched", vec![RunJson { argv: argv(&self.argv), private: false }]),
+            Road::Masked if !self.has_runs() => ("masked", Vec::new()),
+            Road::Masked => ("masked", vec![RunJson { argv: argv(&self.masked_argv()), private: true }]),
+            Road::Supervised => {
+                let runs = self.runs(&vec![true; self.operands.len()]);
+                (
+                    "supervised",
+                    runs.iter().map(|run| RunJson { argv: argv(&run.argv), private: run.private }).collect(),
+                )
+            }
+        };
+        let operands = self.operands.iter().map(|operand| OperandJson {
+            given: text::escape(operand.given.as_encoded_bytes()),
+            decision: match operand.decision {
+                Decision::AsItIs(..) | Decision::IfFound => "as-it-is",
+                Decision::Backing(_) => "backing",
+                Decision::Refuse { .. } => "refuse",
+                Decision::Skip { .. } => "skip",
+                Decision::Leave(..) => "leave",
+                Decision::StandIn { .. } => "stand-in",
+                Decision::StoodIn { .. } => "stood-in",
+            },
+            backing: match &operand.decision {
+                Decision::Backing(twofold) => {
+                    Some(text::escape(twofold.backing.as_path().as_os_str().as_encoded_bytes()))
+                }
+                _ => None,
+            },
+            why: words(operand),
+        });
+        PlanJson {
+            version: 1,
+            command: self.tool.name,
+            operands: operands.collect(),
+            road,
+            runs,
+            lenient: self.lenient,
+        }
+    }
+}
+
+fn words(operand: &Decided) -> String {
+    match &operand.decision {
+        Decision::AsItIs(why, _) => format!("{why}; as it is"),
+        Decision::IfFound => "is a label or UUID; as it is, and no failure if nothing has it".to_owned(),
+        Decision::Refuse { point, source, .. } => {
+            format!("is on the volume {} ({}); refused", text::path(point), text::path(source))
+        }
+        Decision::StandIn { fstype, ways, .. } => {
+            let ways: Vec<&str> = ways.iter().map(|way| way.word()).collect();
+            format!("is on {fstype}, which cannot hold swap; {} stands in for it", ways.join(", else "))
+        }
+        Decision::StoodIn { area, gone: false, .. } => {
+            format!("{} stands in for it", text::path(&area.device))
+        }
+        Decision::StoodIn { area, gone: true, .. } => {
+            format!("is gone; {} stood in for it", text::path(&area.device))
+        }
+        Decision::Leave(why, _) => (*why).to_owned(),
+        Decision::Skip { fstype, reason, .. } => format!("is on {fstype}, which {reason}; skipped"),
+        Decision::Backing(twofold) => {
+            let mut text = format!("is on the root overlay; {}", text::path(twofold.backing.as_path()));
+            text += " takes its place, once it is proved to be the same file";
+            if twofold.remake {
+                text += "; made new at the same size first, because it is in the lower layer only";
+            } else if twofold.bring_up && twofold.lower_only {
+                text += "; copied up from the lower layer first";
+            }
+            if twofold.fill && twofold.holes > 0 && !twofold.remake {
+                text += &format!("; {} of holes filled", size_words(twofold.holes));
+            }
+            text
+        }
+    }
+}
+
+fn reason_words(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Request(Why::Informs) => "it only prints something",
+        Reason::Request(Why::BadUsage) => "its command line is the real tool's to judge",
+        Reason::Request(Why::NothingToDo) => "it names no swap area",
+        Reason::Forbidden => "the caller may not look at /.rootfs-shim",
+        Reason::NoOverlay => "the root filesystem is not an overlay",
+        Reason::NothingToDo => "no operand needs anything",
+    }
+}
+
+/// A command line that a person could paste: quoted only where it has to be.
+fn command(argv: &[std::ffi::OsString]) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=/.,:+@%".contains(c);
+    let quote = |arg: &std::ffi::OsString| {
+        let text = text::escape(arg.as_encoded_bytes());
+        if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{text}'") }
+    };
+    argv.iter().map(quote).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,366 @@
+//! What a machine's facts mean: what stands at each command's name, and what is off.
+
+pub mod root;
+
+use serde::Serialize;
+
+pub use crate::status::root::{BackingStatus, KeptStatus, SwapDeviceStatus};
+
+use crate::installer::image::guest::{Area, Machine};
+use crate::installer::image::root_mount::Upper;
+use crate::installer::image::{self, BIN, BINARY, Image, Leads, REAL, Slot};
+use crate::installer::manifest::{Manifest, Real, State};
+use crate::installer::plan::{diversions, install, ownership};
+use crate::paths;
+use crate::text;
+use crate::untrusted::FileKind;
+
+/// `rootfs-shim status` as data; JSON of version 1. Fields may be added, none goes.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    /// 1.
+    pub version: u32,
+    /// Whether nothing is off.
+    pub healthy: bool,
+    /// The root's path.
+    pub root: String,
+    /// Whether it is an overlay.
+    pub overlay: bool,
+    /// What was mounted as the root; a device's path, or any word.
+    pub source: Option<String>,
+    /// The version of rootfs-shim that installed itself here.
+    pub installed: Option<String>,
+    /// How far it is: `installed`, or the job that did not end; `None` without a manifest that makes sense.
+    pub state: Option<State>,
+    /// Temporary names that a run left which did not end; relative to the root.
+    pub leftovers: Vec<String>,
+    /// The overlay's lower layers as its mount names them, the topmost first.
+    pub lower: Vec<String>,
+    /// The backing filesystem, if it is visible.
+    pub backing: Option<BackingStatus>,
+    /// Directories kept on the backing filesystem.
+    pub passthrough: Vec<String>,
+    /// The same and those that should be, in detail.
+    pub kept: Vec<KeptStatus>,
+    /// The platform's own swap device, if one is configured.
+    pub swap_device: Option<String>,
+    /// The same, in detail.
+    pub swap_device_state: Option<SwapDeviceStatus>,
+    /// Each name of a command.
+    pub commands: Vec<CommandStatus>,
+    /// Active swap areas of the machine.
+    pub swaps: Vec<SwapStatus>,
+    /// Attached volumes.
+    pub volumes: Vec<VolumeStatus>,
+    /// What is off, and what mends it.
+    pub problems: Vec<String>,
+    /// What one should know.
+    pub notes: Vec<String>,
+}
+
+/// A name of a command.
+#[derive(Debug, Clone, Serialize)]
+pub struct CommandStatus {
+    /// `swapon`, `swapoff` or `mkswap`.
+    pub command: &'static str,
+    /// The name.
+    pub path: String,
+    /// What stands there.
+    pub state: Standing,
+    /// The real tool's name, if one is there that can be run; else the builtin does its work.
+    pub real: Option<String>,
+}
+
+/// What stands at a command's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// The shim, of the installed version.
+    Shim,
+    /// The shim, of a version before.
+    OlderShim,
+    /// The shim, but with another content, owner, mode or inode than install gives it.
+    ChangedShim,
+    /// The shim stood there, and something else does now.
+    Replaced,
+    /// A tool, and no shim ever was.
+    Tool,
+    /// A link to another name, where the shim is.
+    Link,
+    /// The shim stood there, and nothing does now.
+    Gone,
+}
+
+/// An active swap area.
+#[derive(Debug, Clone, Serialize)]
+pub struct SwapStatus {
+    /// As `/proc/swaps` shows it.
+    pub path: String,
+    /// Where it is on the backing filesystem, if it is a file of the root overlay.
+    pub backing: Option<String>,
+    /// The device that stands in for it, if it is a file of this root's that cannot be swap itself.
+    pub stands_in: Option<String>,
+    /// In bytes.
+    pub size: u64,
+    /// In bytes.
+    pub used: u64,
+    /// Higher is used first.
+    pub priority: i32,
+    /// Whether it is this root's; the kernel lists those of the whole machine.
+    pub of_this_root: bool,
+}
+
+/// An attached volume.
+#[derive(Debug, Clone, Serialize)]
+pub struct VolumeStatus {
+    /// Where it is mounted.
+    pub path: String,
+    /// Its filesystem.
+    pub fstype: String,
+    /// Its device.
+    pub source: String,
+}
+
+/// What the facts mean.
+pub fn judge(machine: &Machine) -> Status {
+    let image = &machine.image;
+    let manifest = image.home.as_ref().and_then(|home| home.manifest.as_ref());
+    let commands: Vec<CommandStatus> =
+        image.slots.iter().filter_map(|slot| command(image, slot, manifest)).collect();
+    let mut problems = problems(machine, manifest, &commands);
+    problems.extend(root::problems(machine));
+    problems.extend(image.warnings.iter().cloned());
+    if !machine.running {
+        // As it is typed: without --chroot the remedy would be for the machine's own root.
+        let there = format!("install --chroot {}`", text::path(&image.root));
+        for problem in &mut problems {
+            *problem = problem.replace("install`", &there);
+        }
+    }
+    let (kept, device) = (root::kept(machine), machine.swap_device.as_ref().map(root::swap_device));
+    Status {
+        version: 1,
+        healthy: problems.is_empty(),
+        root: text::path(&image.root),
+        overlay: image.layer.is_overlay(),
+        source: machine.root.as_ref().map(|mount| text::path(&mount.source)),
+        installed: manifest.map(|manifest| text::escape(manifest.program.as_bytes())),
+        state: manifest.map(|manifest| manifest.state),
+        leftovers: install::leftovers(image).iter().map(|path| text::escape(path.as_bytes())).collect(),
+        lower: machine.lower.iter().map(text::path).collect(),
+        backing: root::backing(machine),
+        passthrough: kept.iter().filter(|kept| kept.bound).map(|kept| kept.path.clone()).collect(),
+        kept,
+        swap_device: device.as_ref().map(|device| device.path.clone()),
+        swap_device_state: device,
+        commands,
+        swaps: machine
+            .swaps
+            .iter()
+            .map(|Area { swap, backing, stands_in, of_this_root }| SwapStatus {
+                path: text::path(&swap.path),
+                backing: backing.as_ref().map(|path| text::path(path.as_path())),
+                size: swap.size * 1024,
+                used: swap.used * 1024,
+                priority: swap.priority,
+                stands_in: stands_in.as_ref().map(text::path),
+                of_this_root: *of_this_root,
+            })
+            .collect(),
+        volumes: machine
+            .volumes
+            .iter()
+            .map(|mount| VolumeStatus {
+                path: text::path(&mount.point),
+                fstype: text::escape(mount.fstype.as_bytes()),
+                source: text::path(&mount.source),
+            })
+            .collect(),
+        notes: notes(machine, manifest),
+        problems,
+    }
+}
+
+/// `None` for a name where nothing stands and nothing of ours ever did.
+fn command(image: &Image, slot: &Slot, manifest: Option<&Manifest>) -> Option<CommandStatus> {
+    let recorded = ownership::recorded(image, slot);
+    let state = match &slot.name {
+        None if recorded.is_some() => Standing::Gone,
+        None => return None,
+        Some(name) => match (manifest.filter(|_| recorded.is_some()), &name.leads) {
+            (Some(manifest), _) if ownership::is_known(image, name) || ownership::is_link(image, name) => {
+                shim(image, manifest, name)
+            }
+            (_, Some(Leads::Name(other))) if leads_to_shim(image, other, manifest) => Standing::Link,
+            // In the middle of a job some names are as they were before it.
+            (Some(manifest), _) if manifest.state == State::Installed => Standing::Replaced,
+            _ => Standing::Tool,
+        },
+    };
+    let path = image.root.join(&slot.path);
+    let real = has_real(image, slot).then(|| format!("{}{REAL}", text::path(&path)));
+    Some(CommandStatus { command: slot.tool, path: text::path(&path), state, real })
+}
+
+fn shim(image: &Image, manifest: &Manifest, name: &image::Standing) -> Standing {
+    let hash = name.sha256.as_deref();
+    if !ownership::is_sound(name) || !ownership::is_known(image, name) {
+        Standing::ChangedShim
+    } else if hash != Some(manifest.shim.sha256.as_str()) {
+        Standing::OlderShim
+    } else if ownership::is_link(image, name) {
+        Standing::Shim
+    } else {
+        Standing::ChangedShim
+    }
+}
+
+/// Whether a tool is to be run at a name's `.real`. One that leads to another name of ours leads to the shim there,
+/// and stands for what that has at `.real`.
+fn has_real(image: &Image, slot: &Slot) -> bool {
+    let mut slot = slot;
+    for _ in 0..image.slots.len() {
+        let Some(real) = &slot.real else { return false };
+        match &real.leads {
+            None => return real.entry.kind == FileKind::Regular && real.entry.mode & 0o111 != 0,
+            Some(Leads::File) => return true,
+            Some(Leads::Name(other)) => match image.slots.iter().find(|slot| slot.path == *other) {
+                Some(there) if there.name.as_ref().is_some_and(|name| ownership::is_link(image, name)) => {
+                    slot = there
+                }
+                there => return there.is_some_and(|there| there.name.is_some()),
+            },
+            Some(_) => return false,
+        }
+    }
+    false
+}
+
+fn leads_to_shim(image: &Image, path: &str, manifest: Option<&Manifest>) -> bool {
+    let there = image.slots.iter().find(|slot| slot.path == path).and_then(|slot| slot.name.as_ref());
+    let hash = there.and_then(|name| name.sha256.as_deref());
+    hash.is_some_and(|hash| manifest.is_some_and(|manifest| manifest.is_shim(hash)))
+}
+
+fn problems(machine: &Machine, manifest: Option<&Manifest>, commands: &[CommandStatus]) -> Vec<String> {
+    let image = &machine.image;
+    let mut problems = unfinished(machine, manifest);
+    let Some(manifest) = manifest else { return problems };
+    if image.home.as_ref().is_some_and(|home| home.binary.is_some())
+        && !ownership::has_binary(image, &manifest.shim.sha256)
+    {
+        problems.push(format!(
+            "{}/{BIN}/{BINARY} is not as install left it (content, owner or mode), and every shim is a link of it; \
+             `rootfs-shim install` puts it there again",
+            paths::HOME
+        ));
+    }
+    for command in commands {
+        let (path, name) = (&command.path, command.command);
+        let recorded = image.slot(relative(image, path)).and_then(|slot| ownership::recorded(image, slot));
+        if let Some(reason) = recorded.and_then(|tool| ownership::hidden(image, tool)) {
+            problems.push(format!("nobody can tell whether {path} is the shim: {reason}"));
+            continue;
+        }
+        let provided = recorded.is_some_and(|tool| tool.real == Real::Nothing);
+        match command.state {
+            Standing::Shim if command.real.is_none() && !provided => {
+                problems.push(format!("{path} is the shim, but its real tool {path}.real is gone; reinstall the package of {name}"));
+            }
+            Standing::OlderShim => {
+                problems.push(format!("{path} is an older shim; `rootfs-shim install` upgrades it"))
+            }
+            Standing::ChangedShim => problems.push(format!(
+                "{path} is the shim, but not as install left it (content, owner, mode or inode); \
+                 `rootfs-shim install` puts it there again"
+            )),
+            Standing::Tool if manifest.state == State::Uninstalling => {}
+            Standing::Replaced => problems.push(format!(
+                "{path} was replaced by something else; `rootfs-shim install` adopts it, or says why not"
+            )),
+            Standing::Gone => problems
+                .push(format!("{path} is gone; reinstall the package of {name}, then `rootfs-shim install`")),
+            Standing::Tool => {
+                problems.push(format!("{path} has no shim; `rootfs-shim install` says why, or puts it there"))
+            }
+            Standing::Shim | Standing::Link => {}
+        }
+    }
+    problems.extend(diversions::missing(image, manifest).into_iter().map(|path| {
+        format!("dpkg has lost the diversion of {path}, so an upgrade will replace the shim; `rootfs-shim install` makes it again")
+    }));
+    problems.extend(upper_problem(image));
+    if let Err(error) = &machine.config {
+        problems.push(error.clone());
+    }
+    problems
+}
+
+/// What a run that did not end left, the manifest first.
+fn unfinished(machine: &Machine, manifest: Option<&Manifest>) -> Vec<String> {
+    let image = &machine.image;
+    let mut problems = Vec::new();
+    let home = image.home.as_ref();
+    match manifest.map(|manifest| manifest.state) {
+        Some(State::Installed) => {}
+        Some(State::Installing) => {
+            problems.push("an install did not end; `rootfs-shim install` finishes it".to_owned())
+        }
+        Some(State::Upgrading) => {
+            problems.push("an upgrade did not end; `rootfs-shim install` finishes it".to_owned())
+        }
+        Some(State::Uninstalling) => problems.push(
+            "an uninstall did not end; `rootfs-shim uninstall` finishes it, `rootfs-shim install` undoes it"
+                .to_owned(),
+        ),
+        None if home.is_some_and(|home| home.marked || home.binary.is_some()) => problems.push(format!(
+            "{} has no manifest that makes sense: an install or uninstall did not end; run it again",
+            paths::HOME
+        )),
+        None if machine.running && !image.layer.is_overlay() => problems.push(
+            "rootfs-shim is not installed here, where no overlay needs it; name the guest's root with --chroot"
+                .to_owned(),
+        ),
+        None => {
+            problems.push("rootfs-shim is not installed here; `rootfs-shim install` installs it".to_owned())
+        }
+    }
+    let left = install::leftovers(image);
+    if !left.is_empty() {
+        let left: Vec<_> = left.iter().map(|path| text::escape(path.as_bytes())).collect();
+        let words =
+            "left by a run that did not end; the next `rootfs-shim install` or `uninstall` removes it";
+        problems.push(format!("{}: {words}", left.join(", ")));
+    }
+    problems
+}
+
+fn upper_problem(image: &Image) -> Option<String> {
+    if !image.layer.is_overlay() || !image.layer.whole {
+        return None;
+    }
+    match &image.layer.upper {
+        Upper::Bound => None,
+        Upper::Occupied => Some(format!(
+            "something else than this overlay's upper directory is mounted at {}; unmount it",
+            paths::UPPER
+        )),
+        Upper::Found(_) | Upper::Unproved(_) => Some(format!(
+            "the upper directory is not mounted at {}; `rootfs-shim install` mounts it",
+            paths::UPPER
+        )),
+    }
+}
+
+fn relative<'a>(image: &Image, path: &'a str) -> &'a str {
+    let root = text::path(&image.root);
+    path.strip_prefix(&root).unwrap_or(path).trim_start_matches('/')
+}
+
+fn notes(machine: &Machine, manifest: Option<&Manifest>) -> Vec<String> {
+    let mut notes = Vec::new();
+    if !machine.image.layer.is_overlay() && manifest.is_some() {
+        notes.push("the root is not an overlay, so the shims hand every call to the real tools".to_owned());
+    }
+    notes
+}

@@ -1,0 +1,166 @@
+//! What the root itself is made of, and whether that is in order: layers, space, kept directories, swap device.
+//!
+//! Only a root that is put together is judged. An image at rest may be configured for a swap device and for kept
+//! directories that a machine will have once it runs.
+
+use serde::Serialize;
+
+use crate::installer::image::guest::{Capacity, Kept, Machine, SwapDevice};
+use crate::shim::plan::report::size_words;
+use crate::text;
+
+/// The backing filesystem.
+#[derive(Debug, Clone, Serialize)]
+pub struct BackingStatus {
+    /// Where upper is visible.
+    pub upper: String,
+    /// `ext4`, `xfs` or `btrfs`.
+    pub fstype: String,
+    /// The device.
+    pub source: String,
+    /// In bytes.
+    pub size: u64,
+    /// In bytes.
+    pub used: u64,
+    /// In bytes.
+    pub free: u64,
+    /// How many files it can hold; 0 where that has no bounds of its own.
+    pub inodes: u64,
+    /// How many more.
+    pub inodes_free: u64,
+    /// Whether nothing can be written.
+    pub read_only: bool,
+}
+
+/// A directory kept on the backing filesystem, or one that should be.
+#[derive(Debug, Clone, Serialize)]
+pub struct KeptStatus {
+    /// Where it is.
+    pub path: String,
+    /// Whether the configuration names it.
+    pub configured: bool,
+    /// Whether the backing filesystem is mounted there.
+    pub bound: bool,
+    /// Whether it was seeded from the image, as a whole.
+    pub seeded: bool,
+}
+
+/// The platform's own swap device.
+#[derive(Debug, Clone, Serialize)]
+pub struct SwapDeviceStatus {
+    /// As it is configured.
+    pub path: String,
+    /// Whether it is in use; if not, the rest is 0.
+    pub active: bool,
+    /// In bytes.
+    pub size: u64,
+    /// In bytes.
+    pub used: u64,
+    /// Higher is used first.
+    pub priority: i32,
+}
+
+/// The backing filesystem, if it is visible.
+pub(crate) fn backing(machine: &Machine) -> Option<BackingStatus> {
+    let mount = machine.backing.as_ref()?;
+    let capacity = machine.capacity.unwrap_or_default();
+    Some(BackingStatus {
+        upper: text::path(&mount.point),
+        fstype: text::escape(mount.fstype.as_bytes()),
+        source: text::path(&mount.source),
+        size: capacity.size,
+        used: capacity.used,
+        free: capacity.free,
+        inodes: capacity.inodes,
+        inodes_free: capacity.inodes_free,
+        read_only: mount.read_only,
+    })
+}
+
+/// Each kept directory.
+pub(crate) fn kept(machine: &Machine) -> Vec<KeptStatus> {
+    let status = |kept: &Kept| KeptStatus {
+        path: text::path(&kept.path),
+        configured: kept.configured,
+        bound: kept.bound,
+        seeded: kept.seeded,
+    };
+    machine.kept.iter().map(status).collect()
+}
+
+/// The swap device, if one is configured.
+pub(crate) fn swap_device(device: &SwapDevice) -> SwapDeviceStatus {
+    let active = device.active.as_ref();
+    SwapDeviceStatus {
+        path: text::path(&device.path),
+        active: active.is_some(),
+        size: active.map_or(0, |swap| swap.size * 1024),
+        used: active.map_or(0, |swap| swap.used * 1024),
+        priority: active.map_or(0, |swap| swap.priority),
+    }
+}
+
+/// What is off.
+pub(crate) fn problems(machine: &Machine) -> Vec<String> {
+    if !machine.image.layer.is_overlay() || !machine.image.layer.whole {
+        return Vec::new();
+    }
+    let mut problems = Vec::new();
+    if let Some(backing) = &machine.backing {
+        let source = text::path(&backing.source);
+        if backing.read_only {
+            problems.push(format!(
+                "the writable layer {source} is mounted read-only; the kernel's log (dmesg) may say why"
+            ));
+        }
+        problems.extend(machine.capacity.and_then(|capacity| nearly_full(&source, capacity)));
+    }
+    for kept in machine.kept.iter().filter(|kept| !kept.bound) {
+        problems.push(format!(
+            "{} is to be kept on the backing filesystem, but is not bound there; mount the root with --passthrough",
+            text::path(&kept.path)
+        ));
+    }
+    if let Some(SwapDevice { path, active: None }) = &machine.swap_device {
+        let path = text::path(path);
+        problems.push(format!("the swap device {path} is not active; `rootfs-shim swap {path}` enables it"));
+    }
+    problems
+}
+
+/// A twentieth is little, unless that is still a GiB.
+fn nearly_full(source: &str, capacity: Capacity) -> Option<String> {
+    const PLENTY: u64 = 1 << 30;
+    let Capacity { size, free, inodes, inodes_free, .. } = capacity;
+    if free < PLENTY.min(size / 20) {
+        let (free, size) = (size_words(free), size_words(size));
+        return Some(format!(
+            "the writable layer {source} is nearly full, {free} of {size} are free; delete files, or give the \
+             machine a larger disk"
+        ));
+    }
+    (inodes_free < inodes / 20).then(|| {
+        format!(
+            "the writable layer {source} has room for {inodes_free} of {inodes} files only; delete some, or give \
+             the machine a larger disk"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn little_space_is_told_and_a_gib_is_enough_of_any_disk() {
+        let told = |size: u64, free: u64, inodes_free: u64| {
+            let capacity = Capacity { size, used: size - free, free, inodes: 1000, inodes_free };
+            nearly_full("/dev/vdb", capacity)
+        };
+        assert!(told(8 << 30, 400 << 20, 500).unwrap().contains("400 MiB of 8 GiB are free"));
+        assert_eq!(told(8 << 30, 500 << 20, 500), None);
+        assert_eq!(told(1 << 40, 1 << 30, 500), None);
+        assert!(told(8 << 30, 4 << 30, 49).unwrap().contains("49 of 1000 files"));
+        assert_eq!(nearly_full("btrfs", Capacity { size: 10, free: 9, ..Capacity::default() }), None);
+    }
+}
