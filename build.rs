@@ -83,7 +83,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// For `src/sys/early.rs`: a tool's name and its options that make it print something and do nothing.
+/// For `src/early.rs`: a tool's name and its options that make it print something and do nothing.
 fn words_that_inform(shim: &Shim) -> String {
     let options = shim.flavour.iter().take(1).flat_map(|flavour| &flavour.options);
     let words = options.filter(|option| option.effect == "inform").flat_map(|option| {
@@ -93,7 +93,7 @@ fn words_that_inform(shim: &Shim) -> String {
     format!("{}\0{}\0", shim.command, words.collect::<String>())
 }
 
-/// The program begins in `src/sys/early.rs`, which knows the system calls of this architecture.
+/// The program begins in `src/early.rs`, which knows the system calls of this architecture.
 fn begin_early() -> Result<(), Box<dyn Error>> {
     if env::var("TARGET")? == "x86_64-unknown-linux-gnu" {
         println!("cargo::rustc-link-arg-bins=-Wl,-e,rootfs_shim_entry");
@@ -103,7 +103,7 @@ fn begin_early() -> Result<(), Box<dyn Error>> {
 
 /// The program is loaded at every call of swapon. Without relocations to apply, its own part of a call is 45,000
 /// instructions in place of 79,000, and the kernel copies a dozen pages less: a tenth of the time. The stack, the
-/// heap and all mappings are still at random addresses. (`src/sys/early.rs` runs before any relocation.)
+/// heap and all mappings are still at random addresses. (`src/early.rs` runs before any relocation.)
 fn stay_where_linked() {
     println!("cargo::rustc-link-arg-bins=-static");
     println!("cargo::rustc-link-arg-bins=-no-pie");

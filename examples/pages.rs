@@ -18,14 +18,14 @@ fn main() -> io::Result<()> {
 
 fn write(dir: &Path) -> io::Result<()> {
     fs::create_dir_all(dir)?;
-    let mut program = rootfs_shim::cli::command();
+    let mut program = rootfs_shim::internals::command_line();
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
         clap_complete::generate_to(shell, &mut program, "rootfs-shim", dir)?;
     }
     // clap's own words for a program whose name has a hyphen do not fit together (clap-rs/clap#6421).
     let bash = dir.join("rootfs-shim.bash");
     fs::write(&bash, fs::read_to_string(&bash)?.replace("rootfs__subcmd__shim__", "rootfs__shim__"))?;
-    let mut program = rootfs_shim::cli::command().disable_help_subcommand(true);
+    let mut program = rootfs_shim::internals::command_line().disable_help_subcommand(true);
     program.build();
     for command in program.get_subcommands() {
         page(dir, command, &format!("rootfs-shim-{}", command.get_name()))?;
@@ -59,7 +59,7 @@ mod tests {
         write(dir.path()).unwrap();
         let text = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap();
         let main = text("rootfs-shim.8");
-        for command in rootfs_shim::cli::command().get_subcommands() {
+        for command in rootfs_shim::internals::command_line().get_subcommands() {
             let name = command.get_name();
             assert!(main.contains(&format!("rootfs\\-shim\\-{name}(8)")), "{name} is not in {main}");
             let page = text(&format!("rootfs-shim-{name}.8"));

@@ -4,10 +4,11 @@
 //! can tell "this image is hostile" from "the disk is full" without reading prose.
 
 use std::fmt;
-use std::io;
+use std::io::{self};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
+use nix::unistd::geteuid;
 
 use crate::text;
 
@@ -168,6 +169,25 @@ impl<T> Attempt<T> for nix::Result<T> {
 impl<T> Attempt<T> for io::Result<T> {
     fn attempt(self, what: &str, path: impl AsRef<Path>) -> Result<T> {
         self.map_err(|error| Error::io(what, path, &error))
+    }
+}
+
+/// What the C library calls an errno; nix has words of its own for some.
+pub fn strerror(errno: Errno) -> String {
+    let text = io::Error::from_raw_os_error(errno as i32).to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
+/// The errno of a standard library error.
+pub fn errno_of(error: &io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
+}
+
+/// What one who may not look can do.
+pub fn advise(error: Error) -> Error {
+    match error.errno() {
+        Some(Errno::EACCES | Errno::EPERM) if !geteuid().is_root() => error.or_remedy("run it with sudo"),
+        _ => error,
     }
 }
 

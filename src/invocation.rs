@@ -44,7 +44,7 @@ const MANAGER: &str = "rootfs-shim";
 
 /// Counts the shims that stand above a process, so that a real tool that calls its own name ends instead of
 /// going round for ever.
-pub const DEPTH_VARIABLE: &str = "ROOTFS_SHIM_DEPTH";
+pub(crate) const DEPTH_VARIABLE: &str = "ROOTFS_SHIM_DEPTH";
 
 /// Whether this process came in by the door.
 static ENTERED: AtomicBool = AtomicBool::new(false);
@@ -54,7 +54,7 @@ static ENTERED: AtomicBool = AtomicBool::new(false);
 ///
 /// # Errors
 /// [`Kind::Usage`].
-pub fn may_be_shim(binary: &Path) -> Result<()> {
+pub(crate) fn may_be_shim(binary: &Path) -> Result<()> {
     if ENTERED.load(Ordering::Relaxed) || !binary.starts_with("/proc") {
         return Ok(());
     }

@@ -23,25 +23,78 @@
 
 #![deny(clippy::disallowed_methods)]
 
-pub mod backing;
-pub mod builtin;
-pub mod cli;
-pub mod command;
+mod backing;
+mod builtin;
+mod cli;
+mod command;
 pub mod config;
+// The program has it, not the library; but its tests compare it with what the library knows.
+#[cfg(all(test, target_arch = "x86_64", target_env = "gnu"))]
+mod early;
 pub mod error;
-pub mod installer;
-pub mod invocation;
-pub mod kernel;
-pub mod layers;
-pub mod notice;
-pub mod octal;
-pub mod paths;
-pub mod shim;
-pub mod status;
-pub mod swap;
-pub mod sys;
-pub mod text;
-pub mod untrusted;
+mod installer;
+mod invocation;
+mod kernel;
+mod layers;
+mod notice;
+mod octal;
+mod paths;
+mod shim;
+mod status;
+mod swap;
+mod sys;
+mod text;
+mod untrusted;
 
-pub use crate::installer::{InstallOptions, InstallReport, UninstallOptions, install, status, uninstall};
-pub use crate::layers::{LayersReport, MountOptions, ResetOptions, SwapOptions, mount, reset, swap, unmount};
+pub use crate::config::Config;
+pub use crate::error::{Error, Kind};
+pub use crate::installer::options::{InstallOptions, InstallReport, UninstallOptions};
+pub use crate::installer::plan::step::Step;
+pub use crate::installer::{install, install_watched, uninstall, uninstall_watched};
+pub use crate::layers::mount::build::Progress;
+pub use crate::layers::options::{LayersReport, MountOptions, ResetOptions, SwapOptions};
+pub use crate::layers::reset::pending::Pending;
+pub use crate::layers::reset::plan::Discard;
+pub use crate::layers::swap_device::plan::PRIORITY;
+pub use crate::layers::{mount, mount_watched, reset, swap, unmount};
+pub use crate::status::{Status, status};
+
+/// What this project's own program, tests, fuzz targets and pages use, and nobody else: no promise holds for it.
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::cli::{command as command_line, run as run_command};
+    pub use crate::invocation::{Identity, Invocation};
+    pub use crate::shim::run as run_shim;
+
+    pub mod command {
+        pub use crate::command::request::{Request, read, rewrite};
+        pub use crate::command::tables::{Flavour, Kind, TOOLS, Tool};
+    }
+    pub mod facts {
+        pub use crate::kernel::mounts::Mounts;
+        pub use crate::kernel::places::{FileId, Location};
+        pub use crate::shim::facts::fstab;
+        pub use crate::shim::facts::header::Header;
+        pub use crate::shim::facts::operand::{FileFacts, Operand, Thing, Twin, What};
+        pub use crate::shim::facts::{Backing, Listed, Sighted, World};
+        pub use crate::sys::MountId;
+    }
+    pub mod plan {
+        pub use crate::shim::plan::needs::request;
+        pub use crate::shim::plan::plan;
+        pub use crate::shim::plan::types::Plan;
+    }
+    pub mod swap {
+        pub use crate::swap::header::Header;
+        pub use crate::swap::tag::Tag;
+        pub use crate::swap::{active, fstab};
+    }
+    pub mod installer {
+        pub use crate::installer::image::dpkg;
+        pub use crate::installer::image::file::sha256;
+        pub use crate::installer::manifest::Manifest;
+    }
+    pub mod octal {
+        pub use crate::octal::{decode, encode, to_ascii};
+    }
+}

@@ -23,11 +23,11 @@ use crate::config::{Config, Level};
 use crate::{sys, text};
 
 /// The target of events that are notices.
-pub const TARGET: &str = "notice";
+pub(crate) const TARGET: &str = "notice";
 
 /// A line for the user, as plan words it. The text is escaped already where it quotes anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Notice {
+pub(crate) struct Notice {
     /// How important.
     pub level: Level,
     /// Without the hint, which is added when it is written.
@@ -36,22 +36,22 @@ pub struct Notice {
 
 impl Notice {
     /// A notice that something was not done.
-    pub fn error(text: impl Into<String>) -> Self {
+    pub(crate) fn error(text: impl Into<String>) -> Self {
         Self { level: Level::Error, text: text.into() }
     }
 
     /// A notice that the user should know.
-    pub fn warn(text: impl Into<String>) -> Self {
+    pub(crate) fn warn(text: impl Into<String>) -> Self {
         Self { level: Level::Warn, text: text.into() }
     }
 
     /// A notice that is good to know.
-    pub fn info(text: impl Into<String>) -> Self {
+    pub(crate) fn info(text: impl Into<String>) -> Self {
         Self { level: Level::Info, text: text.into() }
     }
 
     /// The whole line, without newline, at most [`text::LINE_CAP`] bytes: the text is cut before the hint.
-    pub fn line(&self, hint: &str) -> String {
+    pub(crate) fn line(&self, hint: &str) -> String {
         let hint = text::cap(&text::escape(hint.as_bytes()), text::LINE_CAP / 2);
         let room = text::LINE_CAP.saturating_sub("rootfs-shim: ".len() + hint.len() + 1);
         let text = text::cap(&text::sanitise(&self.text), room);
@@ -61,7 +61,7 @@ impl Notice {
 }
 
 /// Writes notices to the configured console.
-pub fn emit(notices: &[Notice], config: &Config) {
+pub(crate) fn emit(notices: &[Notice], config: &Config) {
     if notices.is_empty() {
         return;
     }

@@ -3,11 +3,6 @@
 //! The kernel writes `\ooo` for the bytes that would break its own line format and leaves every other byte
 //! as it is, so decoding is lossless and a backslash that starts no escape stands for itself.
 
-/// The bytes that `/proc/self/mountinfo` escapes (`fs/proc_namespace.c` mangles " \t\n\\#").
-pub const MOUNTINFO: &[u8] = b" \t\n\\#";
-/// The bytes that `/proc/swaps` escapes.
-pub const SWAPS: &[u8] = b" \t\n\\";
-
 /// `\ooo` turned back into bytes.
 pub fn decode(field: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(field.len());
@@ -52,6 +47,11 @@ fn push_octal(out: &mut Vec<u8>, byte: u8) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What the kernel escapes in mountinfo.
+    const MOUNTINFO: &[u8] = b" \t\n\\#";
+    /// What it escapes in /proc/swaps.
+    const SWAPS: &[u8] = b" \t\n\\";
     use proptest::prelude::*;
 
     #[test]

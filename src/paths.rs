@@ -9,11 +9,11 @@ use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
 /// Where install puts everything, relative to the guest's root.
-pub const HOME: &str = ".rootfs-shim";
+pub(crate) const HOME: &str = ".rootfs-shim";
 /// The bind mount of the overlay's upper directory.
-pub const UPPER: &str = "/.rootfs-shim/upper";
+pub(crate) const UPPER: &str = "/.rootfs-shim/upper";
 /// The optional configuration.
-pub const CONFIG: &str = "/.rootfs-shim/config.toml";
+pub(crate) const CONFIG: &str = "/.rootfs-shim/config.toml";
 
 /// A path from the root of the overlay's own tree: absolute, without symlinks, `.` or `..`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,7 +44,7 @@ impl OverlayPath {
 
     /// The file's name for a process whose working directory is the upper directory. No path has two slashes in
     /// it that the kernel prints, so this can be told from everything else in what the process says.
-    pub fn from_upper(&self) -> PathBuf {
+    pub fn below_upper(&self) -> PathBuf {
         let mut name = OsString::from(".//");
         name.push(self.relative());
         name.into()
@@ -65,7 +65,7 @@ impl BackingPath {
 
 /// Where a file that is visible at `seen` lies in its filesystem's own tree, given that its mount shows the
 /// subtree `root` at `point`: the one rule that mountinfo's fields 4 and 5 obey.
-pub fn inside(root: &Path, point: &Path, seen: &Path) -> Option<OverlayPath> {
+pub(crate) fn inside(root: &Path, point: &Path, seen: &Path) -> Option<OverlayPath> {
     let below = seen.strip_prefix(point).ok()?;
     let mut path = root.to_owned();
     if !below.as_os_str().is_empty() {
@@ -101,8 +101,8 @@ mod tests {
     #[test]
     fn the_name_from_upper_is_in_no_path() {
         let path = OverlayPath::parse("/a./-b").unwrap();
-        assert_eq!(path.from_upper(), Path::new(".//a./-b"));
-        assert!(path.from_upper().as_os_str() == ".//a./-b", "paths compare without their slashes");
+        assert_eq!(path.below_upper(), Path::new(".//a./-b"));
+        assert!(path.below_upper().as_os_str() == ".//a./-b", "paths compare without their slashes");
     }
 
     fn plain() -> impl Strategy<Value = PathBuf> {

@@ -9,13 +9,11 @@
     reason = "the calls themselves, and what the kernel says in /proc and /dev"
 )]
 
-pub mod block;
-pub mod early;
-pub mod mounts;
-pub mod process;
-pub mod xattr;
+pub(crate) mod block;
+pub(crate) mod mounts;
+pub(crate) mod process;
+pub(crate) mod xattr;
 
-#[cfg(all(target_arch = "x86_64", target_env = "gnu"))]
 use std::ffi::CStr;
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -25,11 +23,11 @@ use nix::errno::Errno;
 type Result<T> = nix::Result<T>;
 
 pub use crate::sys::mounts::*;
-pub use crate::sys::process::*;
+pub(crate) use crate::sys::process::*;
 
 /// A kernel file handle: an opaque name of an inode that the filesystem made, with its type.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileHandle {
+pub(crate) struct FileHandle {
     /// The filesystem's own number for the layout of `bytes`; 0xf8 is overlayfs.
     pub kind: i32,
     /// Opaque, but for overlayfs, whose handle embeds the real file's.
@@ -40,7 +38,7 @@ pub struct FileHandle {
 ///
 /// # Errors
 /// EINVAL before Linux 6.5, EOPNOTSUPP where the filesystem has no handles.
-pub fn file_handle(fd: BorrowedFd<'_>) -> Result<FileHandle> {
+pub(crate) fn file_handle(fd: BorrowedFd<'_>) -> Result<FileHandle> {
     const AT_HANDLE_FID: i32 = 0x200;
     const MAX_HANDLE_SZ: usize = 128;
     #[repr(C)]
@@ -70,7 +68,7 @@ pub fn file_handle(fd: BorrowedFd<'_>) -> Result<FileHandle> {
 /// One run of a file's blocks, as FIEMAP tells it (Documentation/filesystems/fiemap.rst).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
-pub struct Extent {
+pub(crate) struct Extent {
     /// Offset in the file, in bytes.
     pub logical: u64,
     /// Offset on the device, in bytes; meaningless if `flags` says so.
@@ -85,7 +83,7 @@ pub struct Extent {
 
 impl Extent {
     /// Whether `physical` is a place that no other file has: known, not inline, not encoded, not shared.
-    pub fn is_exclusive(&self) -> bool {
+    pub(crate) fn is_exclusive(&self) -> bool {
         const UNKNOWN: u32 = 0x2;
         const DELALLOC: u32 = 0x4;
         const ENCODED: u32 = 0x8;
@@ -101,7 +99,7 @@ impl Extent {
 ///
 /// # Errors
 /// EOPNOTSUPP where the filesystem does not tell.
-pub fn extents(fd: BorrowedFd<'_>, start: u64, settled: bool) -> Result<Vec<Extent>> {
+pub(crate) fn extents(fd: BorrowedFd<'_>, start: u64, settled: bool) -> Result<Vec<Extent>> {
     const FS_IOC_FIEMAP: libc::Ioctl = 0xC020_660B;
     const FLAG_SYNC: u32 = 1;
     #[repr(C)]
@@ -126,13 +124,13 @@ pub fn extents(fd: BorrowedFd<'_>, start: u64, settled: bool) -> Result<Vec<Exte
 }
 
 /// How many extents one [`extents`] call gives at the most.
-pub const EXTENTS_AT_ONCE: usize = 64;
+pub(crate) const EXTENTS_AT_ONCE: usize = 64;
 
 /// Opens what a handle names on the filesystem that `mount` is in, as a place: open_by_handle_at(2).
 ///
 /// # Errors
 /// ESTALE if there is no such inode, EPERM without CAP_DAC_READ_SEARCH.
-pub fn open_by_handle(mount: BorrowedFd<'_>, handle: &FileHandle) -> Result<OwnedFd> {
+pub(crate) fn open_by_handle(mount: BorrowedFd<'_>, handle: &FileHandle) -> Result<OwnedFd> {
     let mut buffer = Vec::with_capacity(8 + handle.bytes.len());
     buffer.extend_from_slice(&(handle.bytes.len() as u32).to_ne_bytes());
     buffer.extend_from_slice(&handle.kind.to_ne_bytes());
@@ -148,7 +146,7 @@ pub fn open_by_handle(mount: BorrowedFd<'_>, handle: &FileHandle) -> Result<Owne
 ///
 /// # Errors
 /// ENOTTY where the filesystem has none.
-pub fn inode_flags(fd: BorrowedFd<'_>) -> Result<u32> {
+pub(crate) fn inode_flags(fd: BorrowedFd<'_>) -> Result<u32> {
     let mut flags: libc::c_int = 0;
     // SAFETY: the kernel writes an int.
     Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), libc::FS_IOC_GETFLAGS, &raw mut flags) })?;
@@ -159,7 +157,7 @@ pub fn inode_flags(fd: BorrowedFd<'_>) -> Result<u32> {
 ///
 /// # Errors
 /// ENOTTY before that, or where the filesystem has none.
-pub fn filesystem_uuid(fd: BorrowedFd<'_>) -> Result<[u8; 16]> {
+pub(crate) fn filesystem_uuid(fd: BorrowedFd<'_>) -> Result<[u8; 16]> {
     const FS_IOC_GETFSUUID: libc::Ioctl = 0x8011_1500;
     let mut answer = [0_u8; 17];
     // SAFETY: struct fsuuid2 is a length and sixteen bytes.
@@ -171,7 +169,7 @@ pub fn filesystem_uuid(fd: BorrowedFd<'_>) -> Result<[u8; 16]> {
 }
 
 /// Whether the file is one without copy-on-write (chattr +C).
-pub fn is_no_cow(fd: BorrowedFd<'_>) -> bool {
+pub(crate) fn is_no_cow(fd: BorrowedFd<'_>) -> bool {
     inode_flags(fd).is_ok_and(|flags| flags & FS_NOCOW_FL != 0)
 }
 
@@ -181,7 +179,7 @@ const FS_NOCOW_FL: u32 = 0x0080_0000;
 ///
 /// # Errors
 /// ENOTTY or EOPNOTSUPP where there is no such flag.
-pub fn set_no_cow(fd: BorrowedFd<'_>) -> Result<()> {
+pub(crate) fn set_no_cow(fd: BorrowedFd<'_>) -> Result<()> {
     set_inode_flags(fd, inode_flags(fd)? | FS_NOCOW_FL)
 }
 
@@ -189,7 +187,7 @@ pub fn set_no_cow(fd: BorrowedFd<'_>) -> Result<()> {
 ///
 /// # Errors
 /// ENOTTY or EOPNOTSUPP where there is none of them, or not one of these.
-pub fn set_inode_flags(fd: BorrowedFd<'_>, flags: u32) -> Result<()> {
+pub(crate) fn set_inode_flags(fd: BorrowedFd<'_>, flags: u32) -> Result<()> {
     let flags = flags.cast_signed();
     // SAFETY: the kernel reads an int.
     Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), libc::FS_IOC_SETFLAGS, &raw const flags) }).map(drop)
@@ -199,7 +197,7 @@ pub fn set_inode_flags(fd: BorrowedFd<'_>, flags: u32) -> Result<()> {
 ///
 /// # Errors
 /// ENOTTY if it is no terminal.
-pub fn terminal_device(fd: BorrowedFd<'_>) -> Result<u32> {
+pub(crate) fn terminal_device(fd: BorrowedFd<'_>) -> Result<u32> {
     const TIOCGDEV: libc::Ioctl = 0x8004_5432;
     let mut device: u32 = 0;
     // SAFETY: the kernel writes an unsigned int.
@@ -211,7 +209,7 @@ pub fn terminal_device(fd: BorrowedFd<'_>) -> Result<u32> {
 ///
 /// # Errors
 /// As swapon(2) says.
-pub fn swapon(path: &CStr, flags: i32) -> Result<()> {
+pub(crate) fn swapon(path: &CStr, flags: i32) -> Result<()> {
     // SAFETY: a C string and an integer.
     Errno::result(unsafe { libc::swapon(path.as_ptr(), flags) }).map(drop)
 }
@@ -221,7 +219,7 @@ pub fn swapon(path: &CStr, flags: i32) -> Result<()> {
 ///
 /// # Errors
 /// EINVAL where the filesystem has no leases.
-pub fn is_written(reader: BorrowedFd<'_>) -> Result<bool> {
+pub(crate) fn is_written(reader: BorrowedFd<'_>) -> Result<bool> {
     // SAFETY: integers.
     let lease = |kind: i32| Errno::result(unsafe { libc::fcntl(reader.as_raw_fd(), libc::F_SETLEASE, kind) });
     // Who opens it in between is kept waiting for that long, and we are told so by a signal.
@@ -235,7 +233,7 @@ pub fn is_written(reader: BorrowedFd<'_>) -> Result<bool> {
 ///
 /// # Errors
 /// As swapoff(2) says.
-pub fn swapoff(path: &CStr) -> Result<()> {
+pub(crate) fn swapoff(path: &CStr) -> Result<()> {
     // SAFETY: a C string.
     Errno::result(unsafe { libc::swapoff(path.as_ptr()) }).map(drop)
 }
@@ -244,7 +242,7 @@ pub fn swapoff(path: &CStr) -> Result<()> {
 ///
 /// # Errors
 /// ENOSYS before Linux 3.17.
-pub fn random_bytes() -> Result<[u8; 16]> {
+pub(crate) fn random_bytes() -> Result<[u8; 16]> {
     let mut bytes = [0; 16];
     // SAFETY: the buffer is ours and its size is passed; up to 256 bytes come whole.
     let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
@@ -252,7 +250,7 @@ pub fn random_bytes() -> Result<[u8; 16]> {
 }
 
 /// An open file as a path that any system call takes, as long as /proc is there and the descriptor is open.
-pub fn proc_path(fd: impl AsFd) -> String {
+pub(crate) fn proc_path(fd: impl AsFd) -> String {
     format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd())
 }
 
@@ -267,7 +265,7 @@ fn owned(fd: libc::c_long) -> Result<OwnedFd> {
 ///
 /// # Errors
 /// ENOSYS before Linux 3.17.
-pub fn random() -> Result<[u8; 8]> {
+pub(crate) fn random() -> Result<[u8; 8]> {
     let mut bytes = [0u8; 8];
     // SAFETY: the buffer is ours and its size is passed.
     Errno::result(unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) })?;
@@ -279,7 +277,7 @@ pub fn random() -> Result<[u8; 8]> {
 ///
 /// # Errors
 /// EWOULDBLOCK if somebody else has it.
-pub fn try_lock(fd: BorrowedFd<'_>) -> Result<()> {
+pub(crate) fn try_lock(fd: BorrowedFd<'_>) -> Result<()> {
     // SAFETY: integers.
     Errno::result(unsafe { libc::flock(fd.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) }).map(drop)
 }
@@ -289,7 +287,7 @@ pub fn try_lock(fd: BorrowedFd<'_>) -> Result<()> {
 ///
 /// # Errors
 /// EWOULDBLOCK if somebody else has it.
-pub fn try_lock_among_us(fd: BorrowedFd<'_>) -> Result<()> {
+pub(crate) fn try_lock_among_us(fd: BorrowedFd<'_>) -> Result<()> {
     // SAFETY: flock is plain data, and all zeroes is a value of it: the whole file.
     let mut lock: libc::flock = unsafe { mem::zeroed() };
     lock.l_type = libc::F_WRLCK as libc::c_short;
@@ -302,7 +300,7 @@ pub fn try_lock_among_us(fd: BorrowedFd<'_>) -> Result<()> {
 ///
 /// # Errors
 /// ENOLCK where the filesystem has no locks.
-pub fn try_read_lock(fd: BorrowedFd<'_>) -> Result<Option<i32>> {
+pub(crate) fn try_read_lock(fd: BorrowedFd<'_>) -> Result<Option<i32>> {
     // SAFETY: flock is plain data, and all zeroes is a value of it: the whole file.
     let mut lock: libc::flock = unsafe { mem::zeroed() };
     lock.l_type = libc::F_RDLCK as libc::c_short;
@@ -319,7 +317,7 @@ pub fn try_read_lock(fd: BorrowedFd<'_>) -> Result<Option<i32>> {
 }
 
 /// strverscmp(3): names in the order of the numbers in them.
-pub fn compare_versions(one: &CStr, other: &CStr) -> std::cmp::Ordering {
+pub(crate) fn compare_versions(one: &CStr, other: &CStr) -> std::cmp::Ordering {
     unsafe extern "C" {
         fn strverscmp(one: *const libc::c_char, other: *const libc::c_char) -> libc::c_int;
     }

@@ -11,13 +11,13 @@ use std::os::unix::ffi::OsStrExt;
 
 /// A notice or an error is never longer than this many bytes: a kernel log record holds about a thousand,
 /// and a console line that a stranger's path fills is no use to anyone.
-pub const LINE_CAP: usize = 800;
+pub(crate) const LINE_CAP: usize = 800;
 
 /// A path inside a line is never longer than this many bytes.
-pub const PATH_CAP: usize = 320;
+pub(crate) const PATH_CAP: usize = 320;
 
 /// The bytes as one printable line, whole.
-pub fn escape(bytes: &[u8]) -> String {
+pub(crate) fn escape(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
@@ -32,7 +32,7 @@ pub fn escape(bytes: &[u8]) -> String {
 
 /// A path for a message: escaped, and cut in the middle if it is very long, because the end of a path says
 /// which file it is and the beginning says where.
-pub fn path(path: impl AsRef<OsStr>) -> String {
+pub(crate) fn path(path: impl AsRef<OsStr>) -> String {
     let whole = escape(path.as_ref().as_bytes());
     if whole.len() <= PATH_CAP {
         return whole;
@@ -44,7 +44,7 @@ pub fn path(path: impl AsRef<OsStr>) -> String {
 }
 
 /// One line of at most `cap` bytes, of text that is escaped already; `...` says that it was cut.
-pub fn cap(line: &str, cap: usize) -> String {
+pub(crate) fn cap(line: &str, cap: usize) -> String {
     if line.len() <= cap {
         return line.to_owned();
     }
@@ -53,7 +53,7 @@ pub fn cap(line: &str, cap: usize) -> String {
 }
 
 /// Text of our own that may carry somebody's words: only what is dangerous is escaped, a backslash is not.
-pub fn sanitise(line: &str) -> String {
+pub(crate) fn sanitise(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
     for c in line.chars() {
         if c == '\\' { out.push(c) } else { push_char(&mut out, c) }
@@ -98,6 +98,28 @@ fn ceil(text: &str, mut at: usize) -> usize {
         at += 1;
     }
     at
+}
+
+/// Bytes in lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
+/// 1536 KiB, 512 MiB, 2 GiB.
+pub(crate) fn size_words(bytes: u64) -> String {
+    const KIB: u64 = 1024;
+    let units = [(KIB * KIB * KIB, "GiB"), (KIB * KIB, "MiB"), (KIB, "KiB")];
+    for (unit, word) in units {
+        if bytes >= unit {
+            let (whole, tenth) = (bytes / unit, (bytes % unit) * 10 / unit);
+            return if tenth == 0 { format!("{whole} {word}") } else { format!("{whole}.{tenth} {word}") };
+        }
+    }
+    format!("{bytes} bytes")
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
-use rootfs_shim::swap::header::Header;
+use rootfs_shim::internals::swap::Header;
 
 #[path = "kernel/harness/view.rs"]
 mod view;
@@ -264,7 +264,7 @@ fn places_and_orders(directory: &Path) {
 }
 
 fn help_is_complete(directory: &Path) {
-    use rootfs_shim::command::tables::{Kind, TOOLS};
+    use rootfs_shim::internals::command::{Kind, TOOLS};
     for tool in TOOLS {
         let (status, text) = builtin(&[tool.name, "--help"], directory);
         assert_eq!(status, 0);

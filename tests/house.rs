@@ -38,6 +38,7 @@ fn no_module_of_the_installer_is_free_of_the_lint() {
         "cli/install.rs",
         "installer/mod.rs",
         "installer/manifest.rs",
+        "installer/execute/transaction.rs",
         "installer/execute/mod.rs",
         "installer/execute/diversions.rs",
         "installer/execute/undo.rs",

@@ -18,18 +18,14 @@ use std::path::Path;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use nix::errno::Errno;
-use rootfs_shim::command::tables::{Kind, Tool};
-use rootfs_shim::config::Config;
-use rootfs_shim::kernel::mounts::Mounts;
-use rootfs_shim::octal;
-use rootfs_shim::shim::facts::operand::{FileFacts, Header, Location, Operand, Thing, Twin, What};
-use rootfs_shim::shim::facts::{Backing, Listed, Sighted, World, fstab};
-use rootfs_shim::shim::plan;
-use rootfs_shim::swap::active;
-use rootfs_shim::swap::fallback::FileId;
-use rootfs_shim::swap::fstab::Reader;
-use rootfs_shim::swap::tag::Tag;
-use rootfs_shim::sys::MountId;
+use rootfs_shim::Config;
+use rootfs_shim::internals::command::{Kind, Tool};
+use rootfs_shim::internals::facts::{
+    Backing, FileFacts, FileId, Header, Listed, Location, MountId, Mounts, Operand, Sighted, Thing, Twin,
+    What, World, fstab,
+};
+use rootfs_shim::internals::swap::{Tag, active};
+use rootfs_shim::internals::{octal, plan};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -121,7 +117,12 @@ fn world(facts: Facts, mountinfo: &[u8], text: &[u8]) -> World {
             .fstab
             .into_iter()
             .map(|listed| Listed {
-                entry: fstab::parse(listed.line.as_bytes(), Reader::Libmount).0.remove(0),
+                entry: fstab::parse(
+                    listed.line.as_bytes(),
+                    rootfs_shim::internals::swap::fstab::Reader::Libmount,
+                )
+                .0
+                .remove(0),
                 operand: operand(listed.operand),
             })
             .collect(),

@@ -5,8 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
-use rootfs_shim::command::request;
-use rootfs_shim::command::tables::TOOLS;
+use rootfs_shim::internals::command::{TOOLS, read, rewrite};
 
 fuzz_target!(|bytes: &[u8]| {
     let [choice, rest @ ..] = bytes else { return };
@@ -14,6 +13,6 @@ fuzz_target!(|bytes: &[u8]| {
     let choice = usize::from(*choice);
     let tool = &TOOLS[choice % TOOLS.len()];
     let flavour = &tool.flavours[choice / 8 % tool.flavours.len()];
-    let request = request::read(tool, flavour, &argv, choice & 128 != 0);
-    assert_eq!(request::rewrite(&argv, &[]), argv, "{request:?}");
+    let request = read(tool, flavour, &argv, choice & 128 != 0);
+    assert_eq!(rewrite(&argv, &[]), argv, "{request:?}");
 });

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use rootfs_shim::config::Config;
+use rootfs_shim::Config;
 
 fuzz_target!(|bytes: &[u8]| {
     if let Err(error) = Config::parse(bytes) {

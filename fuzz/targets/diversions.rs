@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use rootfs_shim::installer::image::dpkg;
+use rootfs_shim::internals::installer::dpkg;
 
 fuzz_target!(|bytes: &[u8]| {
     let ours = ["/sbin/swapon".to_owned(), "/sbin/mkswap".to_owned()];

@@ -2,9 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use rootfs_shim::swap::fstab;
-use rootfs_shim::swap::fstab::{Entry, Reader, Table};
-use rootfs_shim::shim::facts;
+use rootfs_shim::internals::facts;
+use rootfs_shim::internals::swap::fstab::{self, Entry, Reader, Table};
 
 fuzz_target!(|bytes: &[u8]| {
     for reader in [Reader::Libmount, Reader::Getmntent] {

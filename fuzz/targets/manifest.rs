@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use rootfs_shim::installer::manifest::Manifest;
+use rootfs_shim::internals::installer::Manifest;
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(manifest) = Manifest::parse(bytes) else { return };

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use rootfs_shim::kernel::mounts::Mounts;
+use rootfs_shim::internals::facts::Mounts;
 
 fuzz_target!(|bytes: &[u8]| {
     for mount in Mounts::parse_all(bytes).iter() {

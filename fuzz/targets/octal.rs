@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use rootfs_shim::octal;
+use rootfs_shim::internals::octal;
 
 fuzz_target!(|bytes: &[u8]| {
     assert_eq!(octal::decode(&octal::encode(bytes, b" \t\n\\")), bytes);

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use rootfs_shim::swap::active;
+use rootfs_shim::internals::swap::active;
 
 fuzz_target!(|bytes: &[u8]| {
     active::parse(bytes);

@@ -12,13 +12,13 @@ use std::path::{Path, PathBuf};
 
 use crate::config::Config;
 use crate::kernel::mounts::{Mount, Mounts};
-use crate::shim::facts::operand;
+use crate::kernel::places;
 use crate::swap::header;
 use crate::sys::{self, FileHandle};
 
 /// Leads to the upper directory of the overlay at `/`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Trail {
+pub(crate) struct Trail {
     /// Upper's own handle of the upper directory.
     pub handle: Option<FileHandle>,
     /// What its path may end in, longest first; the whole path is among them.
@@ -31,7 +31,7 @@ pub struct Trail {
 
 /// A handle that overlayfs made, taken apart (`struct ovl_fh`): three bytes of padding, version, magic 0xfb,
 /// length, flags, type, the UUID of the real filesystem, and its own handle.
-pub fn embedded(outer: &FileHandle) -> Option<(FileHandle, [u8; 16])> {
+pub(crate) fn embedded(outer: &FileHandle) -> Option<(FileHandle, [u8; 16])> {
     const OVERLAY: i32 = 0xf8;
     const PATH_UPPER: u8 = 4;
     const BEFORE_HANDLE: usize = 21;
@@ -46,8 +46,8 @@ pub fn embedded(outer: &FileHandle) -> Option<(FileHandle, [u8; 16])> {
 
 impl Trail {
     /// Gathers the leads. Only looks; a device is opened but not read.
-    pub fn gather(root: &Mount, mounts: &Mounts, config: &Config) -> Self {
-        let top = operand::open_path(Path::new("/")).and_then(|dir| sys::file_handle(dir.as_fd())).ok();
+    pub(crate) fn gather(root: &Mount, mounts: &Mounts, config: &Config) -> Self {
+        let top = places::open_path(Path::new("/")).and_then(|dir| sys::file_handle(dir.as_fd())).ok();
         let inner = top.as_ref().and_then(embedded);
         let mut devices: Vec<PathBuf> = vec![PathBuf::from(&root.source)];
         devices.extend(config.layers.writable.clone());
@@ -66,7 +66,7 @@ impl Trail {
     }
 
     /// Whether there is no lead at all.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.mounts.is_empty() && self.devices.is_empty()
     }
 }

@@ -1,4 +1,4 @@
 //! Where the root overlay's upper directory is, and how it becomes visible to us alone.
 
-pub mod candidates;
-pub mod reveal;
+pub(crate) mod candidates;
+pub(crate) mod reveal;

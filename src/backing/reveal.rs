@@ -14,13 +14,13 @@ use nix::sys::stat::Mode;
 
 use crate::backing::candidates::Trail;
 use crate::error::{Attempt, Result};
+use crate::kernel::places;
 use crate::paths::OverlayPath;
-use crate::shim::facts::operand;
 use crate::sys::{self, Home};
 
 /// A namespace of our own, and where the upper directory is in it.
 #[derive(Debug)]
-pub struct Stage {
+pub(crate) struct Stage {
     /// Where we came from.
     pub home: Home,
     /// The upper directory's mount point.
@@ -35,7 +35,7 @@ const PLACES: &[&str] = &["/.rootfs-shim/upper", "/mnt", "/media", "/srv", "/opt
 ///
 /// # Errors
 /// If there can be no namespace.
-pub fn build(trail: &Trail, avoid: &[&Path]) -> Result<Option<Stage>> {
+pub(crate) fn build(trail: &Trail, avoid: &[&Path]) -> Result<Option<Stage>> {
     let here = |path: &str| open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).attempt("open", path);
     let namespace = open("/proc/thread-self/ns/mnt", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty());
     let home = Home {
@@ -44,7 +44,7 @@ pub fn build(trail: &Trail, avoid: &[&Path]) -> Result<Option<Stage>> {
         cwd: here(".")?,
     };
     unshare(CloneFlags::CLONE_NEWNS).attempt("unshare the mounts of", "/")?;
-    crate::shim::run::tool::make_private()?;
+    crate::kernel::namespace::make_private()?;
     let hides = |place: &Path| avoid.iter().any(|path| path.starts_with(place));
     let Some(place) = PLACES.iter().map(Path::new).find(|place| place.is_dir() && !hides(place)) else {
         sys::go_home(&home).attempt("return from a namespace to", "/")?;
@@ -60,12 +60,12 @@ pub fn build(trail: &Trail, avoid: &[&Path]) -> Result<Option<Stage>> {
 }
 
 /// Where there is no /proc, mounts one that this process alone sees; whether it did.
-pub fn borrow_proc() -> bool {
+pub(crate) fn borrow_proc() -> bool {
     let place = Path::new("/proc");
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     !place.join("self/fd").exists()
         && unshare(CloneFlags::CLONE_NEWNS).is_ok()
-        && crate::shim::run::tool::make_private().is_ok()
+        && crate::kernel::namespace::make_private().is_ok()
         && mount(Some("proc"), place, Some("proc"), flags, None::<&str>).is_ok()
 }
 
@@ -74,12 +74,12 @@ pub fn borrow_proc() -> bool {
 ///
 /// # Errors
 /// If there can be no namespace.
-pub fn detached(trail: &Trail) -> Result<Option<OwnedFd>> {
+pub(crate) fn detached(trail: &Trail) -> Result<Option<OwnedFd>> {
     // Nobody runs anything in there, so any directory will do.
     let more = ["/tmp", "/var", "/usr", "/etc", "/dev", "/sys", "/proc"].iter().chain(PLACES);
     let look = || {
         unshare(CloneFlags::CLONE_NEWNS).attempt("unshare the mounts of", "/")?;
-        crate::shim::run::tool::make_private()?;
+        crate::kernel::namespace::make_private()?;
         let mut places = more.map(Path::new).filter(|place| place.is_dir());
         Ok(places.next().and_then(|place| find(trail, place)))
     };
@@ -91,7 +91,7 @@ pub fn detached(trail: &Trail) -> Result<Option<OwnedFd>> {
 }
 
 fn attach(upper: &OwnedFd, place: &Path) -> Result<()> {
-    let onto = operand::open_path(place).attempt("open", place)?;
+    let onto = places::open_path(place).attempt("open", place)?;
     sys::attach_mount(upper.as_fd(), onto.as_fd()).attempt("mount the upper directory at", place)
 }
 
@@ -128,7 +128,7 @@ fn upper_below(point: &Path, trail: &Trail) -> Option<OwnedFd> {
             let there = if name.as_os_str().is_empty() {
                 dir.try_clone().ok()
             } else {
-                operand::open_beneath(&dir, &path, OFlag::O_PATH | OFlag::O_DIRECTORY).ok()
+                places::open_beneath(&dir, &path, OFlag::O_PATH | OFlag::O_DIRECTORY).ok()
             };
             there.filter(is_upper)
         })

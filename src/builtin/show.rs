@@ -10,7 +10,7 @@ use crate::swap::active::Swap;
 
 /// A column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Column {
+pub(crate) enum Column {
     /// The path.
     Name,
     /// `file` or `partition`.
@@ -28,11 +28,12 @@ pub enum Column {
 }
 
 /// What is shown when nobody chose.
-pub const DEFAULT: [Column; 5] = [Column::Name, Column::Type, Column::Size, Column::Used, Column::Priority];
+pub(crate) const DEFAULT: [Column; 5] =
+    [Column::Name, Column::Type, Column::Size, Column::Used, Column::Priority];
 
 impl Column {
     /// The column of that name, in either case.
-    pub fn named(name: &[u8]) -> Option<Self> {
+    pub(crate) fn named(name: &[u8]) -> Option<Self> {
         [DEFAULT.as_slice(), &[Self::Uuid, Self::Label]]
             .concat()
             .into_iter()
@@ -58,7 +59,7 @@ impl Column {
 
 /// An active area with what its header says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
+pub(crate) struct Row {
     /// From `/proc/swaps`.
     pub swap: Swap,
     /// As text; empty for none.
@@ -69,7 +70,7 @@ pub struct Row {
 
 /// How to show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Style {
+pub(crate) struct Style {
     /// Which columns.
     pub columns: Vec<Column>,
     /// With a line of column names.
@@ -81,7 +82,7 @@ pub struct Style {
 }
 
 /// The table; nothing at all, not even headings, where no area is active.
-pub fn table(rows: &[Row], style: &Style) -> Vec<u8> {
+pub(crate) fn table(rows: &[Row], style: &Style) -> Vec<u8> {
     let mut lines: Vec<Vec<Vec<u8>>> = Vec::new();
     if style.headings {
         lines.push(style.columns.iter().map(|column| column.name().into()).collect());
@@ -155,7 +156,7 @@ fn escaped(bytes: &[u8], raw: bool) -> Vec<u8> {
 }
 
 /// `swapon -s`, which is `/proc/swaps` with the paths decoded.
-pub fn summary(swaps: &[Swap]) -> Vec<u8> {
+pub(crate) fn summary(swaps: &[Swap]) -> Vec<u8> {
     if swaps.is_empty() {
         return Vec::new();
     }
@@ -174,7 +175,7 @@ pub fn summary(swaps: &[Swap]) -> Vec<u8> {
 }
 
 /// 16M, 1.5G; with `unit` (`iB`) and a blank before it: 16 MiB.
-pub fn human(bytes: u64, unit: &str) -> String {
+pub(crate) fn human(bytes: u64, unit: &str) -> String {
     const LETTERS: [char; 6] = ['K', 'M', 'G', 'T', 'P', 'E'];
     let gap = if unit.is_empty() { "" } else { " " };
     let power = bytes.max(1).ilog2() / 10;

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
-use crate::builtin::{Call, Console, Refusal};
-use crate::command::request::labels_first;
+use crate::builtin::call::{Call, Console, Refusal};
 use crate::swap::active::Swap;
 use crate::swap::fstab::{self, Reader};
+use crate::swap::tag::labels_first;
 use crate::swap::tag::{self, Key, Tag};
 use crate::sys;
 
@@ -97,7 +97,7 @@ fn ask(call: &Call<'_>) -> Result<Disable, Refusal> {
 
 /// What the command line names.
 fn named(disable: &Disable) -> Vec<Target> {
-    let files = paths_of(&crate::builtin::active());
+    let files = paths_of(&crate::swap::active::active());
     let tags = disable.tags.iter().map(|(value, tag)| {
         let path = tag::by_tag(tag, &files);
         let shown = path.as_ref().map_or(value.clone(), |path| path.clone().into());
@@ -108,7 +108,7 @@ fn named(disable: &Disable) -> Vec<Target> {
 
 /// What is there when everything that was named is off.
 fn everything(fstab: &Path) -> Everything {
-    let swaps = crate::builtin::active();
+    let swaps = crate::swap::active::active();
     let files = paths_of(&swaps);
     let tables = fstab::read(fstab, Reader::Libmount).unwrap_or_default();
     let entries = tables.iter().flat_map(|(_, table)| &table.entries).filter(|entry| entry.is_swap());

@@ -9,7 +9,7 @@ use crate::invocation::Invocation;
 use crate::shim;
 
 /// Runs a builtin, if the first argument names one.
-pub fn run(call: &Invocation) -> Option<i32> {
+pub(crate) fn run(call: &Invocation) -> Option<i32> {
     let tool = Tool::named(call.argv.get(1)?)?;
     let argv = call.argv.get(1..).unwrap_or_default().to_vec();
     Some(shim::run_with(tool, &Real::builtin(), &Invocation { argv, ..call.clone() }))

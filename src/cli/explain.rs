@@ -3,15 +3,16 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use crate::cli::{print, print_json};
+use crate::cli::output::{print, print_json};
 use crate::command::real_tool;
 use crate::error::{Error, Kind, Result};
 use crate::invocation::{Identity, Invocation};
-use crate::shim;
+use crate::shim::facts::gather;
+use crate::shim::{self, plan};
 
 /// Arguments of `explain`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Print JSON (version 1)
     #[arg(long)]
     json: bool,
@@ -21,7 +22,7 @@ pub struct Args {
 }
 
 /// Explains.
-pub fn run(args: &Args, call: &Invocation) -> Result<i32> {
+pub(crate) fn run(args: &Args, call: &Invocation) -> Result<i32> {
     let asked = Invocation { argv: args.command.clone(), ..call.clone() };
     let Identity::Shim(tool) = asked.identity() else {
         let name = crate::text::path(args.command.first().map_or(Path::new(""), Path::new));
@@ -36,9 +37,9 @@ pub fn run(args: &Args, call: &Invocation) -> Result<i32> {
     let Some((flavour, request)) = shim::request(tool, found.as_ref(), &asked) else {
         return Err(Error::new(Kind::State, "explain", "there are no rules for this command"));
     };
-    let (config, notices) = shim::load_config(&[crate::paths::CONFIG.as_ref()]);
-    let world = shim::gather(tool, flavour, &request, &asked, &config, None);
-    let plan = shim::plan::plan(tool, flavour, &asked.argv, &request, &world, &config);
+    let (config, notices) = gather::load_config(&[crate::paths::CONFIG.as_ref()]);
+    let world = gather::gather(tool, flavour, &request, &asked, &config, None);
+    let plan = plan::plan(tool, flavour, &asked.argv, &request, &world, &config);
     if args.json {
         return print_json(&plan.json()).map(|()| 0);
     }

@@ -7,16 +7,16 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::Args;
-use serde::Serialize;
 
-use crate::cli::{complain, print, print_json};
+use crate::cli::output::{Failure, complain, print, print_json};
 use crate::error::{Error, Result};
+use crate::installer;
+use crate::installer::options::{InstallOptions, InstallReport, UninstallOptions};
 use crate::installer::plan::step::Step;
-use crate::installer::{self, InstallOptions, InstallReport, UninstallOptions};
 
 /// The arguments of `install`.
 #[derive(Debug, Args)]
-pub struct InstallArgs {
+pub(crate) struct InstallArgs {
     /// Where the guest's root is mounted
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub chroot: PathBuf,
@@ -42,7 +42,7 @@ pub struct InstallArgs {
 
 /// The arguments of `uninstall`.
 #[derive(Debug, Args)]
-pub struct UninstallArgs {
+pub(crate) struct UninstallArgs {
     /// Where the guest's root is mounted
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub chroot: PathBuf,
@@ -66,7 +66,7 @@ struct Telling {
 }
 
 /// Runs `install`; the exit status.
-pub fn install(args: &InstallArgs) -> i32 {
+pub(crate) fn install(args: &InstallArgs) -> i32 {
     let options = InstallOptions {
         chroot: args.chroot.clone(),
         upper: args.upper.clone(),
@@ -81,25 +81,11 @@ pub fn install(args: &InstallArgs) -> i32 {
 }
 
 /// Runs `uninstall`; the exit status.
-pub fn uninstall(args: &UninstallArgs) -> i32 {
+pub(crate) fn uninstall(args: &UninstallArgs) -> i32 {
     let options = UninstallOptions { chroot: args.chroot.clone(), dry_run: args.dry_run };
     let telling = Telling { dry_run: args.dry_run, json: args.json, quiet: args.quiet, done: "uninstalled" };
     let outcome = installer::uninstall_watched(&options, &mut |step| telling.progress(step));
     telling.outcome(outcome)
-}
-
-/// A failure as `--json` tells it; `changed` if not everything could be put back.
-#[derive(Serialize)]
-pub(crate) struct Failure {
-    version: u32,
-    changed: bool,
-    error: String,
-}
-
-impl Failure {
-    pub(crate) fn of(error: &Error) -> Self {
-        Self { version: 1, changed: error.changed(), error: error.to_string() }
-    }
 }
 
 impl Telling {

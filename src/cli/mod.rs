@@ -1,21 +1,21 @@
 //! The subcommands: arguments by clap, the work by the library, and the only place that prints.
 
-pub mod builtin;
-pub mod demo;
-pub mod explain;
-pub mod install;
-pub mod mount;
-pub mod reset;
-pub mod status;
-pub mod swap;
-pub mod unmount;
-
-use std::io::Write;
+pub(crate) mod builtin;
+pub(crate) mod demo;
+pub(crate) mod explain;
+pub(crate) mod install;
+pub(crate) mod mount;
+pub(crate) mod output;
+pub(crate) mod reset;
+pub(crate) mod status;
+pub(crate) mod swap;
+pub(crate) mod unmount;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::error::{Attempt, Error, Kind, Result};
+use crate::cli::output::fail;
+use crate::error::{Error, Kind};
 use crate::invocation::Invocation;
 
 /// Makes swap, Docker and databases work on an overlay root.
@@ -100,37 +100,6 @@ fn mistake(error: &clap::Error) -> Error {
     let line = said.join(" ");
     let mistake = line.strip_prefix("error: ").unwrap_or(&line);
     Error::new(Kind::Usage, "understand the arguments", mistake).remedy("--help shows what there is")
-}
-
-/// Prints to stdout; a reader who has gone away is no error.
-///
-/// # Errors
-/// What write(2) says: nobody has read what there was to say.
-pub(crate) fn print(text: &str) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        done => done.attempt("write to", "the standard output"),
-    }
-}
-
-/// One value as indented JSON.
-///
-/// # Errors
-/// As [`print`].
-pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<()> {
-    serde_json::to_string_pretty(value).map_or(Ok(()), |text| print(&(text + "\n")))
-}
-
-/// One line on stderr, and the exit status.
-pub(crate) fn fail(error: &Error) -> i32 {
-    complain(&error.to_string());
-    error.exit_status()
-}
-
-/// One line on stderr, in one write: two that complain at once, into one log, each have a line of their own.
-fn complain(line: &str) {
-    let _ = std::io::stderr().write_all(format!("rootfs-shim: {line}\n").as_bytes());
 }
 
 #[cfg(test)]

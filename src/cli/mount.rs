@@ -4,18 +4,18 @@ use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
+use crate::InstallOptions;
+use crate::cli::output::tell;
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
-use crate::layers::{self, Discard, LayersReport, MountOptions};
-use crate::shim::plan::report::size_words;
-use crate::{InstallOptions, text};
-
-use crate::cli::install::Failure;
-use crate::cli::{complain, print, print_json};
+use crate::layers::options::MountOptions;
+use crate::layers::reset::plan::discard;
+use crate::layers::{self, Discard};
+use crate::text::{self, size_words};
 
 /// Arguments of `mount`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// A lower layer: a block device, an image file or a directory; again for more, the topmost first
     #[arg(long, value_name = "LAYER")]
     lower: Vec<PathBuf>,
@@ -63,7 +63,7 @@ pub struct Args {
 ///
 /// # Errors
 /// As [`layers::mount`].
-pub fn run(args: &Args) -> Result<i32> {
+pub(crate) fn run(args: &Args) -> Result<i32> {
     let watched = !args.json && std::io::stderr().is_terminal();
     let mut bar = Bar { shown: None };
     let mut progress = |path: &Path, done, total| {
@@ -107,44 +107,6 @@ fn options(args: &Args) -> Result<MountOptions> {
         install: args.install.then_some(install),
         dry_run: args.dry_run,
     })
-}
-
-/// `now`, `later` or `never`.
-pub(crate) fn discard(word: &str) -> std::result::Result<Discard, String> {
-    match word {
-        "now" => Ok(Discard::Now),
-        "later" => Ok(Discard::Later),
-        "never" => Ok(Discard::Never),
-        _ => Err("is none of now, later, never".to_owned()),
-    }
-}
-
-/// What is told of an outcome, and the exit status. Work that is left over goes to a process of its own.
-pub(crate) fn tell(outcome: Result<LayersReport>, dry_run: bool, json: bool, done: &str) -> Result<i32> {
-    let mut report = outcome.inspect_err(|error| {
-        if json {
-            // That it does not reach its reader says the line on stderr as well.
-            let _ = print_json(&Failure::of(error));
-        }
-    })?;
-    for work in std::mem::take(&mut report.pending) {
-        if let Err(error) = work.detach() {
-            report.warnings.push(error.to_string());
-        }
-    }
-    if json {
-        return print_json(&report).map(|()| 0);
-    }
-    for warning in &report.warnings {
-        complain(&format!("warning: {}", text::sanitise(warning)));
-    }
-    let lines: Vec<String> = report.steps.iter().map(|step| format!("would {step}\n")).collect();
-    match (report.steps.as_slice(), dry_run) {
-        ([], _) => print("nothing to do\n"),
-        (_, true) => print(&lines.concat()),
-        (_, false) => print(&format!("{done}\n")),
-    }
-    .map(|()| 0)
 }
 
 /// One line that is drawn over itself, for a person.

@@ -3,16 +3,17 @@
 use std::path::PathBuf;
 
 use crate::error::Result;
-use crate::layers::{self, Discard, ResetOptions};
+use crate::layers::options::ResetOptions;
+use crate::layers::{self, Discard};
 
 /// Arguments of `reset`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Reset it even if it carries something that is not ours
     #[arg(long)]
     force: bool,
     /// When the old blocks are given back: now, later (in the background) or never
-    #[arg(long, value_name = "WHEN", default_value = "later", value_parser = crate::cli::mount::discard)]
+    #[arg(long, value_name = "WHEN", default_value = "later", value_parser = crate::layers::reset::plan::discard)]
     discard: Discard,
     /// Print the steps and change nothing
     #[arg(long)]
@@ -28,12 +29,12 @@ pub struct Args {
 ///
 /// # Errors
 /// As [`layers::reset`].
-pub fn run(args: &Args) -> Result<i32> {
+pub(crate) fn run(args: &Args) -> Result<i32> {
     let options = ResetOptions {
         writable: args.writable.clone(),
         force: args.force,
         discard: args.discard,
         dry_run: args.dry_run,
     };
-    crate::cli::mount::tell(layers::reset(&options), args.dry_run, args.json, "reset")
+    crate::cli::output::tell(layers::reset(&options), args.dry_run, args.json, "reset")
 }

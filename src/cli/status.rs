@@ -2,18 +2,18 @@
 
 use std::path::PathBuf;
 
-use crate::cli::install::Failure;
-use crate::cli::{print, print_json};
+use crate::cli::output::Failure;
+use crate::cli::output::{print, print_json};
 use crate::error::Result;
-use crate::installer;
-use crate::shim::plan::report::size_words;
+use crate::status;
 use crate::status::{
     BackingStatus, CommandStatus, KeptStatus, Standing, Status, SwapDeviceStatus, SwapStatus,
 };
+use crate::text::size_words;
 
 /// Arguments of `status`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Where the guest's root is mounted
     #[arg(long, value_name = "DIR", default_value = "/")]
     chroot: PathBuf,
@@ -26,8 +26,8 @@ pub struct Args {
 ///
 /// # Errors
 /// If the root cannot be looked at.
-pub fn run(args: &Args) -> Result<i32> {
-    let status = installer::status(&args.chroot).inspect_err(|error| {
+pub(crate) fn run(args: &Args) -> Result<i32> {
+    let status = status(&args.chroot).inspect_err(|error| {
         if args.json {
             // That it does not reach its reader says the line on stderr as well.
             let _ = print_json(&Failure::of(error));

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
-use crate::layers::{self, LayersReport, PRIORITY, SwapOptions};
+use crate::layers::options::{LayersReport, SwapOptions};
+use crate::layers::{self, PRIORITY};
 
 /// Arguments of `swap`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// The area's priority: higher is used first; the default is above every swapfile
     #[arg(long, short, value_name = "N", default_value_t = PRIORITY,
           value_parser = clap::value_parser!(u16).range(0..=32767))]
@@ -31,7 +32,7 @@ pub struct Args {
 ///
 /// # Errors
 /// As [`layers::swap`].
-pub fn run(args: &Args) -> Result<i32> {
+pub(crate) fn run(args: &Args) -> Result<i32> {
     let device = match (&args.device, &args.config) {
         (Some(device), _) => Ok(Some(device.clone())),
         (None, Some(config)) => configured(config),
@@ -41,7 +42,7 @@ pub fn run(args: &Args) -> Result<i32> {
         Some(device) => layers::swap(&SwapOptions { device, priority: args.priority, dry_run: args.dry_run }),
         None => Ok(LayersReport { version: 1, ..LayersReport::default() }),
     });
-    crate::cli::mount::tell(outcome, args.dry_run, args.json, "enabled")
+    crate::cli::output::tell(outcome, args.dry_run, args.json, "enabled")
 }
 
 fn configured(path: &Path) -> Result<Option<PathBuf>> {

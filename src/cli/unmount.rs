@@ -7,7 +7,7 @@ use crate::layers;
 
 /// Arguments of `unmount`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Print the steps and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -22,7 +22,7 @@ pub struct Args {
 ///
 /// # Errors
 /// As [`layers::unmount`].
-pub fn run(args: &Args) -> Result<i32> {
+pub(crate) fn run(args: &Args) -> Result<i32> {
     let outcome = layers::unmount(&args.target, args.dry_run);
-    crate::cli::mount::tell(outcome, args.dry_run, args.json, "unmounted")
+    crate::cli::output::tell(outcome, args.dry_run, args.json, "unmounted")
 }

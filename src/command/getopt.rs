@@ -55,7 +55,7 @@ impl Given {
 
 /// Why getopt(3) stopped. The words are its own, because a script may show them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Problem {
+pub(crate) enum Problem {
     /// No such letter.
     UnknownLetter(u8),
     /// No such long name; as it was given, with its value.
@@ -72,7 +72,7 @@ pub enum Problem {
 
 impl Problem {
     /// The message, without the program's name.
-    pub fn words(&self) -> Vec<u8> {
+    pub(crate) fn words(&self) -> Vec<u8> {
         match self {
             Self::UnknownLetter(letter) => [b"invalid option -- '", &[*letter][..], b"'"].concat(),
             Self::UnknownName(name) => [b"unrecognized option '--", name.as_slice(), b"'"].concat(),
@@ -94,7 +94,7 @@ impl Problem {
 
 /// argv taken apart.
 #[derive(Debug, Clone, Default)]
-pub struct Parts {
+pub(crate) struct Parts {
     /// The options in their order, up to the one that stopped the reading or to the problem.
     pub options: Vec<Given>,
     /// The places in argv of the operands.
@@ -107,7 +107,7 @@ pub struct Parts {
 
 /// Takes `argv` (with `argv[0]`) apart. getopt(3) hands the options over one by one, and a tool may end at one
 /// before it sees the rest: `stop` says at which.
-pub fn take_apart(
+pub(crate) fn take_apart(
     flavour: &Flavour,
     argv: &[OsString],
     posixly: bool,

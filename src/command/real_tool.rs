@@ -44,7 +44,7 @@ impl Real {
 
 /// Why there is no real tool to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NoReal {
+pub(crate) enum NoReal {
     /// There is none beside the shim or in the usual places.
     Missing,
     /// What stands there is a shim itself.
@@ -55,7 +55,7 @@ pub enum NoReal {
 ///
 /// # Errors
 /// [`NoReal`] says why there is none.
-pub fn find(tool: &Tool, executable: Option<&Path>) -> Result<Real, NoReal> {
+pub(crate) fn find(tool: &Tool, executable: Option<&Path>) -> Result<Real, NoReal> {
     let name = format!("{}.real", tool.name);
     let beside = executable.and_then(Path::parent).map(|dir| dir.join(&name));
     let usual = tool.directories.iter().map(|dir| Path::new("/").join(dir).join(&name));

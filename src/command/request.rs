@@ -8,9 +8,10 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use crate::command::getopt;
-pub use crate::command::getopt::Given;
 use crate::command::tables::{Effect, Flavour, Operands, Tool};
-use crate::swap::tag::{Key, Tag};
+use crate::swap::tag::{Key, Tag, labels_first};
+
+pub(crate) use crate::command::getopt::Given;
 
 /// What a command line asks for, as far as it concerns us.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,21 +92,13 @@ pub fn read(tool: &Tool, flavour: &Flavour, argv: &[OsString], posixly: bool) ->
     }
 }
 
-fn tags(options: &[Given]) -> Vec<Tag> {
+pub(crate) fn tags(options: &[Given]) -> Vec<Tag> {
     let tag = |given: &Given| {
         let key = if given.option.short == Some(b'L') { Key::Label } else { Key::Uuid };
         Tag { key, value: given.value.clone().unwrap_or_default().into_vec() }
     };
     let given = options.iter().filter(|given| given.option.effect == Effect::Tag);
     labels_first(given.map(tag).collect(), |tag| tag.key == Key::Label)
-}
-
-/// util-linux takes labels before UUIDs, each in the order given. The library's stable sort would be 4 KiB of code
-/// for each type.
-pub fn labels_first<T>(tags: Vec<T>, is_label: impl FnMut(&T) -> bool) -> Vec<T> {
-    let (mut labels, others): (Vec<T>, Vec<T>) = tags.into_iter().partition(is_label);
-    labels.extend(others);
-    labels
 }
 
 /// `argv` with some arguments replaced (`Some`) or left out (`None`); the others are the same bytes in the

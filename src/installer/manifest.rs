@@ -5,14 +5,13 @@
 //! never believed further than a name from our own tables goes: a path in it is compared, never opened.
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Kind, Result};
 
 /// The version of the format that this program writes, and the only one it reads.
-pub const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 /// The largest manifest that is read, in bytes.
-pub const CAP: u64 = 64 * 1024;
+pub(crate) const CAP: u64 = 64 * 1024;
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -151,7 +150,7 @@ impl Manifest {
 }
 
 /// Whether that is what we have in temporary names.
-pub fn is_token(text: &str) -> bool {
+pub(crate) fn is_token(text: &str) -> bool {
     is_hex(text, 16)
 }
 
@@ -159,23 +158,10 @@ fn is_hex(text: &str, length: usize) -> bool {
     text.len() == length && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
-/// SHA-256 in lower-case hexadecimal digits.
-pub fn sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-/// Bytes in lower-case hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::installer::image::file::sha256;
     use proptest::prelude::*;
 
     fn example() -> Manifest {

@@ -17,10 +17,12 @@
 //! # }
 //! ```
 
-pub mod execute;
-pub mod image;
-pub mod manifest;
-pub mod plan;
+pub(crate) mod execute;
+pub(crate) mod image;
+pub(crate) mod manifest;
+pub(crate) mod names;
+pub(crate) mod options;
+pub(crate) mod plan;
 
 use std::fs::File;
 use std::io::Read;
@@ -28,95 +30,33 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::geteuid;
-use serde::Serialize;
 
 use crate::backing::candidates::Trail;
 use crate::backing::reveal;
 use crate::config::{self, Config};
-use crate::error::{Attempt, Error, Kind, Result};
-use crate::installer::execute::Material;
-use crate::installer::image::file;
+use crate::error::{Attempt, Error, Kind, Result, advise};
+use crate::installer::execute::transaction::Material;
 use crate::installer::image::guest::Machine;
 use crate::installer::image::our_directory::MARK;
 use crate::installer::image::root_mount::{Hint, NO_PROC, Upper};
-use crate::installer::image::{Image, Tree};
-use crate::installer::plan::install::Request;
+use crate::installer::image::tree::Tree;
+use crate::installer::image::{Image, elf, file};
+use crate::installer::options::{InstallOptions, InstallReport, UninstallOptions};
+use crate::installer::plan::request::Request;
 use crate::installer::plan::step::{Plan, Step};
-use crate::invocation;
-use crate::paths;
-use crate::shim::facts;
-use crate::status::Status;
-use crate::sys;
-use crate::untrusted::{Dir, Entry, Root};
+use crate::installer::plan::{install, uninstall};
+use crate::kernel::mounts;
+use crate::untrusted::entry::Entry;
+use crate::untrusted::{Dir, Root};
+use crate::{invocation, paths, sys, text};
 
 /// How long one install waits for another.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often the lock is taken anew because an uninstall removed the directory meanwhile.
 const LOCK_ATTEMPTS: usize = 8;
-
-/// What [`install`] shall do.
-#[derive(Debug, Clone)]
-pub struct InstallOptions {
-    /// Where the guest's root is mounted; `/` by default.
-    pub chroot: PathBuf,
-    /// The overlay's upper directory, where it cannot be found by itself. It is proved in any case.
-    pub upper: Option<PathBuf>,
-    /// A configuration file that becomes the guest's.
-    pub config: Option<PathBuf>,
-    /// Whether to stand in for tools that the image does not have.
-    pub provide_missing: bool,
-    /// Whether to make the plan only.
-    pub dry_run: bool,
-    /// The rootfs-shim to install; by default the program that is running, if that is one. Who calls this from a
-    /// program of another kind has to name the file: it becomes the guest's swapon.
-    pub binary: PathBuf,
-}
-
-impl Default for InstallOptions {
-    fn default() -> Self {
-        Self {
-            chroot: "/".into(),
-            upper: None,
-            config: None,
-            provide_missing: false,
-            dry_run: false,
-            binary: "/proc/self/exe".into(),
-        }
-    }
-}
-
-/// What [`uninstall`] shall do.
-#[derive(Debug, Clone)]
-pub struct UninstallOptions {
-    /// Where the guest's root is mounted; `/` by default.
-    pub chroot: PathBuf,
-    /// Whether to make the plan only.
-    pub dry_run: bool,
-}
-
-impl Default for UninstallOptions {
-    fn default() -> Self {
-        Self { chroot: "/".into(), dry_run: false }
-    }
-}
-
-/// What was done. As JSON: `{"version":1,"changed":false,"steps":[{"action":"keep-real","path":"…"},…],
-/// "warnings":["…"]}`; the steps' forms are those of [`Step`]. Fields may be added to version 1, none goes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct InstallReport {
-    /// 1.
-    pub version: u32,
-    /// Whether anything was changed; `false` for a dry run.
-    pub changed: bool,
-    /// The steps that were done, or in a dry run would be.
-    pub steps: Vec<Step>,
-    /// What the caller should know; one escaped line each.
-    pub warnings: Vec<String>,
-}
 
 /// Puts the shim into a guest's root. Idempotent; on failure everything is put back.
 ///
@@ -140,9 +80,9 @@ pub fn install_watched(options: &InstallOptions, progress: &mut dyn FnMut(&Step)
     let binary = read_file(&options.binary, file::CAP).map_err(advise_proc)?;
     let request = Request {
         token: token()?,
-        binary: manifest::sha256(&binary),
-        machine: file::machine(&binary),
-        config: config.as_deref().map(manifest::sha256),
+        binary: file::sha256(&binary),
+        machine: elf::machine(&binary),
+        config: config.as_deref().map(file::sha256),
         upper_given: options.upper.is_some(),
         provide_missing: options.provide_missing,
         running: false,
@@ -154,7 +94,7 @@ pub fn install_watched(options: &InstallOptions, progress: &mut dyn FnMut(&Step)
         None => installed_config(),
     };
     let (chroot, upper) = (options.chroot.as_path(), options.upper.as_deref());
-    let (planner, makes_home) = (plan::install::plan, true);
+    let (planner, makes_home) = (install::plan, true);
     let job = Job { chroot, upper, dry_run: options.dry_run, config, planner, makes_home };
     job.run(request, material, progress).map_err(advise)
 }
@@ -176,7 +116,7 @@ pub fn uninstall_watched(
     progress: &mut dyn FnMut(&Step),
 ) -> Result<InstallReport> {
     root_only(options.dry_run)?;
-    plan::uninstall::may_go(&Machine::look(&options.chroot).map_err(advise)?, "uninstall from")?;
+    uninstall::may_go(&Machine::look(&options.chroot).map_err(advise)?, "uninstall from")?;
     let request = Request {
         token: token()?,
         binary: String::new(),
@@ -189,19 +129,10 @@ pub fn uninstall_watched(
     };
     let material = Material { token: request.token.clone(), ..Material::default() };
     let config = installed_config();
-    let (planner, makes_home) = (plan::uninstall::plan, false);
+    let (planner, makes_home) = (uninstall::plan, false);
     let job =
         Job { chroot: &options.chroot, upper: None, dry_run: options.dry_run, config, planner, makes_home };
     job.run(request, material, progress).map_err(advise)
-}
-
-/// What is where, and what is off. Changes nothing.
-///
-/// # Errors
-/// If `chroot` is no directory, or needs root to be looked at; [`Kind::Attack`] if our own directory in it is
-/// not what it may be.
-pub fn status(chroot: &Path) -> Result<Status> {
-    Machine::look(chroot).map(|machine| crate::status::judge(&machine)).map_err(advise)
 }
 
 /// Where a job is done, and whether it is done.
@@ -287,7 +218,7 @@ impl Job<'_> {
             return Ok((tree, image));
         }
         // In a guest that has switched its root, what mountinfo says of upper leads nowhere.
-        let mounts = facts::all_mounts();
+        let mounts = mounts::all_mounts();
         let mount = sys::mount_id(tree.root.top().as_fd()).ok().and_then(|id| mounts.get(id));
         let trail = mount.map(|mount| Trail::gather(mount, &mounts, &self.config));
         let found = trail.filter(|trail| !trail.is_empty()).map(|trail| reveal::detached(&trail));
@@ -356,14 +287,6 @@ fn lock(root: &Root, make: bool) -> Result<Option<(Dir, bool)>> {
     Err(Error::new(Kind::State, "lock", "it is removed again and again").at(root.top().shown(paths::HOME)))
 }
 
-/// What one who may not look can do.
-fn advise(error: Error) -> Error {
-    match error.errno() {
-        Some(Errno::EACCES | Errno::EPERM) if !geteuid().is_root() => error.or_remedy("run it with sudo"),
-        _ => error,
-    }
-}
-
 fn root_only(dry_run: bool) -> Result<()> {
     if geteuid().is_root() || dry_run {
         return Ok(());
@@ -373,7 +296,7 @@ fn root_only(dry_run: bool) -> Result<()> {
 }
 
 fn token() -> Result<String> {
-    Ok(manifest::hex(&sys::random().attempt("get random bytes from", "the kernel")?))
+    Ok(text::hex(&sys::random().attempt("get random bytes from", "the kernel")?))
 }
 
 /// A configuration, validated: what is wrong with it shall show now, and not at boot.

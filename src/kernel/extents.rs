@@ -15,7 +15,7 @@ use crate::sys::{self, Extent};
 ///
 /// # Errors
 /// As fstat(2) says.
-pub fn holes(file: &File) -> io::Result<u64> {
+pub(crate) fn holes(file: &File) -> io::Result<u64> {
     let meta = file.metadata()?;
     Ok(match extents(file, false) {
         Ok(extents) => between(&extents, meta.size()),
@@ -24,13 +24,13 @@ pub fn holes(file: &File) -> io::Result<u64> {
 }
 
 /// The ranges that were allocated and never written: they read as zeros.
-pub fn unwritten(file: &File) -> Vec<Range<u64>> {
+pub(crate) fn unwritten(file: &File) -> Vec<Range<u64>> {
     const UNWRITTEN: u32 = 0x800;
     flagged(file, UNWRITTEN)
 }
 
 /// The ranges that another file has as well.
-pub fn shared(file: &File) -> Vec<Range<u64>> {
+pub(crate) fn shared(file: &File) -> Vec<Range<u64>> {
     const SHARED: u32 = 0x2000;
     flagged(file, SHARED)
 }

@@ -1,5 +1,7 @@
 //! What the kernel tells and does for everybody: mounts, places, namespaces, extents, a program of the host.
 
-pub mod extents;
-pub mod mounts;
-pub mod program;
+pub(crate) mod extents;
+pub(crate) mod mounts;
+pub(crate) mod namespace;
+pub(crate) mod places;
+pub(crate) mod program;

@@ -9,22 +9,22 @@
 use crate::swap::header::{OLD_SIGNATURE, PAGE_SIZES, SIGNATURE, SUSPENDED};
 
 /// How much of the beginning is looked at.
-pub const HEAD: usize = 1 << 20;
+pub(crate) const HEAD: usize = 1 << 20;
 /// Within how much of it every signature that we know stands.
-pub const NEAR: usize = 128 << 10;
+pub(crate) const NEAR: usize = 128 << 10;
 /// The label that says a filesystem is a writable layer of ours.
-pub const LABEL: &str = "rootfs-shim";
+pub(crate) const LABEL: &str = "rootfs-shim";
 /// The filesystems that a writable layer can have; the first is what an empty device becomes.
-pub const WRITABLE: [&str; 3] = ["ext4", "xfs", "btrfs"];
+pub(crate) const WRITABLE: [&str; 3] = ["ext4", "xfs", "btrfs"];
 /// What stands at [`mark_offset`] while a format is under way; the filesystem's name follows, unless it is the
 /// first of [`WRITABLE`], and the rest of the block is zero.
-pub const MARK: &[u8] = b"rootfs-shim: formatting, not finished yet\n";
+pub(crate) const MARK: &[u8] = b"rootfs-shim: formatting, not finished yet\n";
 /// The length of the block that the mark is in.
-pub const MARK_BLOCK: usize = 4096;
+pub(crate) const MARK_BLOCK: usize = 4096;
 
 /// What stands on a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Content {
+pub(crate) enum Content {
     /// Zeros.
     Empty,
     /// A filesystem that we can mount.
@@ -46,7 +46,7 @@ pub enum Content {
 
 impl Content {
     /// In a person's words.
-    pub fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         match self {
             Self::Empty => "nothing".to_owned(),
             Self::Filesystem { kind, ours: true } => format!("a writable layer ({kind})"),
@@ -62,12 +62,12 @@ impl Content {
 /// Where the mark stands on a device of that size: mkfs.ext4 and mkfs.xfs clear the last 64 to 128 KiB, and a
 /// block this near to the end is otherwise free on a new filesystem. mkfs.btrfs clears 2 MiB at the end of what
 /// it makes a filesystem of, so its filesystems end here.
-pub fn mark_offset(size: u64) -> Option<u64> {
+pub(crate) fn mark_offset(size: u64) -> Option<u64> {
     (size & !0xffff).checked_sub(192 << 10).filter(|offset| *offset >= HEAD as u64)
 }
 
 /// What the first MiB and the block of the mark say.
-pub fn identify(head: &[u8], mark: &[u8]) -> Content {
+pub(crate) fn identify(head: &[u8], mark: &[u8]) -> Content {
     let content = recognise(head);
     match mark.strip_prefix(MARK) {
         Some(kind) if !is_in_use(head, &content) => {

@@ -10,39 +10,18 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{OFlag, open};
 use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::Mode;
 
-use crate::error::{Attempt, Error, Kind, Result};
+use crate::error::{Attempt, Result};
+use crate::kernel::namespace::apart;
 use crate::sys::block;
-
-/// Runs `work` in a thread with its own mounts, root and working directory.
-///
-/// # Errors
-/// If there can be no namespace, and what `work` fails with.
-pub fn apart<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-    let thread = || {
-        unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_FS).attempt("unshare the mounts of", "/")?;
-        let flags = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-        mount(None::<&str>, "/", None::<&str>, flags, None::<&str>)
-            .attempt("make the mounts private of", "/")?;
-        work()
-    };
-    std::thread::scope(|scope| {
-        let spawned = std::thread::Builder::new().spawn_scoped(scope, thread);
-        match spawned.attempt("start a thread for the mounts of", "/")?.join() {
-            Ok(done) => done,
-            Err(_) => Err(Error::new(Kind::State, "put the root together", "the thread ended early")),
-        }
-    })
-}
 
 /// The block device to mount: the device itself, or a loop device over an image, which lives as long as the
 /// descriptor or a mount of it.
 ///
 /// # Errors
 /// As open(2) and the loop driver say.
-pub fn device_of(path: &Path, image: bool, read_only: bool) -> Result<(PathBuf, Option<OwnedFd>)> {
+pub(crate) fn device_of(path: &Path, image: bool, read_only: bool) -> Result<(PathBuf, Option<OwnedFd>)> {
     if !image {
         return Ok((own_name(path).attempt("find the device", path)?, None));
     }
@@ -66,7 +45,7 @@ fn own_name(path: &Path) -> std::io::Result<PathBuf> {
 ///
 /// # Errors
 /// As mount(2) says.
-pub fn root_of(path: &Path, image: bool, kind: &'static str) -> Result<OwnedFd> {
+pub(crate) fn root_of(path: &Path, image: bool, kind: &'static str) -> Result<OwnedFd> {
     apart(|| {
         let (device, held) = device_of(path, image, false)?;
         let point = device.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -81,6 +60,6 @@ pub fn root_of(path: &Path, image: bool, kind: &'static str) -> Result<OwnedFd> 
 
 /// What a writable layer is mounted with. One that is thrown away needs no inode tables zeroed in the background:
 /// that would write again what the lazy mkfs has just saved.
-pub fn writable_options(kind: &str) -> Option<&'static str> {
+pub(crate) fn writable_options(kind: &str) -> Option<&'static str> {
     (kind == "ext4").then_some("noinit_itable")
 }

@@ -17,23 +17,18 @@ use nix::sys::stat::{major, minor};
 use crate::error::{Attempt, Error, Kind, Result};
 use crate::kernel::mounts::{DevNo, Mounts};
 use crate::layers::content::{self, Content};
+use crate::layers::state_file::{READY, STATE_FILE};
 use crate::swap::active::Swap;
 use crate::sys::block;
 
-/// The file at the top of a writable layer that says it is ours, and in which state.
-pub const STATE_FILE: &str = ".rootfs-shim-layer";
-/// Its content when the layer is ready.
-pub const READY: &[u8] = b"rootfs-shim writable layer, version 1\n";
-/// Its content while a reset is under way.
-pub const RESETTING: &[u8] = b"rootfs-shim writable layer, reset not finished\n";
 /// What a writable layer holds; the rest is not ours.
-pub const PARTS: [&str; 3] = ["upper", "work", "passthrough"];
+pub(crate) const PARTS: [&str; 3] = ["upper", "work", "passthrough"];
 /// Names that begin so are ours as well: what a reset moved aside to delete it.
-pub const ASIDE: &str = ".rootfs-shim-old-";
+pub(crate) const ASIDE: &str = ".rootfs-shim-old-";
 
 /// One layer, looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Layer {
+pub(crate) struct Layer {
     /// As it was given.
     pub path: PathBuf,
     /// What stands there.
@@ -46,7 +41,7 @@ pub struct Layer {
 
 /// What a layer is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LayerKind {
+pub(crate) enum LayerKind {
     /// A block device.
     Device(Medium),
     /// A regular file that holds a filesystem.
@@ -57,7 +52,7 @@ pub enum LayerKind {
 
 /// A device's or an image's size and content.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Medium {
+pub(crate) struct Medium {
     /// In bytes.
     pub size: u64,
     /// What it carries.
@@ -66,7 +61,7 @@ pub struct Medium {
 
 /// A writable layer that is a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Directory {
+pub(crate) struct Directory {
     /// What [`STATE_FILE`] says.
     pub state: State,
     /// Something in it that is none of [`PARTS`] and none of our own files.
@@ -77,7 +72,7 @@ pub struct Directory {
 
 /// The state of a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub(crate) enum State {
     /// No state file: never used as a writable layer.
     New,
     /// Ours.
@@ -88,7 +83,7 @@ pub enum State {
 
 /// Who uses a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum User {
+pub(crate) enum User {
     /// It is mounted there.
     Mounted(PathBuf),
     /// It is active swap.
@@ -104,7 +99,7 @@ impl Layer {
     ///
     /// # Errors
     /// If it cannot be opened or is none of the three.
-    pub fn look(path: &Path, mounts: &Mounts, swaps: &[Swap]) -> Result<Self> {
+    pub(crate) fn look(path: &Path, mounts: &Mounts, swaps: &[Swap]) -> Result<Self> {
         let meta = fs::metadata(path).attempt("look at", path)?;
         let kind = meta.file_type();
         let (device, key) = (device_of(&meta), key_of(&meta));
@@ -132,7 +127,7 @@ impl Layer {
     }
 
     /// Size and content, if it is a device or an image.
-    pub fn medium(&self) -> Option<&Medium> {
+    pub(crate) fn medium(&self) -> Option<&Medium> {
         match &self.kind {
             LayerKind::Device(medium) | LayerKind::Image(medium) => Some(medium),
             LayerKind::Directory(_) => None,
@@ -141,7 +136,7 @@ impl Layer {
 }
 
 /// A program that is run by name, from PATH and the usual places.
-pub fn program(name: &str) -> Option<PathBuf> {
+pub(crate) fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let usual = ["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin"].map(PathBuf::from);
     let places = std::env::split_paths(&path).filter(|dir| dir.is_absolute()).chain(usual);
@@ -149,12 +144,12 @@ pub fn program(name: &str) -> Option<PathBuf> {
 }
 
 /// The abstract socket by which a background trimming listens for the request to end.
-pub fn trim_socket(key: &str) -> String {
+pub(crate) fn trim_socket(key: &str) -> String {
     format!("rootfs-shim-trim-{key}")
 }
 
 /// What tells the layer at `path` from every other, by whatever path it is reached.
-pub fn key(path: &Path) -> Option<String> {
+pub(crate) fn key(path: &Path) -> Option<String> {
     fs::metadata(path).ok().map(|meta| key_of(&meta))
 }
 
@@ -283,7 +278,7 @@ fn same_file(path: &Path, image: &fs::Metadata) -> bool {
 
 /// A directory is in use if a mount shows something below it, or stands in it.
 fn user_of_directory(path: &Path, mounts: &Mounts) -> Option<User> {
-    let here = crate::shim::facts::operand::locate(path).ok()?;
+    let here = crate::kernel::places::locate(path).ok()?;
     let home = mounts.get(here.mount)?;
     let inside = crate::paths::inside(&home.root, &home.point, &here.path)?;
     let parts = PARTS.map(|part| inside.as_path().join(part));
@@ -325,7 +320,7 @@ fn directory(path: &Path, mounts: &Mounts) -> Result<Directory> {
             break;
         }
     }
-    let here = crate::shim::facts::operand::locate(path).attempt("look at the layer", path)?;
+    let here = crate::kernel::places::locate(path).attempt("look at the layer", path)?;
     let source = mounts.get(here.mount).map(|mount| mount.source.clone()).unwrap_or_default();
     Ok(Directory { state, foreign, source })
 }

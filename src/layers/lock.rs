@@ -22,13 +22,13 @@ const LOOKS: u32 = 200;
 
 /// A layer that is held as long as this lives.
 #[derive(Debug)]
-pub struct Held(#[expect(dead_code, reason = "its end is what counts")] Option<UnixListener>);
+pub(crate) struct Held(#[expect(dead_code, reason = "its end is what counts")] Option<UnixListener>);
 
 /// Holds the layer at `path`; one that is not there needs no holding.
 ///
 /// # Errors
 /// State if another command has it and does not come to an end.
-pub fn hold(path: &Path) -> Result<Held> {
+pub(crate) fn hold(path: &Path) -> Result<Held> {
     let name = facts::key(path).map(|key| format!("rootfs-shim-hold-{key}"));
     let Some(address) = name.and_then(|name| SocketAddr::from_abstract_name(name).ok()) else {
         return Ok(Held(None));

@@ -22,114 +22,38 @@
 //! ```
 #![expect(clippy::disallowed_methods, reason = "the init's own devices and layers")]
 
-pub mod content;
-pub mod device;
-pub mod facts;
-pub mod lock;
-pub mod mount;
-pub mod reset;
-pub mod swap_device;
+pub(crate) mod content;
+pub(crate) mod device;
+pub(crate) mod facts;
+pub(crate) mod lock;
+pub(crate) mod mount;
+pub(crate) mod options;
+pub(crate) mod reset;
+pub(crate) mod state_file;
+pub(crate) mod swap_device;
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
-use serde::Serialize;
 
-use crate::InstallOptions;
 use crate::error::{Attempt, Error, Kind, Result};
 use crate::installer::image::guest::Machine;
 use crate::installer::image::root_mount::NO_PROC;
 use crate::installer::plan::uninstall;
-use crate::kernel::mounts::Mounts;
-use crate::layers::facts as layers_facts;
+use crate::kernel::mounts::{self, Mounts};
 use crate::layers::facts::Layer;
-use crate::layers::mount::build;
-use crate::layers::mount::build::Progress;
+use crate::layers::mount::build::{self, Progress};
 use crate::layers::mount::plan as mount_plan;
 use crate::layers::mount::plan::{Place, Wish};
-use crate::layers::reset::plan as reset_plan;
-use crate::layers::reset::renew;
-use crate::layers::swap_device::enable;
-use crate::layers::swap_device::plan as swap_device_plan;
-use crate::shim::facts as shim_facts;
-use crate::swap::active::Swap;
-use crate::text;
+use crate::layers::options::{LayersReport, MountOptions, ResetOptions, SwapOptions};
+use crate::layers::reset::{plan as reset_plan, renew};
+use crate::layers::swap_device::{enable, plan as swap_device_plan};
+use crate::swap::active::{self, Swap};
+use crate::{InstallOptions, text};
 
-pub use crate::layers::reset::pending::Pending;
-pub use crate::layers::reset::plan::Discard;
-pub use crate::layers::swap_device::plan::PRIORITY;
-
-/// What [`mount`] shall do.
-#[derive(Debug, Clone, Default)]
-pub struct MountOptions {
-    /// An existing directory, where the root is to stand.
-    pub target: PathBuf,
-    /// Block devices, image files or directories; the first is topmost.
-    pub lower: Vec<PathBuf>,
-    /// A block device, an image file or a directory.
-    pub writable: PathBuf,
-    /// Directories of the guest kept on the backing filesystem.
-    pub passthrough: Vec<PathBuf>,
-    /// What df and lsblk show; `None` or `auto` is the writable device's own path.
-    pub source_name: Option<OsString>,
-    /// fsync costs nothing; the layer must be new.
-    pub volatile: bool,
-    /// Make the writable layer new first.
-    pub reset: bool,
-    /// Even if it carries something that is not ours.
-    pub force: bool,
-    /// When a reset's old blocks go.
-    pub discard: Discard,
-    /// Install the shims as well; `chroot`, `upper` and `dry_run` of it are ours to set.
-    pub install: Option<InstallOptions>,
-    /// Make the plan only.
-    pub dry_run: bool,
-}
-
-/// What [`reset`] shall do.
-#[derive(Debug, Clone, Default)]
-pub struct ResetOptions {
-    /// The writable layer.
-    pub writable: PathBuf,
-    /// Even if it carries something that is not ours.
-    pub force: bool,
-    /// When the old blocks go.
-    pub discard: Discard,
-    /// Make the plan only.
-    pub dry_run: bool,
-}
-
-/// What [`swap`] shall do.
-#[derive(Debug, Clone)]
-pub struct SwapOptions {
-    /// The block device.
-    pub device: PathBuf,
-    /// [`PRIORITY`] is above every swapfile.
-    pub priority: u16,
-    /// Make the plan only.
-    pub dry_run: bool,
-}
-
-/// What was done. As JSON: `{"version":1,"changed":true,"source":"/dev/vdb","steps":["…"],"warnings":["…"]}`;
-/// `source` is mount's only. Fields may be added to version 1, none goes.
-#[derive(Debug, Default, Serialize)]
-pub struct LayersReport {
-    /// 1.
-    pub version: u32,
-    /// Whether anything was changed; `false` for a dry run.
-    pub changed: bool,
-    /// What df shows as the root's source, escaped.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub source: Option<String>,
-    /// The steps that were done, or in a dry run would be, for people; one escaped line each.
-    pub steps: Vec<String>,
-    /// What the caller should know; one escaped line each.
-    pub warnings: Vec<String>,
-    /// Work that may be done later. Empty with [`Discard::Now`].
-    #[serde(skip)]
-    pub pending: Vec<Pending>,
-}
+pub(crate) use crate::layers::reset::pending::Pending;
+pub(crate) use crate::layers::reset::plan::Discard;
+pub(crate) use crate::layers::swap_device::plan::PRIORITY;
 
 /// Puts an overlay root together at a directory, all or nothing.
 ///
@@ -148,7 +72,7 @@ pub fn mount_watched(options: &MountOptions, progress: &mut Progress<'_>) -> Res
     root_only("mount")?;
     let held = lock::hold(&options.writable)?;
     // Of two that mount at one place, the second has to find the first there. A layer may be mounted over itself.
-    let apart = layers_facts::key(&options.target) != layers_facts::key(&options.writable);
+    let apart = facts::key(&options.target) != facts::key(&options.writable);
     let place = apart.then(|| lock::hold(&options.target)).transpose()?;
     let (mounts, swaps) = tables()?;
     let target = std::fs::canonicalize(&options.target).attempt("find the target", &options.target);
@@ -280,16 +204,16 @@ fn settle(mut report: LayersReport, pending: Vec<Pending>, discard: Discard) -> 
 
 /// What is mounted and what is swapped on. Without /proc every layer would look free.
 fn tables() -> Result<(Mounts, Vec<Swap>)> {
-    let mounts = shim_facts::all_mounts();
+    let mounts = mounts::all_mounts();
     if mounts.iter().next().is_none() {
         let error = Error::new(Kind::State, "read", "no mount is to be seen there");
         return Err(error.at("/proc/thread-self/mountinfo").remedy(NO_PROC));
     }
-    Ok((mounts, shim_facts::active_swaps()))
+    Ok((mounts, active::active_swaps()))
 }
 
 fn mkfs(layer: &Layer) -> Option<PathBuf> {
-    layers_facts::program(&format!("mkfs.{}", reset_plan::filesystem(layer)))
+    facts::program(&format!("mkfs.{}", reset_plan::filesystem(layer)))
 }
 
 fn root_only(attempt: &str) -> Result<()> {

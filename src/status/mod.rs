@@ -1,19 +1,22 @@
 //! What a machine's facts mean: what stands at each command's name, and what is off.
 
-pub mod root;
+pub(crate) mod root;
+
+use std::path::Path;
 
 use serde::Serialize;
 
-pub use crate::status::root::{BackingStatus, KeptStatus, SwapDeviceStatus};
-
+use crate::error::{Result, advise};
 use crate::installer::image::guest::{Area, Machine};
 use crate::installer::image::root_mount::Upper;
-use crate::installer::image::{self, BIN, BINARY, Image, Leads, REAL, Slot};
+use crate::installer::image::{Image, Leads, Slot, file};
 use crate::installer::manifest::{Manifest, Real, State};
-use crate::installer::plan::{diversions, install, ownership};
-use crate::paths;
-use crate::text;
-use crate::untrusted::FileKind;
+use crate::installer::names::{BIN, BINARY, REAL};
+use crate::installer::plan::{checks, diversions, ownership};
+use crate::untrusted::entry::FileKind;
+use crate::{paths, text};
+
+pub(crate) use crate::status::root::{BackingStatus, KeptStatus, SwapDeviceStatus};
 
 /// `rootfs-shim status` as data; JSON of version 1. Fields may be added, none goes.
 #[derive(Debug, Clone, Serialize)]
@@ -122,7 +125,7 @@ pub struct VolumeStatus {
 }
 
 /// What the facts mean.
-pub fn judge(machine: &Machine) -> Status {
+pub(crate) fn judge(machine: &Machine) -> Status {
     let image = &machine.image;
     let manifest = image.home.as_ref().and_then(|home| home.manifest.as_ref());
     let commands: Vec<CommandStatus> =
@@ -146,7 +149,7 @@ pub fn judge(machine: &Machine) -> Status {
         source: machine.root.as_ref().map(|mount| text::path(&mount.source)),
         installed: manifest.map(|manifest| text::escape(manifest.program.as_bytes())),
         state: manifest.map(|manifest| manifest.state),
-        leftovers: install::leftovers(image).iter().map(|path| text::escape(path.as_bytes())).collect(),
+        leftovers: checks::leftovers(image).iter().map(|path| text::escape(path.as_bytes())).collect(),
         lower: machine.lower.iter().map(text::path).collect(),
         backing: root::backing(machine),
         passthrough: kept.iter().filter(|kept| kept.bound).map(|kept| kept.path.clone()).collect(),
@@ -202,7 +205,7 @@ fn command(image: &Image, slot: &Slot, manifest: Option<&Manifest>) -> Option<Co
     Some(CommandStatus { command: slot.tool, path: text::path(&path), state, real })
 }
 
-fn shim(image: &Image, manifest: &Manifest, name: &image::Standing) -> Standing {
+fn shim(image: &Image, manifest: &Manifest, name: &file::Standing) -> Standing {
     let hash = name.sha256.as_deref();
     if !ownership::is_sound(name) || !ownership::is_known(image, name) {
         Standing::ChangedShim
@@ -325,7 +328,7 @@ fn unfinished(machine: &Machine, manifest: Option<&Manifest>) -> Vec<String> {
             problems.push("rootfs-shim is not installed here; `rootfs-shim install` installs it".to_owned())
         }
     }
-    let left = install::leftovers(image);
+    let left = checks::leftovers(image);
     if !left.is_empty() {
         let left: Vec<_> = left.iter().map(|path| text::escape(path.as_bytes())).collect();
         let words =
@@ -363,4 +366,13 @@ fn notes(machine: &Machine, manifest: Option<&Manifest>) -> Vec<String> {
         notes.push("the root is not an overlay, so the shims hand every call to the real tools".to_owned());
     }
     notes
+}
+
+/// What is where, and what is off. Changes nothing.
+///
+/// # Errors
+/// If `chroot` is no directory, or needs root to be looked at; [`Kind::Attack`] if our own directory in it is
+/// not what it may be.
+pub fn status(chroot: &Path) -> Result<Status> {
+    Machine::look(chroot).map(|machine| judge(&machine)).map_err(advise)
 }

@@ -6,8 +6,8 @@
 use serde::Serialize;
 
 use crate::installer::image::guest::{Capacity, Kept, Machine, SwapDevice};
-use crate::shim::plan::report::size_words;
 use crate::text;
+use crate::text::size_words;
 
 /// The backing filesystem.
 #[derive(Debug, Clone, Serialize)]

@@ -3,16 +3,17 @@
 //! The path of a file is printed from the root of the mount it was enabled through, so after a shim's
 //! private namespace is gone an entry shows the user's own path.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
 
+use crate::kernel::mounts::read_proc;
 use crate::{octal, sys};
 
 /// An active swap area (proc(5)).
@@ -63,6 +64,29 @@ fn parse_line(line: &[u8]) -> Option<Swap> {
         used: used.parse().ok()?,
         priority: priority.parse().ok()?,
     })
+}
+
+/// The active areas by the names that libmount gives them: where a name is gone, as a device's can be, without the
+/// kernel's word for that.
+pub fn active() -> Vec<Swap> {
+    let mut swaps = active_swaps();
+    for swap in &mut swaps {
+        let name = swap.path.as_os_str().as_bytes().strip_suffix(b" (deleted)").map(OsStr::from_bytes);
+        if let Some(name) = name.filter(|_| crate::kernel::places::open_path(&swap.path).is_err()) {
+            swap.path = PathBuf::from(name);
+        }
+    }
+    swaps
+}
+
+/// `/proc/swaps` as it is.
+pub fn swaps_text() -> Vec<u8> {
+    read_proc("/proc/swaps")
+}
+
+/// The active swap areas, read anew.
+pub fn active_swaps() -> Vec<Swap> {
+    parse(&read_proc("/proc/swaps"))
 }
 
 #[cfg(test)]

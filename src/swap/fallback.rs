@@ -7,17 +7,16 @@
 #![expect(clippy::disallowed_methods, reason = "the running system's own devices, and never an image's")]
 
 use std::ffi::{CStr, OsStr, OsString};
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
 use sha2::{Digest, Sha256};
 
 use crate::config::Fallback;
-use crate::shim::facts::operand;
+use crate::kernel::places::FileId;
 use crate::swap::active::Swap;
 use crate::sys::{block, xattr};
 
@@ -25,54 +24,16 @@ use crate::sys::{block, xattr};
 /// file it is.
 const MARK_AT: usize = 256;
 /// The first of it, and the label of a loop device that we make.
-pub const WORD: &[u8; 16] = b"rootfs-shim swap";
+pub(crate) const WORD: &[u8; 16] = b"rootfs-shim swap";
 const MARK: usize = 16 + 16 + 24;
 /// The memory limit, in bytes, of a zram device that we added: one that no machine reaches. It can be set and
 /// read before the device has a size, so whoever finds it knows whose device it is.
-pub const ZRAM_MARK: u64 = 0x726f_6f74_6673 << 16;
+pub(crate) const ZRAM_MARK: u64 = 0x726f_6f74_6673 << 16;
 /// Where a zram device is added.
-pub const ZRAM_ADD: &str = "/sys/class/zram-control/hot_add";
+pub(crate) const ZRAM_ADD: &str = "/sys/class/zram-control/hot_add";
 /// The attribute of that file which says the name of the device that a call of ours is about to add and has not
 /// marked yet. It lives as long as the devices do.
-pub const ZRAM_NOTE: &CStr = c"trusted.rootfs-shim";
-
-/// Which file it is, so that another one at the same path is another one.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct FileId {
-    device: u64,
-    inode: u64,
-    /// In nanoseconds; 0 where the filesystem does not tell.
-    born: u64,
-}
-
-impl FileId {
-    /// Of an open file.
-    pub fn of(meta: &Metadata) -> Self {
-        let born = meta.created().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-        let born = born.and_then(|age| u64::try_from(age.as_nanos()).ok()).unwrap_or(0);
-        Self { device: meta.dev(), inode: meta.ino(), born }
-    }
-
-    /// Whether it can be the file of that device and inode number.
-    pub fn is(&self, device: u64, inode: u64) -> bool {
-        (self.device, self.inode) == (device, inode)
-    }
-
-    /// One that a fixture writes down.
-    pub fn numbered(device: u64, inode: u64) -> Self {
-        Self { device, inode, born: 0 }
-    }
-
-    fn to_bytes(self) -> Vec<u8> {
-        [self.device, self.inode, self.born].map(u64::to_ne_bytes).concat()
-    }
-
-    fn parse(bytes: &[u8]) -> Option<Self> {
-        let mut numbers = bytes.chunks_exact(8).map(|number| number.try_into().map(u64::from_ne_bytes).ok());
-        let mut number = || numbers.next().flatten();
-        Some(Self { device: number()?, inode: number()?, born: number()? })
-    }
-}
+pub(crate) const ZRAM_NOTE: &CStr = c"trusted.rootfs-shim";
 
 /// An active device that stands in for a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,7 +49,7 @@ pub struct StandIn {
 }
 
 /// Marks the first page of a device that is to stand in for the file of that name.
-pub fn mark(page: &mut [u8], name: &Path, file: FileId) {
+pub(crate) fn mark(page: &mut [u8], name: &Path, file: FileId) {
     let mark = [&WORD[..], &digest(name), &file.to_bytes()].concat();
     page.iter_mut().skip(MARK_AT).zip(mark).for_each(|(to, from)| *to = from);
 }
@@ -101,7 +62,7 @@ fn digest(name: &Path) -> [u8; 16] {
 
 /// Those that are active. No device is looked at unless the list has an entry that is neither a file nor, by
 /// its path, a device.
-pub fn look(swaps: &[Swap]) -> Vec<StandIn> {
+pub(crate) fn look(swaps: &[Swap]) -> Vec<StandIn> {
     let is_device = |path: &Path| fs::metadata(path).is_ok_and(|meta| meta.file_type().is_block_device());
     let named: Vec<&Path> =
         swaps.iter().filter(|swap| !swap.is_file).map(|swap| swap.path.as_path()).collect();
@@ -145,17 +106,9 @@ fn devices() -> Vec<(PathBuf, Fallback)> {
     names.filter_map(known).collect()
 }
 
-/// Where a file that is not there would be: the nearest directory above it that is there, as the kernel calls it, and the rest of the path.
-pub fn would_be(path: &Path) -> Option<PathBuf> {
-    let mut above =
-        path.ancestors().skip(1).map(|dir| if dir.as_os_str().is_empty() { Path::new(".") } else { dir });
-    let (dir, found) = above.find_map(|dir| Some((dir, operand::locate(dir).ok()?)))?;
-    Some(found.path.join(path.strip_prefix(dir).unwrap_or(path)))
-}
-
 /// The zram devices that a call of ours added and did not live to use or to remove, and the one that it did not
 /// live to add.
-pub fn leftovers() -> Vec<PathBuf> {
+pub(crate) fn leftovers() -> Vec<PathBuf> {
     let noted = noted();
     let mut left: Vec<OsString> = zrams();
     left.retain(|name| is_ours(name) || (noted.as_ref() == Some(name) && is_new(name)));
@@ -165,7 +118,7 @@ pub fn leftovers() -> Vec<PathBuf> {
 }
 
 /// The name that the kernel gives to the next zram device: the lowest number that is free.
-pub fn next_zram() -> OsString {
+pub(crate) fn next_zram() -> OsString {
     let taken = zrams();
     let mut names = (0..=taken.len()).map(|number| OsString::from(format!("zram{number}")));
     names.find(|name| !taken.contains(name)).unwrap_or_default()

@@ -7,19 +7,21 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
+use crate::sys;
+
 /// Where the fields begin.
-pub const FIELDS: usize = 1024;
+pub(crate) const FIELDS: usize = 1024;
 /// The signature that the kernel takes.
-pub const SIGNATURE: &[u8; 10] = b"SWAPSPACE2";
+pub(crate) const SIGNATURE: &[u8; 10] = b"SWAPSPACE2";
 /// The signature of the format of Linux 2.0, which nothing takes any more.
-pub const OLD_SIGNATURE: &[u8; 10] = b"SWAP-SPACE";
+pub(crate) const OLD_SIGNATURE: &[u8; 10] = b"SWAP-SPACE";
 /// What hibernation leaves in the signature's place.
-pub const SUSPENDED: &[&[u8]] =
+pub(crate) const SUSPENDED: &[&[u8]] =
     &[b"S1SUSPEND", b"S2SUSPEND", b"ULSUSPEND", b"\xed\xc3\x02\xe9\x98\x56\xe5\x0c", b"LINHIB0001"];
 /// The page sizes of Linux's architectures, in bytes.
-pub const PAGE_SIZES: [usize; 5] = [4096, 8192, 16384, 32768, 65536];
+pub(crate) const PAGE_SIZES: [usize; 5] = [4096, 8192, 16384, 32768, 65536];
 /// A label has 16 bytes, and the last is for C's sake a NUL.
-pub const LABEL_MAX: usize = 15;
+pub(crate) const LABEL_MAX: usize = 15;
 /// Where the list of bad pages begins.
 const BAD_PAGES: usize = FIELDS + 512;
 
@@ -100,7 +102,7 @@ impl Header {
 
 /// What [`page`] makes a header of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     /// In bytes.
     pub page_size: usize,
     /// The number of the last page.
@@ -116,12 +118,12 @@ pub struct Fields<'a> {
 }
 
 /// How many bad pages a header of this page size can hold.
-pub fn bad_pages_max(page_size: usize) -> usize {
+pub(crate) fn bad_pages_max(page_size: usize) -> usize {
     page_size.saturating_sub(BAD_PAGES + SIGNATURE.len()) / 4
 }
 
 /// The first page of a swap area; its first [`FIELDS`] bytes are zeros.
-pub fn page(fields: &Fields<'_>) -> Vec<u8> {
+pub(crate) fn page(fields: &Fields<'_>) -> Vec<u8> {
     let mut page = vec![0; fields.page_size];
     let number = |n: u32| if fields.swapped { n.swap_bytes() } else { n }.to_ne_bytes();
     put(&mut page, FIELDS, &number(1));
@@ -143,7 +145,7 @@ fn put(page: &mut [u8], at: usize, bytes: &[u8]) {
 }
 
 /// As much of the first 64 KiB as can be read.
-pub fn head_of(file: &File) -> Vec<u8> {
+pub(crate) fn head_of(file: &File) -> Vec<u8> {
     let mut head = vec![0; 65536];
     let mut filled = 0;
     while let Some(rest) = head.get_mut(filled..).filter(|rest| !rest.is_empty()) {
@@ -159,7 +161,7 @@ pub fn head_of(file: &File) -> Vec<u8> {
 }
 
 /// 8-4-4-4-12 hexadecimal digits.
-pub fn uuid_text(uuid: &[u8; 16]) -> String {
+pub(crate) fn uuid_text(uuid: &[u8; 16]) -> String {
     let mut text = String::with_capacity(36);
     for (at, byte) in uuid.iter().enumerate() {
         if matches!(at, 4 | 6 | 8 | 10) {
@@ -171,7 +173,7 @@ pub fn uuid_text(uuid: &[u8; 16]) -> String {
 }
 
 /// The reverse of [`uuid_text`], in either case.
-pub fn parse_uuid(text: &[u8]) -> Option<[u8; 16]> {
+pub(crate) fn parse_uuid(text: &[u8]) -> Option<[u8; 16]> {
     if text.len() != 36 || [8, 13, 18, 23].iter().any(|at| text.get(*at) != Some(&b'-')) {
         return None;
     }
@@ -184,6 +186,30 @@ pub fn parse_uuid(text: &[u8]) -> Option<[u8; 16]> {
     let bytes: Vec<u8> =
         digits.chunks_exact(2).filter_map(|pair| Some((pair.first()? << 4) | pair.get(1)?)).collect();
     bytes.try_into().ok()
+}
+
+/// RFC 9562: the version and the variant have their bits.
+pub(crate) fn versioned(mut uuid: [u8; 16], version: u8) -> [u8; 16] {
+    uuid[6] = (uuid[6] & 0x0f) | (version << 4);
+    uuid[8] = (uuid[8] & 0x3f) | 0x80;
+    uuid
+}
+
+/// Version 1: 100 ns steps since 1582, and a random node that says that it is no network card.
+pub(crate) fn time_uuid() -> nix::Result<[u8; 16]> {
+    const FROM_1582_TO_1970: u128 = 0x01b2_1dd2_1381_4000;
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let [.., a, b, c, d, e, f, g, h] = (since.as_nanos() / 100 + FROM_1582_TO_1970).to_be_bytes();
+    let mut uuid = sys::random_bytes()?;
+    uuid[..8].copy_from_slice(&[e, f, g, h, c, d, a, b]);
+    uuid[10] |= 1;
+    Ok(versioned(uuid, 1))
+}
+
+/// This machine's page size, in bytes.
+pub(crate) fn system_page_size() -> usize {
+    let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten();
+    size.and_then(|size| usize::try_from(size).ok()).unwrap_or(4096)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::swap::header::{OLD_SIGNATURE, PAGE_SIZES, SIGNATURE, SUSPENDED};
 
 /// A signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Found {
+pub(crate) struct Found {
     /// Of what.
     pub name: &'static str,
     /// Where it is, in bytes.
@@ -41,7 +41,7 @@ const MAGICS: &[(&str, u64, &[u8])] = &[
 ];
 
 /// Every signature that stands there now.
-pub fn signatures(file: &File) -> Vec<Found> {
+pub(crate) fn signatures(file: &File) -> Vec<Found> {
     let mut found: Vec<Found> = PAGE_SIZES.into_iter().filter_map(|size| swap(file, size)).collect();
     found.extend(MAGICS.iter().filter_map(|&(name, at, magic)| {
         (read(file, at, magic.len())? == magic).then_some(Found { name, at, length: magic.len() })
@@ -103,7 +103,7 @@ fn ext(file: &File) -> Option<Found> {
 }
 
 /// The kind of partition table, if there is one.
-pub fn partition_table(file: &File) -> Option<&'static str> {
+pub(crate) fn partition_table(file: &File) -> Option<&'static str> {
     for sector in [512, 4096] {
         if read(file, sector, 8).is_some_and(|magic| magic == b"EFI PART") {
             return Some("gpt");

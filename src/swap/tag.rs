@@ -62,7 +62,7 @@ impl Tag {
 }
 
 /// The path of what `spec` names; `None` if nothing is known by that name. A path need not lead anywhere.
-pub fn resolve(spec: &OsStr, files: &[PathBuf]) -> Option<PathBuf> {
+pub(crate) fn resolve(spec: &OsStr, files: &[PathBuf]) -> Option<PathBuf> {
     match Tag::parse(spec) {
         Some(tag) => by_tag(&tag, files),
         None if spec.is_empty() => None,
@@ -72,7 +72,7 @@ pub fn resolve(spec: &OsStr, files: &[PathBuf]) -> Option<PathBuf> {
 
 /// The path without symlinks, or as it is if it leads nowhere. A device mapper node has a name that people
 /// know.
-pub fn canonical(path: &Path) -> PathBuf {
+pub(crate) fn canonical(path: &Path) -> PathBuf {
     let Ok(real) = fs::canonicalize(path) else { return path.to_owned() };
     let node = real.strip_prefix("/dev").ok().filter(|node| node.as_os_str().as_bytes().starts_with(b"dm-"));
     let name = node.and_then(|node| fs::read(Path::new("/sys/block").join(node).join("dm/name")).ok());
@@ -83,7 +83,7 @@ pub fn canonical(path: &Path) -> PathBuf {
 }
 
 /// The device or, of `files` and those that libblkid remembers, the swap file that carries a tag.
-pub fn by_tag(tag: &Tag, files: &[PathBuf]) -> Option<PathBuf> {
+pub(crate) fn by_tag(tag: &Tag, files: &[PathBuf]) -> Option<PathBuf> {
     // An area without a label is not one with an empty label.
     if tag.value.is_empty() {
         return None;
@@ -95,12 +95,12 @@ pub fn by_tag(tag: &Tag, files: &[PathBuf]) -> Option<PathBuf> {
 }
 
 /// The device that carries a tag, of those that may be meant.
-pub fn device(tag: &Tag, may_be: &dyn Fn(&Path) -> bool) -> Option<PathBuf> {
+pub(crate) fn device(tag: &Tag, may_be: &dyn Fn(&Path) -> bool) -> Option<PathBuf> {
     by_udev(tag).filter(|device| may_be(device)).or_else(|| by_device(tag, may_be))
 }
 
 /// What libblkid's cache says is swap. It may be long ago, so each has to be looked at again.
-pub fn remembered() -> Vec<PathBuf> {
+pub(crate) fn remembered() -> Vec<PathBuf> {
     const READ_AT_MOST: u64 = 1024 * 1024;
     let files = ["/run/blkid/blkid.tab", "/etc/blkid.tab"].into_iter();
     let text = files.map(Path::new).find_map(|path| open_to_read(path).ok()).and_then(|file| {
@@ -193,7 +193,7 @@ fn carries(path: &Path, tag: &Tag) -> bool {
 }
 
 /// The header of the swap area at a path, if one is there and may be read.
-pub fn header_at(path: &Path) -> Option<Header> {
+pub(crate) fn header_at(path: &Path) -> Option<Header> {
     let file = open_to_read(path).ok()?;
     let kind = file.metadata().ok()?.file_type();
     let plain = kind.is_file() || std::os::unix::fs::FileTypeExt::is_block_device(&kind);
@@ -204,8 +204,16 @@ pub fn header_at(path: &Path) -> Option<Header> {
 ///
 /// # Errors
 /// As open(2) says.
-pub fn open_to_read(path: &Path) -> std::io::Result<File> {
+pub(crate) fn open_to_read(path: &Path) -> std::io::Result<File> {
     File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
+}
+
+/// util-linux takes labels before UUIDs, each in the order given. The library's stable sort would be 4 KiB of code
+/// for each type.
+pub(crate) fn labels_first<T>(tags: Vec<T>, is_label: impl FnMut(&T) -> bool) -> Vec<T> {
+    let (mut labels, others): (Vec<T>, Vec<T>) = tags.into_iter().partition(is_label);
+    labels.extend(others);
+    labels
 }
 
 #[cfg(test)]

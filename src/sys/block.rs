@@ -15,7 +15,7 @@ type Result<T> = nix::Result<T>;
 ///
 /// # Errors
 /// ENOTTY if it is none.
-pub fn device_size(fd: BorrowedFd<'_>) -> Result<u64> {
+pub(crate) fn device_size(fd: BorrowedFd<'_>) -> Result<u64> {
     const BLKGETSIZE64: libc::Ioctl = 0x8008_1272;
     let mut size: u64 = 0;
     // SAFETY: the kernel writes 64 bits.
@@ -28,7 +28,7 @@ pub fn device_size(fd: BorrowedFd<'_>) -> Result<u64> {
 ///
 /// # Errors
 /// EOPNOTSUPP if the device has no use for them, EINVAL past the end of the filesystem.
-pub fn trim(fd: BorrowedFd<'_>, start: u64, length: u64) -> Result<u64> {
+pub(crate) fn trim(fd: BorrowedFd<'_>, start: u64, length: u64) -> Result<u64> {
     const FITRIM: libc::Ioctl = 0xC018_5879;
     let mut range = [start, length, 0];
     // SAFETY: struct fstrim_range is three 64-bit words.
@@ -41,7 +41,7 @@ pub fn trim(fd: BorrowedFd<'_>, start: u64, length: u64) -> Result<u64> {
 ///
 /// # Errors
 /// ENOENT without loop support, ENOSYS or EINVAL before Linux 5.8, EBUSY if others kept taking our device.
-pub fn attach_loop(file: BorrowedFd<'_>, read_only: bool, label: &[u8]) -> Result<(OwnedFd, PathBuf)> {
+pub(crate) fn attach_loop(file: BorrowedFd<'_>, read_only: bool, label: &[u8]) -> Result<(OwnedFd, PathBuf)> {
     const LOOP_CTL_GET_FREE: libc::Ioctl = 0x4C82;
     let open = |path: &str, write: bool| {
         let opened = File::options().read(true).write(write).open(path);
@@ -65,7 +65,7 @@ pub fn attach_loop(file: BorrowedFd<'_>, read_only: bool, label: &[u8]) -> Resul
 ///
 /// # Errors
 /// ENXIO if it shows none, ENOTTY if it is no loop device.
-pub fn loop_backing(fd: BorrowedFd<'_>) -> Result<(u64, u64)> {
+pub(crate) fn loop_backing(fd: BorrowedFd<'_>) -> Result<(u64, u64)> {
     loop_info(fd).map(|info| (info.file[0], info.file[1]))
 }
 
@@ -73,7 +73,7 @@ pub fn loop_backing(fd: BorrowedFd<'_>) -> Result<(u64, u64)> {
 ///
 /// # Errors
 /// As [`loop_backing`].
-pub fn loop_label(fd: BorrowedFd<'_>) -> Result<[u8; LABEL_MAX]> {
+pub(crate) fn loop_label(fd: BorrowedFd<'_>) -> Result<[u8; LABEL_MAX]> {
     loop_info(fd).map(|info| info.label)
 }
 
@@ -81,7 +81,7 @@ pub fn loop_label(fd: BorrowedFd<'_>) -> Result<[u8; LABEL_MAX]> {
 ///
 /// # Errors
 /// As [`loop_backing`].
-pub fn loop_is_direct(fd: BorrowedFd<'_>) -> Result<bool> {
+pub(crate) fn loop_is_direct(fd: BorrowedFd<'_>) -> Result<bool> {
     loop_info(fd).map(|info| info.flags & DIRECT_IO != 0)
 }
 
@@ -97,7 +97,7 @@ fn loop_info(fd: BorrowedFd<'_>) -> Result<LoopInfo> {
 /// The flag of a loop device that goes past the page cache.
 const DIRECT_IO: u32 = 16;
 /// How long a loop device's label is at most: the kernel ends it with a NUL.
-pub const LABEL_MAX: usize = 64;
+pub(crate) const LABEL_MAX: usize = 64;
 
 /// struct loop_info64 (linux/loop.h), 232 bytes. The label is what losetup once kept the file's name in, which
 /// the kernel tells by itself now.
@@ -154,7 +154,7 @@ fn configure(device: BorrowedFd<'_>, file: BorrowedFd<'_>, read_only: bool, labe
 ///
 /// # Errors
 /// ENOTSOCK if it is none.
-pub fn peer_uid(socket: BorrowedFd<'_>) -> Result<u32> {
+pub(crate) fn peer_uid(socket: BorrowedFd<'_>) -> Result<u32> {
     let mut peer = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
     let mut length = size_of::<libc::ucred>() as libc::socklen_t;
     // SAFETY: the kernel writes at most `length` bytes.
@@ -179,7 +179,7 @@ pub fn peer_uid(socket: BorrowedFd<'_>) -> Result<u32> {
 ///
 /// # Errors
 /// EAGAIN and ENOMEM from fork(2).
-pub fn detach(keep: &[RawFd], work: impl FnOnce()) -> Result<()> {
+pub(crate) fn detach(keep: &[RawFd], work: impl FnOnce()) -> Result<()> {
     // Its end, at which the child has closed what it inherited, is waited for: the caller's lock is free then.
     let pipe = std::io::pipe().ok();
     // SAFETY: one thread, by contract, so that the copy is whole; the child ends in _exit.

@@ -18,7 +18,7 @@ pub struct MountId(pub u64);
 ///
 /// # Errors
 /// ENOENT without /proc, ENOSYS before Linux 3.15.
-pub fn mount_id(fd: BorrowedFd<'_>) -> Result<MountId> {
+pub(crate) fn mount_id(fd: BorrowedFd<'_>) -> Result<MountId> {
     mount_id_by_statx(fd).or_else(|_| mount_id_by_proc(fd))
 }
 
@@ -45,7 +45,7 @@ fn mount_id_by_statx(fd: BorrowedFd<'_>) -> Result<MountId> {
 
 /// The ID that a mount has for as long as the machine runs, which is what [`status_of_mount`] asks by: statx(2)
 /// tells since Linux 6.8.
-pub fn unique_mount_id(fd: BorrowedFd<'_>) -> Option<NonZeroU64> {
+pub(crate) fn unique_mount_id(fd: BorrowedFd<'_>) -> Option<NonZeroU64> {
     const STATX_MNT_ID_UNIQUE: u32 = 0x4000;
     // SAFETY: statx is plain data, and all zeroes is a value of it.
     let mut buffer: libc::statx = unsafe { mem::zeroed() };
@@ -58,7 +58,7 @@ pub fn unique_mount_id(fd: BorrowedFd<'_>) -> Option<NonZeroU64> {
 }
 
 /// Whether chattr(1) forbids to open the file for writing: `+i`, or `+a`, which is about more than its end.
-pub fn is_unwritable(fd: BorrowedFd<'_>) -> bool {
+pub(crate) fn is_unwritable(fd: BorrowedFd<'_>) -> bool {
     // SAFETY: statx is plain data, and all zeroes is a value of it.
     let mut buffer: libc::statx = unsafe { mem::zeroed() };
     // SAFETY: the path is an empty C string, the buffer is ours and of the right size.
@@ -70,7 +70,7 @@ pub fn is_unwritable(fd: BorrowedFd<'_>) -> bool {
 /// What statmount(2) says of one mount of this namespace. Strings are as they are, but for `options`, which are
 /// escaped as in /proc.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MountStatus {
+pub(crate) struct MountStatus {
     /// As in mountinfo.
     pub id: MountId,
     /// As in mountinfo.
@@ -98,7 +98,7 @@ pub struct MountStatus {
 /// # Errors
 /// ENOSYS before; EPERM for a mount that this process may not see; ENOENT if it is not in this namespace;
 /// EOVERFLOW for names longer than anybody has.
-pub fn status_of_mount(id: NonZeroU64) -> Result<MountStatus> {
+pub(crate) fn status_of_mount(id: NonZeroU64) -> Result<MountStatus> {
     const SYS_STATMOUNT: libc::c_long = 457;
     // SB_BASIC, MNT_BASIC, PROPAGATE_FROM, MNT_ROOT, MNT_POINT, FS_TYPE, MNT_OPTS, FS_SUBTYPE, SB_SOURCE.
     const WANTED: u64 = 0x1 | 0x2 | 0x4 | 0x8 | 0x10 | 0x20 | 0x80 | 0x100 | 0x200;
@@ -155,7 +155,7 @@ pub fn status_of_mount(id: NonZeroU64) -> Result<MountStatus> {
 ///
 /// # Errors
 /// EPERM without CAP_SYS_ADMIN, EINVAL for a mount that may not be cloned, ENOSYS.
-pub fn clone_mount(dir: BorrowedFd<'_>) -> Result<OwnedFd> {
+pub(crate) fn clone_mount(dir: BorrowedFd<'_>) -> Result<OwnedFd> {
     const OPEN_TREE_CLONE: u32 = 1;
     let flags = OPEN_TREE_CLONE | libc::O_CLOEXEC as u32 | libc::AT_EMPTY_PATH as u32;
     // SAFETY: an empty C string and integers.
@@ -167,7 +167,7 @@ pub fn clone_mount(dir: BorrowedFd<'_>) -> Result<OwnedFd> {
 ///
 /// # Errors
 /// As [`clone_mount`].
-pub fn clone_all(dir: BorrowedFd<'_>) -> Result<OwnedFd> {
+pub(crate) fn clone_all(dir: BorrowedFd<'_>) -> Result<OwnedFd> {
     const OPEN_TREE_CLONE: u32 = 1;
     const AT_RECURSIVE: u32 = 0x8000;
     let flags = OPEN_TREE_CLONE | AT_RECURSIVE | libc::O_CLOEXEC as u32 | libc::AT_EMPTY_PATH as u32;
@@ -181,7 +181,7 @@ pub fn clone_all(dir: BorrowedFd<'_>) -> Result<OwnedFd> {
 ///
 /// # Errors
 /// As move_mount(2) says.
-pub fn attach_mount(mount: BorrowedFd<'_>, onto: BorrowedFd<'_>) -> Result<()> {
+pub(crate) fn attach_mount(mount: BorrowedFd<'_>, onto: BorrowedFd<'_>) -> Result<()> {
     const BOTH_EMPTY: u32 = 0x4 | 0x40; // MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH
     // SAFETY: empty C strings and integers.
     let done = unsafe {
@@ -201,7 +201,7 @@ pub fn attach_mount(mount: BorrowedFd<'_>, onto: BorrowedFd<'_>) -> Result<()> {
 ///
 /// # Errors
 /// EPERM without CAP_SYS_ADMIN, ENOSYS.
-pub fn memory_filesystem() -> Result<OwnedFd> {
+pub(crate) fn memory_filesystem() -> Result<OwnedFd> {
     const FSOPEN_CLOEXEC: u32 = 1;
     const FSCONFIG_SET_STRING: u32 = 1;
     const FSCONFIG_CMD_CREATE: u32 = 6;
@@ -222,7 +222,7 @@ pub fn memory_filesystem() -> Result<OwnedFd> {
 ///
 /// # Errors
 /// EINVAL if `fd` is not the root of a mount, ENOSYS.
-pub fn make_private(fd: BorrowedFd<'_>) -> Result<()> {
+pub(crate) fn make_private(fd: BorrowedFd<'_>) -> Result<()> {
     set_attributes(fd, 0, libc::MS_PRIVATE)
 }
 
@@ -230,7 +230,7 @@ pub fn make_private(fd: BorrowedFd<'_>) -> Result<()> {
 ///
 /// # Errors
 /// As [`make_private`].
-pub fn make_read_only(fd: BorrowedFd<'_>) -> Result<()> {
+pub(crate) fn make_read_only(fd: BorrowedFd<'_>) -> Result<()> {
     const MOUNT_ATTR_RDONLY: u64 = 1;
     set_attributes(fd, MOUNT_ATTR_RDONLY, 0)
 }

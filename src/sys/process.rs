@@ -15,7 +15,7 @@ use crate::sys::Result;
 
 /// The way back to the mount namespace, root and working directory that a process had.
 #[derive(Debug)]
-pub struct Home {
+pub(crate) struct Home {
     /// `/proc/self/ns/mnt`.
     pub namespace: OwnedFd,
     /// `/`, as a place.
@@ -28,7 +28,7 @@ pub struct Home {
 ///
 /// # Errors
 /// As setns(2), fchdir(2) and chroot(2) say.
-pub fn go_home(home: &Home) -> Result<()> {
+pub(crate) fn go_home(home: &Home) -> Result<()> {
     let [namespace, root, cwd] = [&home.namespace, &home.root, &home.cwd].map(|fd| fd.as_raw_fd());
     // SAFETY: descriptors that are open, and a C string. Async-signal-safe, so fit for a forked child.
     unsafe {
@@ -41,7 +41,7 @@ pub fn go_home(home: &Home) -> Result<()> {
 
 /// In which mount namespace a child runs, and where in it.
 #[derive(Debug, Clone, Copy)]
-pub enum Where<'a> {
+pub(crate) enum Where<'a> {
     /// In ours.
     Here,
     /// In a new one, if the kernel grants one.
@@ -53,7 +53,7 @@ pub enum Where<'a> {
 }
 
 /// The path that execve(2) was given, from the auxiliary vector: what is left when there is no /proc.
-pub fn executed_path() -> Option<OsString> {
+pub(crate) fn executed_path() -> Option<OsString> {
     // SAFETY: AT_EXECFN is a C string that lives as long as the process.
     unsafe {
         let path = libc::getauxval(libc::AT_EXECFN) as *const libc::c_char;
@@ -63,7 +63,7 @@ pub fn executed_path() -> Option<OsString> {
 
 /// Gives each closed one of descriptors 0 to 2 a close-on-exec `/dev/null`, so that no file that we open
 /// lands there, and tells which they were. A program that we execute still finds them closed.
-pub fn occupy_closed_stdio() -> [bool; 3] {
+pub(crate) fn occupy_closed_stdio() -> [bool; 3] {
     [0, 1, 2].map(|fd| {
         // SAFETY: F_GETFD reads a flag; open and dup3 make descriptors, which stay for the whole process.
         unsafe {
@@ -81,7 +81,7 @@ pub fn occupy_closed_stdio() -> [bool; 3] {
 }
 
 /// What execve(2) needs, made before a fork: after it, nothing may allocate.
-pub struct Program {
+pub(crate) struct Program {
     path: CString,
     argv: Vec<CString>,
 }
@@ -89,14 +89,14 @@ pub struct Program {
 impl Program {
     /// # Errors
     /// EINVAL for a NUL byte, which no real path or argument has.
-    pub fn new(path: &OsStr, argv: &[OsString]) -> Result<Self> {
+    pub(crate) fn new(path: &OsStr, argv: &[OsString]) -> Result<Self> {
         let c_string = |s: &OsStr| CString::new(s.as_bytes()).map_err(|_| Errno::EINVAL);
         Ok(Self { path: c_string(path)?, argv: argv.iter().map(|arg| c_string(arg)).collect::<Result<_>>()? })
     }
 
     /// Becomes the program, with the environment as it is; signal dispositions are not touched, so what the
     /// caller ignored stays ignored. Returns only on failure.
-    pub fn exec(&self) -> Errno {
+    pub(crate) fn exec(&self) -> Errno {
         let pointers = self.pointers();
         restore_room();
         // SAFETY: NUL-terminated strings in a NULL-terminated array; environ is the process's own.
@@ -109,7 +109,7 @@ impl Program {
     ///
     /// # Errors
     /// EAGAIN and ENOMEM from fork(2).
-    pub fn spawn(
+    pub(crate) fn spawn(
         &self,
         stdout: Option<&OwnedFd>,
         stderr: Option<&OwnedFd>,
@@ -143,7 +143,7 @@ impl Program {
 ///
 /// # Errors
 /// EAGAIN and ENOMEM from fork(2).
-pub fn spawn_work(
+pub(crate) fn spawn_work(
     stdout: Option<&OwnedFd>,
     stderr: Option<&OwnedFd>,
     place: Where<'_>,
@@ -165,7 +165,7 @@ pub fn spawn_work(
 
 /// A child, and what it said of its beginning.
 #[derive(Debug)]
-pub struct Child {
+pub(crate) struct Child {
     /// Its process ID.
     pub pid: Pid,
     /// Becomes readable when it ends: pidfd_open(2), Linux 5.3.
@@ -252,7 +252,7 @@ fn become_child(
 ///
 /// # Errors
 /// ECHILD if somebody reaped it (SIGCHLD ignored by our caller).
-pub fn wait(pid: Pid) -> Result<i32> {
+pub(crate) fn wait(pid: Pid) -> Result<i32> {
     loop {
         match waitpid(pid, None) {
             Ok(WaitStatus::Exited(_, status)) => return Ok(status),
@@ -265,7 +265,7 @@ pub fn wait(pid: Pid) -> Result<i32> {
 
 /// SIGCHLD as a program expects it; a caller that ignored it would make [`wait`] fail. A handler, which an init that uses
 /// the library may have, stays.
-pub fn expect_children() {
+pub(crate) fn expect_children() {
     // SAFETY: sigaction is plain data, and all zeroes is a value of it.
     let mut now: libc::sigaction = unsafe { std::mem::zeroed() };
     // SAFETY: the kernel writes a sigaction, which is ours.
@@ -282,7 +282,7 @@ static ROOM: OnceLock<libc::rlimit> = OnceLock::new();
 
 /// Gives this process room for the few descriptors that it needs, however few the caller left it (`ulimit -n`).
 /// A program that we execute gets the caller's limit back.
-pub fn make_room() {
+pub(crate) fn make_room() {
     const ENOUGH: libc::rlim_t = 64;
     let mut before = libc::rlimit { rlim_cur: ENOUGH, rlim_max: ENOUGH };
     // SAFETY: the kernel writes two integers, which are ours.
@@ -309,20 +309,20 @@ fn restore_room() {
 }
 
 /// Sets a variable for the programs that this process will run.
-pub fn set_environment(name: &str, value: &str) {
+pub(crate) fn set_environment(name: &str, value: &str) {
     // SAFETY: this process has one thread.
     unsafe { std::env::set_var(name, value) };
 }
 
 /// Borrows descriptor 0, 1 or 2, which [`occupy_closed_stdio`] has made sure to be open.
-pub fn stdio(fd: u8) -> BorrowedFd<'static> {
+pub(crate) fn stdio(fd: u8) -> BorrowedFd<'static> {
     // SAFETY: nothing in this crate closes 0 to 2.
     unsafe { BorrowedFd::borrow_raw(i32::from(fd.min(2))) }
 }
 
 /// Does something that the kernel may answer with SIGXFSZ (a limit on file sizes) or SIGPIPE (a reader who has
 /// gone), which then are an error and not our end. What the caller had set for them is set again afterwards.
-pub fn unharmed<T>(work: impl FnOnce() -> T) -> T {
+pub(crate) fn unharmed<T>(work: impl FnOnce() -> T) -> T {
     let signals = [libc::SIGXFSZ, libc::SIGPIPE, libc::SIGIO];
     // SAFETY: SIG_IGN is no handler, and what signal() gave back is what it takes.
     let before = signals.map(|signal| unsafe { libc::signal(signal, libc::SIG_IGN) });
@@ -340,7 +340,7 @@ const ENDING: [libc::c_int; 4] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, lib
 /// Does something that must not be left half done: a signal that asks this thread to end waits until it is done,
 /// and those that an error can stand for are errors, as in [`unharmed`]. What takes long in it has to look at
 /// [`is_interrupted`].
-pub fn undisturbed<T>(work: impl FnOnce() -> T) -> T {
+pub(crate) fn undisturbed<T>(work: impl FnOnce() -> T) -> T {
     // SAFETY: both sets are initialised by the calls before they are used, and are ours.
     unsafe {
         let (mut ending, mut before) = (std::mem::zeroed(), std::mem::zeroed());
@@ -356,7 +356,7 @@ pub fn undisturbed<T>(work: impl FnOnce() -> T) -> T {
 }
 
 /// Whether a signal that asks this process to end waits for [`undisturbed`] to be done.
-pub fn is_interrupted() -> bool {
+pub(crate) fn is_interrupted() -> bool {
     // SAFETY: the set is initialised by the call, and ours.
     unsafe {
         let mut waiting = std::mem::zeroed();
@@ -366,7 +366,7 @@ pub fn is_interrupted() -> bool {
 }
 
 /// Whether this process was started by that one, or by one that it started: /proc says so.
-pub fn is_ancestor(other: i32) -> bool {
+pub(crate) fn is_ancestor(other: i32) -> bool {
     const GENERATIONS: usize = 64;
     let mut process = nix::unistd::getppid().as_raw();
     for _ in 0..GENERATIONS {

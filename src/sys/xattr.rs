@@ -13,7 +13,7 @@ type Result<T> = nix::Result<T>;
 ///
 /// # Errors
 /// EOPNOTSUPP where the filesystem has none.
-pub fn list(path: &Path) -> Result<Vec<CString>> {
+pub(crate) fn list(path: &Path) -> Result<Vec<CString>> {
     let path = c_path(path)?;
     // SAFETY: the kernel writes at most the length that is passed.
     let raw = grow(|buffer, length| unsafe { libc::llistxattr(path.as_ptr(), buffer.cast(), length) })?;
@@ -24,7 +24,7 @@ pub fn list(path: &Path) -> Result<Vec<CString>> {
 ///
 /// # Errors
 /// ENODATA if it is not there.
-pub fn get(path: &Path, name: &CStr) -> Result<Vec<u8>> {
+pub(crate) fn get(path: &Path, name: &CStr) -> Result<Vec<u8>> {
     let path = c_path(path)?;
     // SAFETY: the kernel writes at most the length that is passed.
     grow(|buffer, length| unsafe { libc::lgetxattr(path.as_ptr(), name.as_ptr(), buffer.cast(), length) })
@@ -34,7 +34,7 @@ pub fn get(path: &Path, name: &CStr) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// EOPNOTSUPP, EPERM, ENOSPC as lsetxattr(2) says.
-pub fn set(path: &Path, name: &CStr, value: &[u8]) -> Result<()> {
+pub(crate) fn set(path: &Path, name: &CStr, value: &[u8]) -> Result<()> {
     let path = c_path(path)?;
     // SAFETY: C strings, and a buffer with its length.
     let done =
@@ -46,7 +46,7 @@ pub fn set(path: &Path, name: &CStr, value: &[u8]) -> Result<()> {
 ///
 /// # Errors
 /// As flistxattr(2), fgetxattr(2), fsetxattr(2) and fremovexattr(2) say.
-pub fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<()> {
+pub(crate) fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<()> {
     let (from, to) = (from.as_raw_fd(), to.as_raw_fd());
     let names = |fd| {
         // SAFETY: the kernel writes at most the length that is passed.

@@ -21,10 +21,10 @@ use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fsync, linkat, unlinkat};
 use crate::error::{Attempt, Error, Kind, Result};
 use crate::sys::{self, MountId};
 use crate::text;
-use crate::untrusted::{Entry, FileKind, Found, mount_of};
+use crate::untrusted::entry::{Entry, FileKind, Found, mount_of};
 
 /// A directory with more names than this is not listed to its end. Debian's longest has fifty thousand.
-pub const NAMES_CAP: usize = 1 << 17;
+pub(crate) const NAMES_CAP: usize = 1 << 17;
 
 /// An open directory. Its methods take one plain name and never follow it.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::bench::{Bench, Test, link, run, text, tools, tree};
 use crate::images::{Watch, limited};
 
-pub const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = &[
     ("dpkg_in_another_mount_is_not_written", dpkg_elsewhere),
     ("a_tool_in_another_mount_is_not_read", tool_elsewhere),
     ("a_mount_over_our_directory_is_refused", home_elsewhere),

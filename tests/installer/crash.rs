@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::bench::{Bench, Test, is_whole, run, text, tools, tree};
 
-pub const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = &[
     ("killed_at_the_calls_of_install", || killed("install")),
     ("killed_at_the_calls_of_upgrade", || killed("upgrade")),
     ("killed_at_the_calls_of_uninstall", || killed("uninstall")),

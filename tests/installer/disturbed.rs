@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::bench::{Bench, Test, text, tool, tools, tree};
 use crate::packages::Debian;
 
-pub const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = &[
     ("dpkg_at_work_is_waited_for_and_named", dpkg_at_work),
     ("a_packages_own_script_may_install", own_script),
     ("a_dpkg_divert_that_hangs_is_a_warning", divert_hangs),

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::bench::{Bench, Test, link, run, text, tool, tools, tree, tree_with_change_times};
 
-pub const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = &[
     ("a_wrong_upper_is_refused", wrong_upper),
     ("a_spoofed_upperdir_is_not_believed", spoofed_upperdir),
     ("our_directory_as_a_link_is_an_attack", home_is_a_link),

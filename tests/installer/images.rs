@@ -14,11 +14,11 @@ use crate::bench::{Bench, Test, link, run, text, tool, tools, tree, tree_with_ch
 use crate::images_more::MORE;
 use crate::images_table::IMAGES;
 
-pub const TESTS: &[Test] = &[("a_table_of_hostile_images", table)];
+pub(crate) const TESTS: &[Test] = &[("a_table_of_hostile_images", table)];
 
 /// What install has to make of an image.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Does {
+pub(crate) enum Does {
     /// It ends with 0, and each of these names is the shim.
     Install(&'static [&'static str]),
     /// It ends with 1 and one line, and has touched nothing.
@@ -26,7 +26,7 @@ pub enum Does {
 }
 
 /// One hostile image.
-pub struct Image {
+pub(crate) struct Image {
     /// What it is.
     pub name: &'static str,
     /// Builds it.
@@ -38,7 +38,7 @@ pub struct Image {
 }
 
 /// Where an image is built, and the host that it is after.
-pub struct Site {
+pub(crate) struct Site {
     /// The image's root.
     pub guest: PathBuf,
     /// The canary.
@@ -53,79 +53,79 @@ impl Site {
     }
 
     /// A symlink; `HOST` in the target is the canary.
-    pub fn link(&self, path: &str, target: &str) {
+    pub(crate) fn link(&self, path: &str, target: &str) {
         link(&target.replace("HOST", self.host.to_str().unwrap()), &self.at(path));
     }
 
     /// The three tools in a directory.
-    pub fn tools(&self, directory: &str) {
+    pub(crate) fn tools(&self, directory: &str) {
         tools(&self.guest, directory);
     }
 
     /// An executable.
-    pub fn tool(&self, path: &str, content: &str) {
+    pub(crate) fn tool(&self, path: &str, content: &str) {
         tool(&self.at(path), content);
     }
 
     /// A file.
-    pub fn file(&self, path: &str, content: &[u8]) {
+    pub(crate) fn file(&self, path: &str, content: &[u8]) {
         fs::write(self.at(path), content).unwrap();
     }
 
     /// A file of that many bytes, all of them a hole.
-    pub fn sparse(&self, path: &str, size: u64) {
+    pub(crate) fn sparse(&self, path: &str, size: u64) {
         fs::File::create(self.at(path)).unwrap().set_len(size).unwrap();
     }
 
     /// A directory, and everything on the way to it.
-    pub fn directory(&self, path: &str) {
+    pub(crate) fn directory(&self, path: &str) {
         fs::create_dir_all(self.at(path)).unwrap();
     }
 
     /// Permission bits.
-    pub fn mode(&self, path: &str, mode: u32) {
+    pub(crate) fn mode(&self, path: &str, mode: u32) {
         fs::set_permissions(self.guest.join(path), fs::Permissions::from_mode(mode)).unwrap();
     }
 
     /// Our own directory, as install would have made it.
-    pub fn home(&self) {
+    pub(crate) fn home(&self) {
         self.directory(".rootfs-shim");
         self.mode(".rootfs-shim", 0o700);
     }
 
     /// A named pipe, which blocks whoever opens it.
-    pub fn pipe(&self, path: &str) {
+    pub(crate) fn pipe(&self, path: &str) {
         run("mkfifo", &[self.at(path).to_str().unwrap()]);
     }
 
     /// A device; nobody may wake it.
-    pub fn device(&self, path: &str, kind: &str) {
+    pub(crate) fn device(&self, path: &str, kind: &str) {
         run("mknod", &[self.at(path).to_str().unwrap(), kind, "7", "200"]);
     }
 
     /// A socket.
-    pub fn socket(&self, path: &str) {
+    pub(crate) fn socket(&self, path: &str) {
         drop(std::os::unix::net::UnixListener::bind(self.at(path)).unwrap());
     }
 
     /// A second name.
-    pub fn hard_link(&self, path: &str, to: &str) {
+    pub(crate) fn hard_link(&self, path: &str, to: &str) {
         fs::hard_link(self.guest.join(path), self.at(to)).unwrap();
     }
 
     /// A file whose name no program may print as it is.
-    pub fn odd_name(&self, directory: &str) {
+    pub(crate) fn odd_name(&self, directory: &str) {
         let name = std::ffi::OsStr::from_bytes(b"\xff\x1b[2Jred");
         fs::write(self.guest.join(directory).join(name), "").unwrap();
     }
 }
 
 /// Sees whoever opens or changes anything in the canary.
-pub struct Watch(Inotify);
+pub(crate) struct Watch(Inotify);
 
 impl Watch {
     /// From now on.
-    pub fn new(host: &Path) -> Self {
+    pub(crate) fn new(host: &Path) -> Self {
         let watch = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).unwrap();
         let all = AddWatchFlags::IN_ALL_EVENTS & !AddWatchFlags::IN_CLOSE;
         let directories = tree(host).into_iter().map(|line| line.split(" ino ").next().unwrap().to_owned());
@@ -136,7 +136,7 @@ impl Watch {
     }
 
     /// What was done since.
-    pub fn events(&self) -> Vec<String> {
+    pub(crate) fn events(&self) -> Vec<String> {
         let mut all = Vec::new();
         while let Ok(events) = self.0.read_events() {
             all.extend(events.into_iter().map(|event| format!("{:?} {:?}", event.mask, event.name)));
@@ -146,7 +146,7 @@ impl Watch {
 }
 
 /// Runs the program on an image, for at most ten seconds.
-pub fn limited(bench: &Bench, guest: &Path, command: &str) -> Output {
+pub(crate) fn limited(bench: &Bench, guest: &Path, command: &str) -> Output {
     let (program, guest) = (bench.program.to_str().unwrap(), guest.to_str().unwrap());
     let arguments = ["--signal=KILL", "10", program, command, "--chroot", guest];
     let output = std::process::Command::new("timeout").args(arguments).output().unwrap();

@@ -11,7 +11,7 @@ fn lists(site: &Site, count: u32, content: &[u8]) {
         .for_each(|n| site.hard_link("var/lib/dpkg/info/0.list", &format!("var/lib/dpkg/info/{n}.list")));
 }
 
-pub const MORE: &[Image] = &[
+pub(crate) const MORE: &[Image] = &[
     image("dpkg's lock is a pipe", SBIN, "dpkg is not told", |s| {
         dpkg(s);
         s.pipe("var/lib/dpkg/lock");

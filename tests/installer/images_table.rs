@@ -2,13 +2,13 @@
 
 use crate::images::{Does, Image, Site};
 
-pub const BIN: Does = Does::Install(&["usr/bin/swapon", "usr/bin/swapoff", "usr/bin/mkswap"]);
-pub const SBIN: Does = Does::Install(&["sbin/swapon", "sbin/swapoff", "sbin/mkswap"]);
+pub(crate) const BIN: Does = Does::Install(&["usr/bin/swapon", "usr/bin/swapoff", "usr/bin/mkswap"]);
+pub(crate) const SBIN: Does = Does::Install(&["sbin/swapon", "sbin/swapoff", "sbin/mkswap"]);
 /// All but swapon, which is the odd one.
-pub const OTHERS: Does = Does::Install(&["sbin/swapoff", "sbin/mkswap"]);
-pub const REFUSE: Does = Does::Refuse;
+pub(crate) const OTHERS: Does = Does::Install(&["sbin/swapoff", "sbin/mkswap"]);
+pub(crate) const REFUSE: Does = Does::Refuse;
 
-pub const fn image(name: &'static str, does: Does, said: &'static str, build: fn(&Site)) -> Image {
+pub(crate) const fn image(name: &'static str, does: Does, said: &'static str, build: fn(&Site)) -> Image {
     Image { name, build, does, said }
 }
 
@@ -19,13 +19,13 @@ fn led(site: &Site, path: &str, target: &str) {
 }
 
 /// Tools in `sbin`, but no swapon.
-pub fn odd(site: &Site) {
+pub(crate) fn odd(site: &Site) {
     site.tools("sbin");
     std::fs::remove_file(site.guest.join("sbin/swapon")).unwrap();
 }
 
 /// Tools, and a dpkg of which something is wrong.
-pub fn dpkg(site: &Site) {
+pub(crate) fn dpkg(site: &Site) {
     site.tools("sbin");
     site.directory("var/lib/dpkg/info");
 }
@@ -47,7 +47,7 @@ fn manifest(site: &Site, lines: &str) {
 }
 
 /// What uninstall gives back is compared, so images whose own directory install takes over are in hostile.rs.
-pub const IMAGES: &[Image] = &[
+pub(crate) const IMAGES: &[Image] = &[
     // Directories that lead out.
     image("sbin leads to the host", BIN, "", |s| led(s, "sbin", "HOST/sbin")),
     image("sbin leads up", BIN, "", |s| led(s, "sbin", "../../../../../../../../usr/sbin")),
@@ -340,7 +340,7 @@ impl Site {
     }
 
     /// Our directory with things in it that install takes over, and uninstall takes away.
-    pub fn haunted_home(&self) {
+    pub(crate) fn haunted_home(&self) {
         home(self);
         manifest(self, "directories = [\"../host\", \"/etc\"]\ndiversions = [\"/../host/sbin/swapon\"]");
         self.link(".rootfs-shim/.manifest.toml.0123456789abcdef.old", "HOST/busybox");

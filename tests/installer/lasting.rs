@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::bench::{Bench, Test, link, run, text, tool, tools, tree};
 use crate::owned::{NAMES, again, problems, status, str};
 
-pub const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = &[
     ("directories_merged_since_the_install_are_the_same_names", merged_since),
     ("a_name_that_is_gone_stays_in_the_record", gone),
     ("a_name_below_a_mount_stays_in_the_record", mounted_over),

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use crate::bench::{Bench, Test, link, run, text, tool, tools, tree, tree_with_change_times};
 
-pub const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = &[
     ("debian_like_on_ext4", debian_like_on_ext4),
     ("alpine_like_links_are_renamed_not_followed", alpine_like),
     ("merged_directories_are_one_place", merged),

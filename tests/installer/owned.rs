@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::bench::{Bench, Test, run, text, tool, tools, tree};
 
-pub const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = &[
     ("an_images_own_copy_of_the_shim_is_a_tool_like_any", copies),
     ("a_shim_with_another_owner_or_mode_is_put_anew", unsound),
     ("a_write_through_one_name_into_all_shims_is_mended", written_through),
@@ -21,16 +21,16 @@ pub const TESTS: &[Test] = &[
     ("a_users_file_in_our_directory_is_no_leftover", users_files),
 ];
 
-pub const NAMES: [&str; 3] = ["swapon", "swapoff", "mkswap"];
+pub(crate) const NAMES: [&str; 3] = ["swapon", "swapoff", "mkswap"];
 
-pub fn status(bench: &Bench) -> Value {
+pub(crate) fn status(bench: &Bench) -> Value {
     let output = bench.shim("status", &["--json"]);
     let status: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(i32::from(status["healthy"] != true)), "{status}");
     status
 }
 
-pub fn problems(bench: &Bench) -> String {
+pub(crate) fn problems(bench: &Bench) -> String {
     status(bench)["problems"].to_string()
 }
 
@@ -41,11 +41,11 @@ fn state(bench: &Bench, path: &str) -> Value {
     commands.find(|command| command["path"] == path.to_str().unwrap()).unwrap()["state"].clone()
 }
 
-pub fn str(path: &Path) -> &str {
+pub(crate) fn str(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-pub fn again(bench: Bench) {
+pub(crate) fn again(bench: Bench) {
     run("umount", &["-l", str(&bench.top)]);
 }
 
@@ -246,7 +246,7 @@ fn delayed(bench: &Bench, command: &str, call: &str) -> std::process::Child {
     strace.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-pub fn names(bench: &Bench) -> Vec<String> {
+pub(crate) fn names(bench: &Bench) -> Vec<String> {
     let name = |line: String| line.split(" ino ").next().unwrap_or_default().to_owned();
     tree(&bench.guest).into_iter().map(name).collect()
 }

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use crate::bench::{Bench, Test, link, run, text, tool, tools, tree};
 
-pub const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = &[
     ("dpkgs_list_is_given_back_byte_for_byte", list_is_given_back),
     ("a_diversion_of_somebody_elses_is_left_alone", somebody_elses),
     ("a_hostile_list_of_diversions_is_left_alone", hostile_lists),
@@ -125,13 +125,13 @@ fn hostile_lists() {
 }
 
 /// The host's Debian as a guest that apt can work in.
-pub struct Debian {
+pub(crate) struct Debian {
     pub bench: Bench,
     pub packages: PathBuf,
 }
 
 impl Debian {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let bench = Bench::new();
         bench.overlay_on(Path::new("/"), &bench.ext4());
         for (what, kind) in [("proc", "proc"), ("dev", "tmpfs"), ("tmp", "tmpfs")] {
@@ -143,13 +143,13 @@ impl Debian {
         Self { bench, packages }
     }
 
-    pub fn inside(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn inside(&self, arguments: &[&str]) -> Output {
         let mut call = Command::new("chroot");
         call.arg(&self.bench.guest).args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
         call.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output().unwrap()
     }
 
-    pub fn inside_ok(&self, arguments: &[&str]) -> String {
+    pub(crate) fn inside_ok(&self, arguments: &[&str]) -> String {
         let output = self.inside(arguments);
         assert!(output.status.success(), "{arguments:?}: {}", text(&output));
         text(&output)
@@ -161,7 +161,7 @@ impl Debian {
     }
 
     /// The same, with a script that dpkg runs before it unpacks.
-    pub fn package_with(
+    pub(crate) fn package_with(
         &self,
         name: &str,
         version: &str,

@@ -12,7 +12,7 @@ use std::process::Command;
 use crate::bench::{Bench, Test, run, text, tools};
 use crate::owned::{NAMES, str};
 
-pub const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = &[
     ("a_power_cut_in_an_install", || cut("install")),
     ("a_power_cut_in_an_upgrade", || cut("upgrade")),
     ("a_power_cut_in_an_uninstall", || cut("uninstall")),

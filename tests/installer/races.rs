@@ -12,7 +12,7 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use crate::bench::{Bench, Test, link, run, text, tools, tree};
 use crate::images::{Site, Watch, limited};
 
-pub const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = &[
     ("a_place_exchanged_with_a_link_to_the_host", || raced("usr/sbin", "HOST/sbin")),
     ("a_directory_on_the_way_exchanged_with_a_link_to_the_host", || raced("usr", "HOST")),
     ("a_directory_on_the_way_exchanged_with_a_link_upwards", || {

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use crate::bench::{Bench, Test, link, run, text, tools, tree, tree_with_change_times};
 
-pub const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = &[
     ("a_directory_that_is_no_root_is_refused", no_root),
     ("the_hosts_own_plain_root_is_refused", plain_root),
     ("a_config_that_makes_no_sense_is_refused", bad_configs),

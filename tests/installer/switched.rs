@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use crate::bench::{Bench, Test, link, run, text};
 
-pub const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = &[
     ("in_a_switched_root_the_device_leads_to_upper", || switched(Visible::Device)),
     ("in_a_switched_root_another_mount_leads_to_upper", || switched(Visible::Mount)),
     ("in_a_switched_root_without_a_lead_calls_are_passed_through", || switched(Visible::Nothing)),

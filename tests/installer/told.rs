@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::bench::{Bench, Test, link, run, text, tool, tools, tree};
 use crate::owned::{NAMES, again, names, problems, status, str};
 
-pub const TESTS: &[Test] = &[
+pub(crate) const TESTS: &[Test] = &[
     ("a_dead_run_is_named_by_status", named_by_status),
     ("links_from_tool_to_tool_have_a_real_tool", chained),
     ("an_upgrade_while_shims_run", upgrade_while_running),

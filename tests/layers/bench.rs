@@ -13,17 +13,17 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
-pub type Outcome = Result<(), Failed>;
-pub type Test = fn(&Bench) -> Outcome;
+pub(crate) type Outcome = Result<(), Failed>;
+pub(crate) type Test = fn(&Bench) -> Outcome;
 
-pub struct Bench {
+pub(crate) struct Bench {
     dir: tempfile::TempDir,
     loops: RefCell<Vec<String>>,
     swap: RefCell<Option<Flock<File>>>,
 }
 
 impl Bench {
-    pub fn new() -> Result<Self, Failed> {
+    pub(crate) fn new() -> Result<Self, Failed> {
         unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_FS)?;
         mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)?;
         let dir = tempfile::Builder::new().prefix("rootfs-shim-layers.").tempdir_in("/var/tmp")?;
@@ -39,7 +39,7 @@ impl Bench {
     }
 
     /// Runs a script that must succeed; what it printed.
-    pub fn sh(&self, script: &str) -> Result<String, Failed> {
+    pub(crate) fn sh(&self, script: &str) -> Result<String, Failed> {
         let output = self.run(script)?;
         let text = String::from_utf8(output.stdout)?;
         if output.status.success() {
@@ -50,7 +50,7 @@ impl Bench {
     }
 
     /// Runs a script that must fail with that status; what it complained.
-    pub fn fails(&self, status: i32, script: &str) -> Result<String, Failed> {
+    pub(crate) fn fails(&self, status: i32, script: &str) -> Result<String, Failed> {
         let output = self.run(script)?;
         let errors = String::from_utf8(output.stderr)?;
         match output.status.code() {
@@ -60,7 +60,7 @@ impl Bench {
     }
 
     /// A loop device over a new file of that size.
-    pub fn device(&self, size: &str) -> Result<String, Failed> {
+    pub(crate) fn device(&self, size: &str) -> Result<String, Failed> {
         let name = format!("disk{}", self.loops.borrow().len());
         let device = self.sh(&format!("truncate -s {size} {name}; losetup -f --show {name}"))?;
         self.loops.borrow_mut().push(device.clone());
@@ -68,7 +68,7 @@ impl Bench {
     }
 
     /// Swap belongs to the whole machine: one test at a time, of all that run on it.
-    pub fn take_swap(&self) -> Outcome {
+    pub(crate) fn take_swap(&self) -> Outcome {
         std::fs::create_dir_all("/run/lock")?;
         let file = File::create("/run/lock/rootfs-shim-swap.lock")?;
         let lock = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno)?;
@@ -77,12 +77,12 @@ impl Bench {
     }
 
     /// The mounts below this bench.
-    pub fn mounts(&self) -> Result<String, Failed> {
+    pub(crate) fn mounts(&self) -> Result<String, Failed> {
         self.sh("grep -F \" $D\" /proc/self/mountinfo | cut -d' ' -f4- || true")
     }
 
     /// Loop devices over files of this bench that it did not make itself.
-    pub fn stray_loops(&self) -> Result<Vec<String>, Failed> {
+    pub(crate) fn stray_loops(&self) -> Result<Vec<String>, Failed> {
         let listed = self.sh("losetup -n -l -O NAME,BACK-FILE | grep -F \"$D\" || true")?;
         let own = self.loops.borrow();
         let is_own = |line: &&str| own.iter().any(|own| line.split(' ').next() == Some(own));
@@ -103,7 +103,7 @@ impl Drop for Bench {
 }
 
 /// Waits until `done`, at most ten seconds.
-pub fn eventually(mut done: impl FnMut() -> Result<bool, Failed>) -> Outcome {
+pub(crate) fn eventually(mut done: impl FnMut() -> Result<bool, Failed>) -> Outcome {
     for _ in 0..200 {
         if done()? {
             return Ok(());
@@ -113,16 +113,16 @@ pub fn eventually(mut done: impl FnMut() -> Result<bool, Failed>) -> Outcome {
     Err("it did not happen in ten seconds".into())
 }
 
-pub fn equal<T: PartialEq<U> + std::fmt::Debug, U: std::fmt::Debug>(got: T, wanted: U) -> Outcome {
+pub(crate) fn equal<T: PartialEq<U> + std::fmt::Debug, U: std::fmt::Debug>(got: T, wanted: U) -> Outcome {
     if got == wanted { Ok(()) } else { Err(format!("got {got:?}, wanted {wanted:?}").into()) }
 }
 
-pub fn contains(text: &str, part: &str) -> Outcome {
+pub(crate) fn contains(text: &str, part: &str) -> Outcome {
     if text.contains(part) { Ok(()) } else { Err(format!("{part:?} is not in {text:?}").into()) }
 }
 
 /// Those of these programs that are not there, each with the package that brings it.
-pub fn lacking(tools: &[(&str, &str)]) -> Vec<String> {
+pub(crate) fn lacking(tools: &[(&str, &str)]) -> Vec<String> {
     let there = |tool: &str| -> bool {
         let places = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(PathBuf::from);
         places.iter().any(|dir| dir.join(tool).exists())
@@ -132,7 +132,7 @@ pub fn lacking(tools: &[(&str, &str)]) -> Vec<String> {
 }
 
 /// What this machine lacks to run these tests.
-pub fn missing() -> Vec<String> {
+pub(crate) fn missing() -> Vec<String> {
     if !nix::unistd::geteuid().is_root() {
         return vec!["root".into()];
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use rootfs_shim::error::Kind;
+use rootfs_shim::Kind;
 use rootfs_shim::{
     InstallOptions, MountOptions, ResetOptions, UninstallOptions, install, mount, reset, status, uninstall,
     unmount,
@@ -10,7 +10,7 @@ use rootfs_shim::{
 
 use crate::bench::{Bench, Outcome, Test, contains, equal};
 
-pub const TESTS: &[(&str, Test)] = &[("library_builds_and_takes_down_a_whole_root", whole)];
+pub(crate) const TESTS: &[(&str, Test)] = &[("library_builds_and_takes_down_a_whole_root", whole)];
 
 fn whole(b: &Bench) -> Outcome {
     let dir = PathBuf::from(b.sh("echo $D")?);

@@ -14,15 +14,17 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
 
-use crate::builtin::mkswap::{Format, Layout, Lock, Uuid, layout, page_size_note};
-use crate::builtin::{Console, errno_of, show};
-use crate::swap::header::{self, Fields};
+use crate::builtin::call::Console;
+use crate::builtin::mkswap::ask::{Format, Layout, Lock, Uuid, layout, page_size_note};
+use crate::builtin::show;
+use crate::error::errno_of;
+use crate::swap::header::{self, Fields, time_uuid, versioned};
 use crate::swap::{signature, tag};
 use crate::sys;
 
 /// It failed, and why has been said.
 #[derive(Debug)]
-pub struct Failed;
+pub(crate) struct Failed;
 
 type Done<T> = Result<T, Failed>;
 
@@ -30,7 +32,7 @@ type Done<T> = Result<T, Failed>;
 ///
 /// # Errors
 /// If it could not be made; the reason is on stderr then.
-pub fn format(format: &Format, console: &mut Console) -> Done<()> {
+pub(crate) fn format(format: &Format, console: &mut Console) -> Done<()> {
     let device = Path::new(&format.device);
     let name = format.device.as_bytes();
     if let Some(note) = page_size_note(format) {
@@ -125,9 +127,9 @@ fn fill(file: &File, from: u64, to: u64) -> std::io::Result<()> {
 
 fn is_mounted(device: &Path) -> bool {
     let Ok(meta) = fs::metadata(device) else { return false };
-    let is_swap = crate::builtin::active().iter().any(|swap| swap.path == tag::canonical(device));
+    let is_swap = crate::swap::active::active().iter().any(|swap| swap.path == tag::canonical(device));
     is_swap
-        || crate::shim::facts::all_mounts().iter().any(|mount| {
+        || crate::kernel::mounts::all_mounts().iter().any(|mount| {
             let source = Path::new(&mount.source);
             let is_same = || {
                 fs::metadata(source)
@@ -337,24 +339,6 @@ fn new_uuid(choice: Uuid) -> nix::Result<[u8; 16]> {
         Uuid::Random => Ok(versioned(sys::random_bytes()?, 4)),
         Uuid::Time => time_uuid(),
     }
-}
-
-/// RFC 9562: the version and the variant have their bits.
-pub(crate) fn versioned(mut uuid: [u8; 16], version: u8) -> [u8; 16] {
-    uuid[6] = (uuid[6] & 0x0f) | (version << 4);
-    uuid[8] = (uuid[8] & 0x3f) | 0x80;
-    uuid
-}
-
-/// Version 1: 100 ns steps since 1582, and a random node that says that it is no network card.
-fn time_uuid() -> nix::Result<[u8; 16]> {
-    const FROM_1582_TO_1970: u128 = 0x01b2_1dd2_1381_4000;
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let [.., a, b, c, d, e, f, g, h] = (since.as_nanos() / 100 + FROM_1582_TO_1970).to_be_bytes();
-    let mut uuid = sys::random_bytes()?;
-    uuid[..8].copy_from_slice(&[e, f, g, h, c, d, a, b]);
-    uuid[10] |= 1;
-    Ok(versioned(uuid, 1))
 }
 
 fn failed<T>(console: &mut Console, parts: &[&[u8]], errno: Errno) -> Done<T> {

@@ -8,8 +8,11 @@ use std::path::Path;
 
 use nix::errno::Errno;
 
+use crate::builtin::call::Console;
+use crate::builtin::mkswap;
 use crate::builtin::swapon::ask::Enable;
-use crate::builtin::{Console, errno_of, mkswap, system_page_size};
+use crate::error::errno_of;
+use crate::swap::header::system_page_size;
 use crate::swap::header::{Header, SIGNATURE, Signature};
 use crate::swap::tag;
 use crate::sys;

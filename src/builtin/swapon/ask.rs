@@ -6,10 +6,11 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 
+use crate::builtin::call::{Call, Refusal, parse_number};
 use crate::builtin::show::{self, Column, Style};
-use crate::builtin::{Call, Refusal, parse_number, strerror};
-use crate::command::request::labels_first;
+use crate::error::strerror;
 use crate::swap::fstab;
+use crate::swap::tag::labels_first;
 use crate::swap::tag::{Key, Tag};
 
 /// What a call asks for.

@@ -4,8 +4,8 @@
 //! decided by the same rules. One that fails does not stop the others.
 #![expect(clippy::disallowed_methods, reason = "the running system's own files, and never an image's")]
 
-pub mod area;
-pub mod ask;
+pub(crate) mod area;
+pub(crate) mod ask;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -13,10 +13,11 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
+use crate::builtin::call::{Call, Console};
 use crate::builtin::show::{self, Column, Row};
 use crate::builtin::swapon::area::switch_on;
 use crate::builtin::swapon::ask::{Ask, Enable, How, ask};
-use crate::builtin::{Call, Console, errno_of};
+use crate::error::errno_of;
 use crate::swap::active::Swap;
 use crate::swap::fstab::{self, Reader};
 use crate::swap::header::Header;
@@ -31,16 +32,17 @@ pub(crate) fn run(call: &Call<'_>, console: &mut Console) -> i32 {
             0
         }
         // A list that cannot be read is not an empty one: that has its headings.
-        Ok(Ask::Summary | Ask::Show(_)) if crate::shim::facts::swaps_text().is_empty() => {
+        Ok(Ask::Summary | Ask::Show(_)) if crate::swap::active::swaps_text().is_empty() => {
             call.flavour.failure_status
         }
         Ok(Ask::Summary) => {
-            console.say(&[&show::summary(&crate::builtin::active())]);
+            console.say(&[&show::summary(&crate::swap::active::active())]);
             0
         }
         Ok(Ask::Show(style)) => {
             let asked = style.columns.iter().any(|column| matches!(column, Column::Uuid | Column::Label));
-            let rows: Vec<Row> = crate::builtin::active().into_iter().map(|swap| row(swap, asked)).collect();
+            let rows: Vec<Row> =
+                crate::swap::active::active().into_iter().map(|swap| row(swap, asked)).collect();
             console.say(&[&show::table(&rows, &style)]);
             0
         }
@@ -94,7 +96,7 @@ fn gather(enable: &Enable) -> Result<World, Errno> {
         return Err(errno_of(error));
     }
     let tables = tables.unwrap_or_default();
-    let swaps = crate::builtin::active();
+    let swaps = crate::swap::active::active();
     let entries = || tables.iter().flat_map(|(_, table)| &table.entries).filter(|entry| entry.is_swap());
     let listed = entries().filter(|entry| entry.spec.as_bytes().starts_with(b"/"));
     let files: Vec<PathBuf> = listed

@@ -25,7 +25,7 @@ use crate::sys::{self, Where};
 
 /// How a play ended; the stage is clear in either case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub(crate) enum End {
     /// The player's exit status, or 128 + n if signal n ended it.
     Played(i32),
     /// The front was told to stop.
@@ -43,7 +43,7 @@ const INTERRUPTS: [Signal; 4] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP
 ///
 /// # Errors
 /// If a process cannot be made; what could not be cleared.
-pub fn play(stage: &Stage, player: impl FnOnce() -> i32) -> Result<End> {
+pub(crate) fn play(stage: &Stage, player: impl FnOnce() -> i32) -> Result<End> {
     sys::expect_children();
     let signals: SigSet = INTERRUPTS.into_iter().chain([Signal::SIGCHLD]).collect();
     signals.thread_block().attempt("block signals for", "demo")?;
@@ -90,7 +90,7 @@ fn guard(stage: &Stage, lifeline: &OwnedFd, watch: &SignalFd, player: impl FnOnc
         .and_then(|()| sys::spawn_work(None, None, Where::Here, || first_process(player)));
     let status = match first {
         Err(errno) => {
-            crate::cli::fail(&crate::error::Error::system("make a PID namespace for", "demo", errno))
+            crate::cli::output::fail(&crate::error::Error::system("make a PID namespace for", "demo", errno))
         }
         Ok(first) => loop {
             let over = wait_for(&[lifeline.as_fd(), watch.as_fd()]);

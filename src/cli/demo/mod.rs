@@ -5,20 +5,20 @@
 //! SIGKILL included, another process clears the stage.
 #![expect(clippy::disallowed_methods, reason = "the demo's own throwaway guest")]
 
-pub mod guard;
-pub mod stage;
+pub(crate) mod guard;
+pub(crate) mod stage;
 
 use std::io::IsTerminal;
 use std::path::Path;
 
 use crate::cli::demo::guard::End;
 use crate::cli::demo::stage::Stage;
-use crate::cli::{fail, print};
+use crate::cli::output::{fail, print};
 use crate::error::{Error, Kind, Result};
 
 /// Arguments of `demo`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Where the throwaway disk image lives while the demo runs (about 40 MiB of it are used)
     #[arg(long, value_name = "DIR", default_value = "/tmp")]
     scratch: std::path::PathBuf,
@@ -38,7 +38,7 @@ const UNREAD: i32 = 128 + 13;
 /// # Errors
 /// What is missing on this machine, by name, with what brings it; or the step that failed. The stage is
 /// cleared all the same.
-pub fn run(args: &Args) -> Result<i32> {
+pub(crate) fn run(args: &Args) -> Result<i32> {
     check_machine()?;
     let show = Show { colour: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() };
     let stage = Stage::find(&args.scratch)?;

@@ -17,16 +17,16 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 
 use crate::error::{Attempt, Error, Kind, Result};
-use crate::installer::manifest;
-use crate::shim::facts;
+use crate::kernel::mounts;
 use crate::sys;
+use crate::text;
 
 /// Everything that is ever made directly in the stage's directory.
 const FILES: [&str; 2] = ["disk.img", "config.toml"];
 const DIRECTORIES: [&str; 2] = ["guest", "disk"];
 
 /// A throwaway overlay root below a directory of its own.
-pub struct Stage {
+pub(crate) struct Stage {
     dir: PathBuf,
 }
 
@@ -35,10 +35,10 @@ impl Stage {
     ///
     /// # Errors
     /// If `scratch` is no directory, or there can be no mount namespace.
-    pub fn find(scratch: &Path) -> Result<Self> {
+    pub(crate) fn find(scratch: &Path) -> Result<Self> {
         // The mount table has absolute paths without symlinks.
         let scratch = fs::canonicalize(scratch).attempt("resolve", scratch)?;
-        let token = manifest::hex(&sys::random().attempt("get random bytes from", "the kernel")?);
+        let token = text::hex(&sys::random().attempt("get random bytes from", "the kernel")?);
         unshare(CloneFlags::CLONE_NEWNS).attempt("unshare the mounts of", "/")?;
         let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
         mount(None::<&str>, "/", None::<&str>, private, None::<&str>)
@@ -47,7 +47,7 @@ impl Stage {
     }
 
     /// A path on the stage.
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
 
@@ -55,7 +55,7 @@ impl Stage {
     ///
     /// # Errors
     /// The first step that failed.
-    pub fn build(&self) -> Result<()> {
+    pub(crate) fn build(&self) -> Result<()> {
         fs::DirBuilder::new().mode(0o700).create(&self.dir).attempt("create", &self.dir)?;
         let [image, disk, guest] = ["disk.img", "disk", "guest"].map(|name| self.path(name));
         for dir in [&disk, &guest] {
@@ -92,7 +92,7 @@ impl Stage {
     }
 
     /// Runs a script with `sh` in the guest; what it printed, and its exit status.
-    pub fn run(&self, script: &str) -> Result<(String, i32)> {
+    pub(crate) fn run(&self, script: &str) -> Result<(String, i32)> {
         let mut command = Command::new("chroot");
         command.arg(self.path("guest")).args(["/bin/sh", "-c"]).arg(format!("exec 2>&1\ncd /\n{script}"));
         command
@@ -104,12 +104,12 @@ impl Stage {
     }
 
     /// `rootfs-shim install` into the guest, by the program that we are.
-    pub fn install(&self, config: &Path) -> Result<String> {
+    pub(crate) fn install(&self, config: &Path) -> Result<String> {
         run_to_end(self.own("install").arg("--config").arg(config))
     }
 
     /// `rootfs-shim uninstall`.
-    pub fn uninstall(&self) -> Result<String> {
+    pub(crate) fn uninstall(&self) -> Result<String> {
         run_to_end(&mut self.own("uninstall"))
     }
 
@@ -123,7 +123,7 @@ impl Stage {
     ///
     /// # Errors
     /// The first thing that could not be cleared; the others are cleared all the same.
-    pub fn clear(&self) -> Result<()> {
+    pub(crate) fn clear(&self) -> Result<()> {
         let mut first: Result<()> = Ok(());
         let mut note = |done: Result<()>| {
             if first.is_ok() {
@@ -155,7 +155,7 @@ impl Stage {
 
     /// The mounts on the stage, in the order in which they were made.
     fn mounts(&self) -> Vec<PathBuf> {
-        let mounts = facts::all_mounts();
+        let mounts = mounts::all_mounts();
         mounts
             .iter()
             .filter(|mount| mount.point.starts_with(&self.dir))
@@ -165,11 +165,11 @@ impl Stage {
 
     /// What is left of the stage, in words; nothing, after [`Stage::clear`]. An area that is still active pins
     /// its filesystem, and that its loop device, so no loop device means no swap.
-    pub fn left(&self) -> Vec<String> {
+    pub(crate) fn left(&self) -> Vec<String> {
         let mut left = self.loops();
         left.extend(self.mounts());
         left.extend(Some(self.dir.clone()).filter(|dir| fs::symlink_metadata(dir).is_ok()));
-        left.iter().map(crate::text::path).collect()
+        left.iter().map(text::path).collect()
     }
 
     /// The loop devices over an image on the stage, as their directories in /sys.

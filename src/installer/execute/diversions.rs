@@ -12,34 +12,16 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::error::{Attempt, Error, Kind, Result};
-use crate::installer::execute::{Run, Undo};
-use crate::installer::image::Image;
+use crate::installer::execute::dpkg_divert::dpkg_divert;
+use crate::installer::execute::transaction::Run;
+use crate::installer::execute::undo::Undo;
 use crate::installer::image::dpkg::{self, DIVERSIONS};
 use crate::installer::plan::step::List;
-use crate::kernel::program;
+use crate::sys;
 use crate::untrusted::Dir;
-use crate::{sys, text};
 
-/// How long dpkg-divert may take: it reads and writes one small file.
-const LIMIT: Duration = Duration::from_secs(10);
 /// How long another package manager is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// What a run knows of dpkg.
-#[derive(Debug)]
-pub(crate) struct Dpkg {
-    /// dpkg's locks, once they are taken.
-    locks: Option<Vec<File>>,
-    /// The list as it has to be when it is replaced.
-    list: Option<Vec<u8>>,
-}
-
-impl Dpkg {
-    /// As it was seen.
-    pub(crate) fn of(image: &Image) -> Self {
-        Self { locks: None, list: image.dpkg.as_ref().and_then(|dpkg| dpkg.list.clone()) }
-    }
-}
 
 impl Run<'_> {
     /// Makes the diversions, or ends them. A tool of the running system that will not make one is named among the
@@ -109,18 +91,4 @@ fn lock(dir: &Dir) -> Result<Vec<File>> {
         held.push(file);
     }
     Ok(held)
-}
-
-/// Makes or ends one local diversion, without touching the files.
-pub(crate) fn dpkg_divert(path: &str, make: bool) -> Result<()> {
-    let (tool, real) = (format!("/{}", dpkg::TOOL), dpkg::real_of(path));
-    let change = if make { "--add" } else { "--remove" };
-    let arguments = ["--quiet", "--local", "--no-rename", "--divert", &real, change, path];
-    let (status, said) = program::run(&tool, &arguments, LIMIT)?;
-    if status.success() {
-        return Ok(());
-    }
-    let words = said.trim_ascii().split(|byte| *byte == b'\n').next_back().unwrap_or_default();
-    let reason = format!("dpkg-divert says: {}", text::escape(words));
-    Err(Error::new(Kind::State, if make { "divert" } else { "end the diversion of" }, reason).at(path))
 }

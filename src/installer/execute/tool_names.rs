@@ -6,11 +6,14 @@
 use std::rc::Rc;
 
 use crate::error::{Error, Kind, Result};
-use crate::installer::execute::{Run, Undo};
-use crate::installer::image::{BIN, BINARY, REAL, Slot};
+use crate::installer::execute::transaction::Run;
+use crate::installer::execute::undo::Undo;
+use crate::installer::image::Slot;
+use crate::installer::names::{BIN, BINARY, REAL};
 use crate::installer::plan::step::Over;
 use crate::paths;
-use crate::untrusted::{Dir, Entry};
+use crate::untrusted::Dir;
+use crate::untrusted::entry::Entry;
 
 impl Run<'_> {
     /// NAME and NAME.real are one inode after this, so the name has never been without it.

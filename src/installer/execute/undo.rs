@@ -11,7 +11,8 @@ use nix::mount::{MntFlags, umount2};
 use crate::error::{Attempt, Error, Kind, Result};
 use crate::installer::execute::dpkg_divert;
 use crate::sys;
-use crate::untrusted::{Dir, Entry};
+use crate::untrusted::Dir;
+use crate::untrusted::entry::Entry;
 
 /// One thing to be put back.
 #[derive(Debug)]

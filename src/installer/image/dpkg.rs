@@ -9,8 +9,9 @@ use std::path::Path;
 
 use crate::command::tables::{TOOLS, Tool};
 use crate::error::{Error, Kind, Result};
-use crate::installer::image::{REAL, TEMPORARY, temporary};
-use crate::untrusted::{Dir, ELSEWHERE, Entry, FileId, FileKind, Root};
+use crate::installer::names::{REAL, TEMPORARY, temporary};
+use crate::untrusted::entry::{Entry, FileId, FileKind};
+use crate::untrusted::{Dir, ELSEWHERE, Root};
 
 /// dpkg's directory.
 pub const ADMIN: &str = "var/lib/dpkg";

@@ -8,20 +8,22 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use sha2::{Digest, Sha256};
+
 use crate::error::{Attempt, Result};
-use crate::installer::manifest;
-use crate::untrusted::Entry;
+use crate::installer::image::elf::machine;
+use crate::text::hex;
+use crate::untrusted::entry::Entry;
+
+pub(crate) use crate::installer::image::elf::Machine;
+pub(crate) use crate::installer::image::link::Leads;
 
 /// A file larger than this is not read to tell whether it is ours: an image may have one at each name.
-pub const CAP: u64 = 128 << 20;
-
-/// ELF's e_machine: 62 is x86-64, 183 AArch64.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Machine(pub u16);
+pub(crate) const CAP: u64 = 128 << 20;
 
 /// What is known of a file's content.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Content {
+pub(crate) struct Content {
     /// SHA-256; `None` for a file that is too large.
     pub sha256: Option<String>,
     /// For which machine it is, if it is an ELF file.
@@ -30,12 +32,12 @@ pub struct Content {
 
 /// The contents that were read.
 #[derive(Debug, Default)]
-pub struct Contents(Vec<(Entry, Content)>);
+pub(crate) struct Contents(Vec<(Entry, Content)>);
 
 impl Contents {
     /// Notes what a file holds that was read already.
-    pub fn learn(&mut self, entry: Entry, bytes: &[u8]) -> Content {
-        let content = Content { sha256: Some(manifest::sha256(bytes)), machine: machine(bytes) };
+    pub(crate) fn learn(&mut self, entry: Entry, bytes: &[u8]) -> Content {
+        let content = Content { sha256: Some(sha256(bytes)), machine: machine(bytes) };
         self.0.push((entry, content.clone()));
         content
     }
@@ -44,7 +46,7 @@ impl Contents {
     ///
     /// # Errors
     /// What reading says.
-    pub fn of(&mut self, entry: Entry, file: File, shown: &Path) -> Result<Content> {
+    pub(crate) fn of(&mut self, entry: Entry, file: File, shown: &Path) -> Result<Content> {
         if let Some((_, content)) = self.0.iter().find(|(known, _)| *known == entry) {
             return Ok(content.clone());
         }
@@ -57,9 +59,31 @@ impl Contents {
     }
 }
 
-/// For which machine an ELF file is.
-pub fn machine(bytes: &[u8]) -> Option<Machine> {
-    let [0x7f, b'E', b'L', b'F', _, order, ..] = bytes else { return None };
-    let word: [u8; 2] = bytes.get(18..20)?.try_into().ok()?;
-    Some(Machine(if *order == 2 { u16::from_be_bytes(word) } else { u16::from_le_bytes(word) }))
+/// A file at a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// What it is.
+    pub entry: Entry,
+    /// SHA-256 of a file's content or a link's target.
+    pub sha256: Option<String>,
+    /// chattr(1) flags of a file.
+    pub flags: u32,
+    /// For which machine the program is, if it is an ELF file; for a link, the program it leads to.
+    pub machine: Option<Machine>,
+    /// Where a link leads.
+    pub leads: Option<Leads>,
+    /// Whether it is in another mount than the root; then it is not read, whatever it is.
+    pub elsewhere: bool,
+}
+
+impl Standing {
+    /// Whether two names are one inode: by its numbers, or by all else that is known, content included.
+    pub(crate) fn is_same_file(&self, other: &Self) -> bool {
+        self.entry.is_same_file(&other.entry) && self.sha256 == other.sha256
+    }
+}
+
+/// SHA-256 in lower-case hexadecimal digits.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }

@@ -10,17 +10,19 @@ use nix::fcntl::OFlag;
 use crate::config::{self, Config};
 use crate::error::Result;
 use crate::installer::image::root_mount::{Hint, Upper};
-use crate::installer::image::{self, Image, Tree};
+use crate::installer::image::tree::Tree;
+use crate::installer::image::{self, Image};
+use crate::installer::names;
 use crate::kernel::mounts::{Mount, Mounts};
+use crate::kernel::{mounts, places};
 use crate::paths::{self, BackingPath, OverlayPath};
-use crate::shim::facts::{self, operand};
 use crate::swap::active::{self, Swap};
 use crate::swap::fallback::{self, StandIn};
 use crate::untrusted::{Dir, Root};
 
 /// The facts that `status` prints.
 #[derive(Debug)]
-pub struct Machine {
+pub(crate) struct Machine {
     /// The tree: tools, manifest, layer.
     pub image: Image,
     /// The mount at the root, if the root is where something is mounted.
@@ -47,7 +49,7 @@ pub struct Machine {
 
 /// An active swap area.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Area {
+pub(crate) struct Area {
     /// As the kernel lists it.
     pub swap: Swap,
     /// Where it lies, if it is a file of this root's overlay.
@@ -61,7 +63,7 @@ pub struct Area {
 
 /// Of a filesystem; in bytes, but for the inodes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Capacity {
+pub(crate) struct Capacity {
     /// Of the whole filesystem.
     pub size: u64,
     /// That are in use.
@@ -76,7 +78,7 @@ pub struct Capacity {
 
 /// A directory kept on the backing filesystem, or one that should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
+pub(crate) struct Kept {
     /// Where it is, the root's own path included.
     pub path: PathBuf,
     /// Whether the configuration names it.
@@ -89,7 +91,7 @@ pub struct Kept {
 
 /// The platform's own swap device.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SwapDevice {
+pub(crate) struct SwapDevice {
     /// As it is configured.
     pub path: PathBuf,
     /// As the kernel lists it, if it is active.
@@ -101,14 +103,14 @@ impl Machine {
     ///
     /// # Errors
     /// If `chroot` is no directory, or what is in it may not be looked at.
-    pub fn look(chroot: &Path) -> Result<Self> {
+    pub(crate) fn look(chroot: &Path) -> Result<Self> {
         let root = Root::open(chroot)?;
         let running = root.top().stat()?.id == Root::open(Path::new("/"))?.top().stat()?.id;
         // mountinfo has absolute paths without symlinks, and so has this.
         let place = root.top().path().unwrap_or_else(|_| chroot.to_owned());
         let (tree, image) = image::look(root, Hint::Nothing)?;
         let upper = join(&place, Path::new(paths::UPPER));
-        let mounts = facts::all_mounts();
+        let mounts = mounts::all_mounts();
         let backing = mounts.at(&upper).cloned();
         let bound = tree.home.as_ref().and_then(|home| home.subdirectory("upper").ok()?);
         let capacity = backing.as_ref().and_then(|_| capacity(bound.as_ref()?));
@@ -142,7 +144,7 @@ impl Machine {
 /// The configuration of a root that may be a stranger's: read by the directory's descriptor and one name, so that
 /// no link that the image puts there in the meantime is followed.
 fn load(home: Option<&Dir>) -> std::result::Result<Config, String> {
-    let bytes = home.map(|home| home.read(image::CONFIG, config::SIZE_CAP)).transpose();
+    let bytes = home.map(|home| home.read(names::CONFIG, config::SIZE_CAP)).transpose();
     let bytes = bytes.map_err(|error| error.to_string())?.flatten();
     bytes
         .map_or_else(|| Ok(Config::default()), |bytes| Config::parse(&bytes))
@@ -150,7 +152,7 @@ fn load(home: Option<&Dir>) -> std::result::Result<Config, String> {
 }
 
 fn swaps(running: bool, upper: Option<(&Path, &Dir)>, mounts: &Mounts, root: &Root) -> Vec<Area> {
-    let all = facts::active_swaps();
+    let all = active::active_swaps();
     let stand_ins = fallback::look(&all);
     let upper = upper.and_then(|(path, dir)| Some((path, dir.as_fd().try_clone_to_owned().ok()?)));
     let mut known = Vec::new();
@@ -163,7 +165,7 @@ fn swaps(running: bool, upper: Option<(&Path, &Dir)>, mounts: &Mounts, root: &Ro
     let backing: Vec<_> = all.iter().map(backing).collect();
     let area = |(swap, backing): (Swap, Option<BackingPath>)| {
         let shown =
-            || !swap.is_file || operand::open_path(&swap.path).is_ok_and(|file| active::is_active(&file));
+            || !swap.is_file || places::open_path(&swap.path).is_ok_and(|file| active::is_active(&file));
         let stands_in = stand_in(&swap, &stand_ins, running, root);
         let ours = backing.is_some() || stands_in.is_some();
         Area { of_this_root: ours || (running && shown()), swap, backing, stands_in }
@@ -183,7 +185,7 @@ fn stand_in(swap: &Swap, stand_ins: &[StandIn], running: bool, root: &Root) -> O
 /// The path within upper of an area that is listed by another path to the backing filesystem.
 fn below(listed: &Path, upper: &Path, mounts: &Mounts) -> Option<OverlayPath> {
     let in_filesystem = |path: &Path| {
-        let location = operand::locate(path).ok()?;
+        let location = places::locate(path).ok()?;
         let mount = mounts.get(location.mount)?;
         Some((mount.device, paths::inside(&mount.root, &mount.point, &location.path)?))
     };
@@ -201,7 +203,7 @@ fn is_area(
     all: &[Swap],
     known: &mut Vec<(u64, u64)>,
 ) -> bool {
-    let Ok(fd) = operand::open_beneath(dir, path, OFlag::O_PATH) else { return false };
+    let Ok(fd) = places::open_beneath(dir, path, OFlag::O_PATH) else { return false };
     let active = active::is_active(&fd);
     let Ok(meta) = File::from(fd).metadata() else { return false };
     let id = (meta.dev(), meta.ino());

@@ -8,16 +8,16 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::command::tables::TOOLS;
-use crate::installer::image::Tree;
-use crate::installer::image::file::{Machine, machine};
-use crate::untrusted::{FileKind, Found};
+use crate::installer::image::elf::{Machine, machine};
+use crate::installer::image::tree::Tree;
+use crate::untrusted::entry::{FileKind, Found};
 
 /// Symlinks that are followed one after the other: as the kernel.
 const LINKS: usize = 40;
 
 /// Where a symlink leads, inside the root.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Leads {
+pub(crate) enum Leads {
     /// To nothing, or round in circles.
     Nowhere,
     /// To something that is no regular file.

@@ -5,11 +5,13 @@
 //! one place, known by device and inode.
 
 pub mod dpkg;
-pub mod file;
-pub mod guest;
-pub mod link;
-pub mod our_directory;
-pub mod root_mount;
+pub(crate) mod elf;
+pub(crate) mod file;
+pub(crate) mod guest;
+pub(crate) mod link;
+pub(crate) mod our_directory;
+pub(crate) mod root_mount;
+pub(crate) mod tree;
 
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
@@ -18,52 +20,23 @@ use std::path::{Path, PathBuf};
 use crate::command::tables::TOOLS;
 use crate::error::{Error, Kind, Result};
 use crate::installer::image::dpkg::Dpkg;
-use crate::installer::image::file::Contents;
-pub use crate::installer::image::file::Machine;
-pub use crate::installer::image::link::Leads;
+use crate::installer::image::file::{Contents, Standing};
 use crate::installer::image::link::follow;
-pub use crate::installer::image::our_directory::Home;
 use crate::installer::image::our_directory::{look_home, tokens};
 use crate::installer::image::root_mount::{Hint, Layer};
-use crate::installer::manifest;
-use crate::untrusted::{Dir, ELSEWHERE, Entry, FileId, FileKind, Root};
-use crate::{paths, sys};
+use crate::installer::image::tree::{Place, Tree, Unseen, of_the_image};
+use crate::installer::names::{REAL, TEMPORARY, temporary};
+use crate::sys;
+use crate::untrusted::entry::FileKind;
+use crate::untrusted::{Dir, Root};
 
-/// What a renamed tool's name ends in.
-pub const REAL: &str = ".real";
-/// The manifest, in our directory.
-pub const MANIFEST: &str = "manifest.toml";
-/// The configuration, in our directory.
-pub const CONFIG: &str = "config.toml";
-/// The directory of the binary, in ours.
-pub const BIN: &str = "bin";
-/// The binary, in its directory.
-pub const BINARY: &str = "rootfs-shim";
-/// The file by which the upper directory is proved, under a temporary name.
-pub const MARKER: &str = "marker";
-/// The endings of temporary names: a staged shim, a new real tool, what a failed run puts back.
-pub const TEMPORARY: [&str; 3] = ["new", "tool", "old"];
-
-/// A tree's directories, each opened once.
-#[derive(Debug)]
-pub struct Tree {
-    /// The root.
-    pub root: Root,
-    /// `/.rootfs-shim`, if it is there.
-    pub home: Option<Dir>,
-    /// Where tools may stand.
-    pub places: Vec<Dir>,
-    /// The overlay's upper directory, if a candidate was found.
-    pub upper: Option<Root>,
-    /// Whether that is a mount which is attached nowhere, so that it is itself to be attached.
-    pub detached: bool,
-    /// dpkg's directory, if this is a system of dpkg's.
-    pub dpkg: Option<Dir>,
-}
+pub(crate) use crate::installer::image::elf::Machine;
+pub(crate) use crate::installer::image::link::Leads;
+pub(crate) use crate::installer::image::our_directory::Home;
 
 /// What is in a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Image {
+pub(crate) struct Image {
     /// The root's path, for messages.
     pub root: PathBuf,
     /// Our own directory.
@@ -89,7 +62,7 @@ pub struct Image {
 impl Image {
     /// The slot of a tool's name, by whichever path of our tables leads there: directories may have been merged
     /// since a manifest was written.
-    pub fn slot(&self, path: &str) -> Option<&Slot> {
+    pub(crate) fn slot(&self, path: &str) -> Option<&Slot> {
         let (directory, name) = path.rsplit_once('/')?;
         let leads = |place: &Place| place.spellings.iter().any(|spelling| spelling == directory);
         let here = |slot: &&Slot| slot.tool == name && self.places.get(slot.place).is_some_and(leads);
@@ -97,24 +70,9 @@ impl Image {
     }
 }
 
-/// A directory where tools may stand.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// Relative to the root: `usr/sbin`.
-    pub path: String,
-    /// Every path of our tables that leads here, this one first: on a merged system, `sbin` as well.
-    pub spellings: Vec<String>,
-    /// chattr(1) flags.
-    pub flags: u32,
-    /// Whether programs cannot be run from it.
-    pub noexec: bool,
-    /// Whether it is in another mount than the root, so that nothing can be linked into it.
-    pub elsewhere: bool,
-}
-
 /// A tool's name in a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Slot {
+pub(crate) struct Slot {
     /// Index into the places.
     pub place: usize,
     /// The path of the name: `usr/sbin/swapon`.
@@ -129,98 +87,11 @@ pub struct Slot {
     pub leftovers: Vec<String>,
 }
 
-/// A file at a name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
-    /// What it is.
-    pub entry: Entry,
-    /// SHA-256 of a file's content or a link's target.
-    pub sha256: Option<String>,
-    /// chattr(1) flags of a file.
-    pub flags: u32,
-    /// For which machine the program is, if it is an ELF file; for a link, the program it leads to.
-    pub machine: Option<Machine>,
-    /// Where a link leads.
-    pub leads: Option<Leads>,
-    /// Whether it is in another mount than the root; then it is not read, whatever it is.
-    pub elsewhere: bool,
-}
-
-impl Standing {
-    /// Whether two names are one inode: by its numbers, or by all else that is known, content included.
-    pub fn is_same_file(&self, other: &Self) -> bool {
-        self.entry.is_same_file(&other.entry) && self.sha256 == other.sha256
-    }
-}
-
-impl Tree {
-    /// Opens the places and our directory, if it is there.
-    ///
-    /// # Errors
-    /// Attack if our directory is something else; State for an old kernel, or if a mount hides our directory.
-    pub fn open(root: Root) -> Result<(Self, Vec<Place>, Unseen)> {
-        let home = root.top().subdirectory(paths::HOME)?;
-        if let Some(home) = &home
-            && home.is_elsewhere()?
-        {
-            let error = Error::new(Kind::State, "use", ELSEWHERE).at(home.shown(""));
-            return Err(error.remedy("unmount what is mounted there"));
-        }
-        let mut tree = Self { home, root, places: Vec::new(), upper: None, detached: false, dpkg: None };
-        let (mut places, mut trouble, mut seen): (Vec<Place>, Unseen, Vec<FileId>) = Default::default();
-        for path in TOOLS.iter().flat_map(|tool| tool.directories) {
-            if places.iter().any(|place| place.spellings.iter().any(|spelling| spelling == path)) {
-                continue;
-            }
-            let dir = match tree.root.directory(Path::new(path)) {
-                Ok(Some(dir)) => dir,
-                Ok(None) => continue,
-                Err(error) => {
-                    trouble.warnings.push(of_the_image(error)?);
-                    trouble.names.push((*path).to_owned());
-                    continue;
-                }
-            };
-            let id = dir.stat()?.id;
-            let known = seen.iter().position(|seen| *seen == id);
-            if let Some(place) = known.and_then(|at| places.get_mut(at)) {
-                place.spellings.push((*path).to_owned());
-                continue;
-            }
-            let elsewhere = dir.is_elsewhere()?;
-            let (flags, noexec, path) = (dir.flags(), dir.is_noexec(), (*path).to_owned());
-            places.push(Place { spellings: vec![path.clone()], path, flags, noexec, elsewhere });
-            tree.places.push(dir);
-            seen.push(id);
-        }
-        trouble.warnings.sort();
-        trouble.warnings.dedup();
-        Ok((tree, places, trouble))
-    }
-}
-
-/// What could not be looked at: why, and which places and names.
-#[derive(Debug, Default)]
-pub struct Unseen {
-    warnings: Vec<String>,
-    names: Vec<String>,
-}
-
-/// What is said of a part of an image that cannot be looked at because of what the image is. If the system fails,
-/// nobody knows what is there, and a plan that takes it for missing would forget it.
-fn of_the_image(error: Error) -> Result<String> {
-    use nix::errno::Errno::{EACCES, ELOOP, ENAMETOOLONG, EXDEV};
-    match error.errno() {
-        None | Some(EACCES | ELOOP | ENAMETOOLONG | EXDEV) => Ok(error.to_string()),
-        Some(_) => Err(error),
-    }
-}
-
 /// Looks at the whole tree; `hint` is where the caller says that the overlay's upper directory is.
 ///
 /// # Errors
 /// Attack if our directory or what is in it is not what it may be; what the calls say.
-pub fn look(root: Root, hint: Hint<'_>) -> Result<(Tree, Image)> {
+pub(crate) fn look(root: Root, hint: Hint<'_>) -> Result<(Tree, Image)> {
     let (mut tree, places, Unseen { mut warnings, names: mut unseen }) = Tree::open(root)?;
     let mut contents = Contents::default();
     let home = tree.home.as_ref().map(|dir| look_home(dir, &mut contents, &mut warnings)).transpose()?;
@@ -278,11 +149,6 @@ fn look_slot(
     Ok(Slot { place, path: format!("{path}/{tool}"), tool, name, real, leftovers })
 }
 
-/// A name that only this run uses, for `name` in the same directory.
-pub fn temporary(name: &str, token: &str, end: &str) -> String {
-    format!(".{name}.{token}.{end}")
-}
-
 fn look_name(
     tree: &Tree,
     contents: &mut Contents,
@@ -304,7 +170,7 @@ fn look_name(
         }
         FileKind::Symlink => {
             let target = dir.link_target(name)?;
-            standing.sha256 = Some(manifest::sha256(target.as_bytes()));
+            standing.sha256 = Some(file::sha256(target.as_bytes()));
             (standing.leads, standing.machine) = follow(tree, Path::new(path), Path::new(&target));
         }
         _ => {}

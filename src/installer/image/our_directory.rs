@@ -6,19 +6,20 @@
 use std::os::fd::AsFd;
 
 use crate::error::{Error, Kind, Result};
-use crate::installer::image::file::{self, Contents};
-use crate::installer::image::{BIN, BINARY, CONFIG, MANIFEST, MARKER, Standing, TEMPORARY};
+use crate::installer::image::file::{self, Contents, Standing};
 use crate::installer::manifest::{self, Manifest};
+use crate::installer::names::{BIN, BINARY, CONFIG, MANIFEST, MARKER, TEMPORARY};
 use crate::sys;
-use crate::untrusted::{Dir, ELSEWHERE, FileKind};
+use crate::untrusted::entry::FileKind;
+use crate::untrusted::{Dir, ELSEWHERE};
 
 /// The bit of our directory's mode that says that it is half made, or half gone: there may be no manifest in it
 /// that says whose it is, and an image's own directory has no such bit.
-pub const MARK: u32 = 0o1000;
+pub(crate) const MARK: u32 = 0o1000;
 
 /// What is in `/.rootfs-shim`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Home {
+pub(crate) struct Home {
     /// Whether it has the [`MARK`].
     pub marked: bool,
     /// Which directories in it are there.
@@ -37,7 +38,7 @@ pub struct Home {
 
 impl Home {
     /// Whether the binary has this content.
-    pub fn has_content(&self, sha256: &str) -> bool {
+    pub(crate) fn has_content(&self, sha256: &str) -> bool {
         self.binary.as_ref().is_some_and(|binary| binary.sha256.as_deref() == Some(sha256))
     }
 }
@@ -71,7 +72,7 @@ pub(crate) fn look_home(home: &Dir, contents: &mut Contents, warnings: &mut Vec<
             Err(error) => warnings.push(error.at(home.shown(MANIFEST)).to_string()),
         }
     }
-    facts.config = home.read(CONFIG, file::CAP)?.map(|bytes| manifest::sha256(&bytes));
+    facts.config = home.read(CONFIG, file::CAP)?.map(|bytes| file::sha256(&bytes));
     if let Some(bin) = home.subdirectory(BIN)? {
         facts.binary = look_binary(&bin, contents)?;
         look_names(&bin, &format!("{BIN}/"), &[BINARY], &mut facts)?;

@@ -18,11 +18,11 @@ use crate::untrusted::{Dir, Root};
 const LOOKS: usize = 5;
 
 /// What helps where the kernel's tables are not to be read.
-pub const NO_PROC: &str = "mount /proc first";
+pub(crate) const NO_PROC: &str = "mount /proc first";
 
 /// How the image's root is mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Layer {
+pub(crate) struct Layer {
     /// Where the mount is, from this process's root; `None` if mountinfo does not list it.
     pub point: Option<PathBuf>,
     /// The filesystem's type; empty if unknown.
@@ -39,7 +39,7 @@ pub struct Layer {
 
 /// What is known of an overlay's upper directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Upper {
+pub(crate) enum Upper {
     /// It is mounted at `/.rootfs-shim/upper` already.
     Bound,
     /// Something else is mounted there.
@@ -52,7 +52,7 @@ pub enum Upper {
 
 /// Where the caller says that upper is; it is proved in any case.
 #[derive(Debug, Default)]
-pub enum Hint<'a> {
+pub(crate) enum Hint<'a> {
     /// Nowhere in particular.
     #[default]
     Nothing,
@@ -64,7 +64,7 @@ pub enum Hint<'a> {
 
 impl Layer {
     /// Whether the root is an overlay.
-    pub fn is_overlay(&self) -> bool {
+    pub(crate) fn is_overlay(&self) -> bool {
         self.fstype == "overlay"
     }
 }
@@ -74,7 +74,7 @@ impl Layer {
 /// # Errors
 /// If `/proc/thread-self/mountinfo` cannot be read.
 #[expect(clippy::disallowed_methods, reason = "the kernel's own table")]
-pub fn look(root: &Root, home: Option<&Dir>, hint: Hint<'_>) -> Result<(Layer, Option<Root>)> {
+pub(crate) fn look(root: &Root, home: Option<&Dir>, hint: Hint<'_>) -> Result<(Layer, Option<Root>)> {
     let text = std::fs::read("/proc/thread-self/mountinfo")
         .attempt("read", "/proc/thread-self/mountinfo")
         .map_err(|error| error.or_remedy(NO_PROC))?;
@@ -151,7 +151,7 @@ fn mounted_at_home(root: &Root, home: Option<&Dir>) -> Result<Option<Dir>> {
 fn is_upper_of(root: &Root, candidate: &Dir) -> Result<bool> {
     for _ in 0..LOOKS {
         let (before, there, after) = (root.top().stat()?, candidate.stat()?, root.top().stat()?);
-        let answer = |entry: &crate::untrusted::Entry| {
+        let answer = |entry: &crate::untrusted::entry::Entry| {
             (entry.mode, entry.uid, entry.gid, entry.modified, entry.changed)
         };
         if answer(&before) == answer(&after) {

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::installer::image::dpkg::{self, Diversion, Dpkg};
 use crate::installer::image::{Image, Slot};
 use crate::installer::manifest::{Manifest, Real, Tool};
-use crate::installer::plan::install::changeable;
+use crate::installer::plan::checks::changeable;
 use crate::installer::plan::ownership;
 use crate::installer::plan::step::{List, Step};
 

@@ -11,18 +11,19 @@ use crate::command::tables::TOOLS;
 use crate::error::{Error, Kind, Result};
 use crate::installer::image::our_directory::MARK;
 use crate::installer::image::root_mount::Upper;
-use crate::installer::image::{BIN, CONFIG, Image, Machine, Slot};
+use crate::installer::image::{Image, Slot};
 use crate::installer::manifest::{self, Manifest, Real, Shim, State, Tool};
+use crate::installer::names::BIN;
+use crate::installer::plan::checks::{changeable, config_path, leftovers, reachable};
 use crate::installer::plan::diversions::{self, Diverting};
 use crate::installer::plan::ownership::{self, has_binary, manifest_of};
+use crate::installer::plan::request::Request;
 use crate::installer::plan::step::{Over, Plan, Step};
-use crate::installer::plan::tool_name::{Decision, decide, reachable};
+use crate::installer::plan::tool_name::{Decision, decide};
 use crate::paths;
 
 /// How many older shims are remembered.
 const OLDER: usize = 8;
-/// FS_IMMUTABLE_FL and FS_APPEND_FL.
-const UNCHANGEABLE: u32 = 0x10 | 0x20;
 /// Filesystems that the kernel makes up.
 const KERNELS_OWN: [&str; 18] = [
     "autofs",
@@ -47,30 +48,9 @@ const KERNELS_OWN: [&str; 18] = [
 /// Where a shim is provided when the image has no such tool: the first of these that is there.
 const PROVIDE: [&str; 4] = ["usr/sbin", "sbin", "usr/bin", "bin"];
 
-/// What the caller wants.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
-    /// Sixteen random hexadecimal digits for temporary names.
-    pub token: String,
-    /// SHA-256 of the binary that is to be installed.
-    pub binary: String,
-    /// The machine it is for.
-    pub machine: Option<Machine>,
-    /// SHA-256 of the configuration that is to be written.
-    pub config: Option<String>,
-    /// Whether the caller said where upper is.
-    pub upper_given: bool,
-    /// Whether to stand in for tools that the image does not have.
-    pub provide_missing: bool,
-    /// Whether the image is this process's own root.
-    pub running: bool,
-    /// Whether `/.rootfs-shim` was made a moment ago, to be locked.
-    pub home_made: bool,
-}
-
 /// # Errors
 /// Usage for an `--upper` that is not this overlay's; State for a root that cannot be changed, or is none.
-pub fn plan(image: &Image, request: &Request) -> Result<Plan> {
+pub(crate) fn plan(image: &Image, request: &Request) -> Result<Plan> {
     guests_root(image, request)?;
     let mut warnings = image.warnings.clone();
     let upper = upper(image, request, &mut warnings)?;
@@ -124,7 +104,11 @@ fn guests_root(image: &Image, request: &Request) -> Result<()> {
 }
 
 /// The upper directory that is to be mounted, if one is.
-fn upper<'a>(image: &'a Image, request: &Request, warnings: &mut Vec<String>) -> Result<Option<&'a Path>> {
+pub(crate) fn upper<'a>(
+    image: &'a Image,
+    request: &Request,
+    warnings: &mut Vec<String>,
+) -> Result<Option<&'a Path>> {
     let error =
         |kind, reason: &str| Err(Error::new(kind, "find the upper directory of", reason).at(&image.root));
     let overlay = image.layer.is_overlay() && image.layer.whole;
@@ -371,28 +355,4 @@ fn begun(before: Option<&Manifest>, request: &Request) -> State {
         }
         _ => State::Installing,
     }
-}
-
-/// What a run that did not end left under temporary names.
-pub(crate) fn leftovers(image: &Image) -> Vec<String> {
-    let ours =
-        image.home.iter().flat_map(|home| &home.leftovers).map(|name| format!("{}/{name}", paths::HOME));
-    let theirs = image.slots.iter().flat_map(|slot| &slot.leftovers).cloned();
-    let dpkgs = image.dpkg.iter().flat_map(|dpkg| &dpkg.leftovers).cloned();
-    ours.chain(theirs).chain(dpkgs).collect()
-}
-
-/// That chattr(1) has not forbidden what is to be done.
-pub(crate) fn changeable(flags: u32, path: &Path) -> Result<()> {
-    if flags & UNCHANGEABLE == 0 {
-        return Ok(());
-    }
-    let (word, letter) = if flags & 0x10 != 0 { ("immutable", 'i') } else { ("append-only", 'a') };
-    let error = Error::new(Kind::State, "change", format!("it is {word}")).at(path);
-    Err(error.remedy(format!("run chattr -{letter} on it; nothing was changed")))
-}
-
-/// The name of our configuration, as a path in the image.
-pub(crate) fn config_path() -> String {
-    format!("{}/{CONFIG}", paths::HOME)
 }

@@ -1,8 +1,10 @@
 //! What an install or uninstall would do, step by step, as pure data.
 
-pub mod diversions;
-pub mod install;
-pub mod ownership;
-pub mod step;
-pub mod tool_name;
-pub mod uninstall;
+pub(crate) mod checks;
+pub(crate) mod diversions;
+pub(crate) mod install;
+pub(crate) mod ownership;
+pub(crate) mod request;
+pub(crate) mod step;
+pub(crate) mod tool_name;
+pub(crate) mod uninstall;

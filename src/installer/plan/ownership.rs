@@ -5,10 +5,12 @@
 //! are the image's own. An inode of ours with other bytes was written through one of its names, so it is
 //! replaced as well.
 
-use crate::installer::image::{Image, Slot, Standing};
+use crate::installer::image::file::Standing;
+use crate::installer::image::{Image, Slot};
 use crate::installer::manifest::{Manifest, Real, Tool};
-use crate::installer::plan::install::Request;
-use crate::untrusted::{ELSEWHERE, FileKind};
+use crate::installer::plan::request::Request;
+use crate::untrusted::ELSEWHERE;
+use crate::untrusted::entry::FileKind;
 
 /// The mode of the binary.
 const MODE: u32 = 0o755;

@@ -13,7 +13,7 @@ use crate::text;
 
 /// An ordered list of steps, and what the reader should know.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// In this order; none if there is nothing to do.
     pub steps: Vec<Step>,
     /// One line each.

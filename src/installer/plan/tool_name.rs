@@ -4,12 +4,15 @@
 //! known as [`crate::installer::plan::ownership`] says, never by a link or a manifest alone. Whatever else it is, it is left, and named.
 
 use crate::error::Result;
-use crate::installer::image::{Image, Leads, Machine, Place, Slot, Standing};
+use crate::installer::image::file::Standing;
+use crate::installer::image::{Image, Leads, Machine, Slot};
 use crate::installer::manifest::{Real, Tool};
-use crate::installer::plan::install::{Request, changeable};
+use crate::installer::plan::checks::{changeable, reachable};
 use crate::installer::plan::ownership::{self, is_known, recorded};
+use crate::installer::plan::request::Request;
 use crate::installer::plan::step::{Over, Step};
-use crate::untrusted::{ELSEWHERE, FileKind};
+use crate::untrusted::ELSEWHERE;
+use crate::untrusted::entry::FileKind;
 
 /// What happens at one name.
 pub(crate) struct Decision {
@@ -170,15 +173,6 @@ fn usable(image: &Image, request: &Request, slot: &Slot, name: &Standing) -> std
     }
     reachable(image.places.get(slot.place))?;
     if name.elsewhere { Err(ELSEWHERE.to_owned()) } else { Ok(()) }
-}
-
-/// Whether anything can be linked into a place and run from it; else why not.
-pub(crate) fn reachable(place: Option<&Place>) -> std::result::Result<(), String> {
-    match place {
-        Some(place) if place.elsewhere => Err(format!("{} is in another mount than the root", place.path)),
-        Some(place) if place.noexec => Err(format!("{} is mounted noexec", place.path)),
-        _ => Ok(()),
-    }
 }
 
 /// Whether an image with tools for `theirs` can run a binary for `ours`: also the 32-bit brother's.

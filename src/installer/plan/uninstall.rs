@@ -5,15 +5,18 @@
 //! manifest last in it, so that a crash in between leaves working names and what says what is still to be done.
 
 use crate::error::{Error, Kind, Result};
+use crate::installer::image::file::Standing;
 use crate::installer::image::guest::{Area, Machine};
 use crate::installer::image::our_directory::{Home, MARK};
 use crate::installer::image::root_mount::Upper;
-use crate::installer::image::{BIN, BINARY, Image, Leads, MANIFEST, REAL, Slot, Standing};
+use crate::installer::image::{Image, Leads, Slot};
 use crate::installer::manifest::{Manifest, Real, State, Tool};
-use crate::installer::plan::install::{Request, changeable, config_path, leftovers};
+use crate::installer::names::{BIN, BINARY, MANIFEST, REAL};
+use crate::installer::plan::checks::{changeable, config_path, leftovers};
+use crate::installer::plan::request::Request;
 use crate::installer::plan::step::{Plan, Step};
 use crate::installer::plan::{diversions, ownership};
-use crate::untrusted::FileKind;
+use crate::untrusted::entry::FileKind;
 use crate::{paths, text};
 
 /// So many names in our directory that are somebody else's are told one by one.
@@ -21,7 +24,7 @@ const NAMED: usize = 16;
 
 /// # Errors
 /// State if our directory is there, but no manifest that says what to do.
-pub fn plan(image: &Image, request: &Request) -> Result<Plan> {
+pub(crate) fn plan(image: &Image, request: &Request) -> Result<Plan> {
     let mut plan = Plan { steps: Vec::new(), warnings: image.warnings.clone(), manifest: None };
     let Some(home) = &image.home else { return Ok(plan) };
     plan.steps.extend(leftovers(image).into_iter().map(|path| Step::Clean { path }));
@@ -78,7 +81,7 @@ fn recorded(
 ///
 /// # Errors
 /// State if a swapfile of this root is active: which, and how it is swapped off.
-pub fn may_go(machine: &Machine, attempt: &str) -> Result<()> {
+pub(crate) fn may_go(machine: &Machine, attempt: &str) -> Result<()> {
     let of_shims = |area: &&Area| area.backing.is_some() || area.stands_in.is_some();
     let active: Vec<&Area> = machine.swaps.iter().filter(of_shims).collect();
     let (Some(_), Some(first)) = (&machine.image.home, active.first()) else { return Ok(()) };

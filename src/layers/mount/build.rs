@@ -21,24 +21,26 @@ use nix::mount::{MntFlags, MsFlags, mount as mount2, umount2};
 use nix::sys::stat::Mode;
 
 use crate::error::{Attempt, Error, Kind, Result};
-use crate::layers::facts::{ASIDE, READY, STATE_FILE};
+use crate::kernel::namespace::apart;
+use crate::kernel::places::directory;
+use crate::layers::device;
+use crate::layers::facts::ASIDE;
+use crate::layers::mount::passthrough;
 use crate::layers::mount::plan::{MountPlan, Part, PartKind};
+use crate::layers::reset::pending::{self, Pending};
 use crate::layers::reset::plan::Discard;
+use crate::layers::reset::renew;
+use crate::layers::state_file::{self, READY, STATE_FILE};
 use crate::sys;
 
-use crate::layers::device::{self, apart};
-use crate::layers::mount::passthrough;
-use crate::layers::reset::pending::{self, Pending};
-use crate::layers::reset::renew;
-
 /// What happens to a finished root before anybody sees it; its argument is where it stands for now.
-pub type Finish<'a> = dyn FnMut(&Path) -> Result<()> + Send + 'a;
+pub(crate) type Finish<'a> = dyn FnMut(&Path) -> Result<()> + Send + 'a;
 /// Told while a kept directory is copied from the image: which, bytes done, bytes in all.
 pub type Progress<'a> = dyn FnMut(&Path, u64, u64) + Send + 'a;
 
 /// A root that stands.
 #[derive(Debug)]
-pub struct Mounted {
+pub(crate) struct Mounted {
     /// What df shows as its source.
     pub source: OsString,
     /// Work that may be done later, each by whom the caller likes.
@@ -59,7 +61,11 @@ struct Built {
 ///
 /// # Errors
 /// The step and the path that failed; nothing is mounted then.
-pub fn mount(plan: &MountPlan, progress: &mut Progress<'_>, finish: &mut Finish<'_>) -> Result<Mounted> {
+pub(crate) fn mount(
+    plan: &MountPlan,
+    progress: &mut Progress<'_>,
+    finish: &mut Finish<'_>,
+) -> Result<Mounted> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let target = open(&plan.target, flags, Mode::empty()).attempt("open the target", &plan.target)?;
     let mut pending = Vec::new();
@@ -239,7 +245,7 @@ fn lay_out(layer: &Path, image: &Path) -> Result<Vec<PathBuf>> {
     let _ = fs::remove_dir_all(layer.join(RESERVE));
     // A layer that its guest has filled is mounted all the same: nothing is written that is there.
     if !fs::read(layer.join(STATE_FILE)).is_ok_and(|state| state == READY) {
-        renew::write_state(layer, READY)?;
+        state_file::write_state(layer, READY)?;
     }
     let mut old = Vec::new();
     for entry in fs::read_dir(layer).attempt("read", layer)?.flatten() {
@@ -326,21 +332,12 @@ fn is_read_only(path: &str) -> bool {
     statvfs(path).is_ok_and(|space| space.flags().contains(FsFlags::ST_RDONLY))
 }
 
-/// Opened as a place.
-///
-/// # Errors
-/// As open(2) says.
-pub(crate) fn directory(path: &Path) -> Result<OwnedFd> {
-    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    open(path, flags, Mode::empty()).attempt("open", path)
-}
-
 /// Takes the mounts at these points down, in this order. If one is busy, those before it are put back: a
 /// detached clone of each is held until all are gone.
 ///
 /// # Errors
 /// EBUSY and what else umount2(2) says, for the first that did not go.
-pub fn unmount(points: &[PathBuf]) -> Result<()> {
+pub(crate) fn unmount(points: &[PathBuf]) -> Result<()> {
     let mut gone: Vec<(&PathBuf, OwnedFd)> = Vec::new();
     for point in points {
         let step = || {

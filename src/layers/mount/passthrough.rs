@@ -25,14 +25,14 @@ use crate::error::{Attempt, Error, Kind, Result};
 use crate::paths::HOME;
 use crate::sys;
 
-use crate::layers::mount::build::directory;
+use crate::kernel::places::directory;
 use crate::layers::mount::seed;
 
 /// Binds the upper directory at its place in the guest: visible, but for root only.
 ///
 /// # Errors
 /// [`Kind::Attack`] if the image has put something else there.
-pub fn show_upper(root: &Path, upper: &Path) -> Result<()> {
+pub(crate) fn show_upper(root: &Path, upper: &Path) -> Result<()> {
     let shown = Path::new("/").join(HOME);
     let top = directory(root)?;
     let home = own_directory(&top, OsStr::new(HOME), &shown)?;
@@ -43,7 +43,7 @@ pub fn show_upper(root: &Path, upper: &Path) -> Result<()> {
 }
 
 /// Where a copy of the image's directory grows: beside overlayfs's own temporary files, which go with a reset.
-pub const SEED: &str = "work/rootfs-shim-seed";
+pub(crate) const SEED: &str = "work/rootfs-shim-seed";
 /// The mode of a directory that only leads to kept ones.
 const WAY: u32 = 0o1000;
 
@@ -52,7 +52,7 @@ const WAY: u32 = 0o1000;
 ///
 /// # Errors
 /// The step and the guest's path.
-pub fn keep(root: &Path, layer: &Path, path: &Path, progress: &mut seed::Progress<'_>) -> Result<()> {
+pub(crate) fn keep(root: &Path, layer: &Path, path: &Path, progress: &mut seed::Progress<'_>) -> Result<()> {
     let point = in_root(&directory(root)?, path)?;
     let store = layer.join("passthrough");
     let home = store.join(path.strip_prefix("/").unwrap_or(path));
@@ -107,7 +107,7 @@ fn no_links(store: &Path, path: &Path) -> Result<()> {
 ///
 /// # Errors
 /// As rmdir(2) and unlink(2) say.
-pub fn clear(layer: &Path) -> Result<()> {
+pub(crate) fn clear(layer: &Path) -> Result<()> {
     let left = layer.join(SEED);
     match fs::symlink_metadata(&left) {
         Ok(_) => fs::remove_dir_all(&left).attempt("delete what a cut seeding left at", left),

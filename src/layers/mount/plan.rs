@@ -13,7 +13,7 @@ use crate::layers::reset::plan::{self, Discard, ResetPlan};
 
 /// What was asked for, but for the layers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Wish {
+pub(crate) struct Wish {
     /// Where the root is to stand.
     pub target: PathBuf,
     /// Directories of the guest kept on the backing filesystem.
@@ -34,7 +34,7 @@ pub struct Wish {
 
 /// The facts about the place and the tools.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Place {
+pub(crate) struct Place {
     /// What is mounted at the target already.
     pub occupied: Option<String>,
     /// What makes the filesystem that [`plan::filesystem`] says.
@@ -43,7 +43,7 @@ pub struct Place {
 
 /// What shall be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MountPlan {
+pub(crate) struct MountPlan {
     /// Where the root is to stand.
     pub target: PathBuf,
     /// The writable layer is made new first.
@@ -66,7 +66,7 @@ pub struct MountPlan {
 
 /// A layer to be mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
+pub(crate) struct Part {
     /// As it was given.
     pub path: PathBuf,
     /// How.
@@ -75,7 +75,7 @@ pub struct Part {
 
 /// How a layer is mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PartKind {
+pub(crate) enum PartKind {
     /// A block device with that filesystem.
     Device(&'static str),
     /// An image file with that filesystem, through a loop device.
@@ -86,7 +86,7 @@ pub enum PartKind {
 
 impl MountPlan {
     /// One line for each step.
-    pub fn steps(&self) -> Vec<String> {
+    pub(crate) fn steps(&self) -> Vec<String> {
         let mut steps = self.reset.as_ref().map(ResetPlan::steps).unwrap_or_default();
         steps.extend(self.trimming.as_ref().map(|_| "stop its trimming and take it over".to_owned()));
         for part in &self.lower {
@@ -120,7 +120,7 @@ impl Part {
 ///
 /// # Errors
 /// [`Kind::Usage`] for a request that makes no sense, [`Kind::State`] for a layer that cannot serve.
-pub fn plan(wish: &Wish, lower: &[Layer], writable: &Layer, place: &Place) -> Result<MountPlan> {
+pub(crate) fn plan(wish: &Wish, lower: &[Layer], writable: &Layer, place: &Place) -> Result<MountPlan> {
     sensible(wish, lower)?;
     if let Some(what) = &place.occupied {
         let error = Error::new(Kind::State, "mount", format!("{what} is mounted there already"));
@@ -246,7 +246,7 @@ fn plain(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
 ///
 /// # Errors
 /// [`Kind::State`] if what is mounted there is no overlay, or if something else is mounted inside.
-pub fn unmount(mounts: &Mounts, target: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn unmount(mounts: &Mounts, target: &Path) -> Result<Vec<PathBuf>> {
     let refuse = |reason: String| Error::new(Kind::State, "unmount", reason).at(target);
     let Some(root) = mounts.at(target) else { return Ok(Vec::new()) };
     if root.fstype != "overlay" {

@@ -23,10 +23,10 @@ use nix::unistd::{Gid, Uid, Whence, fchownat, linkat, lseek64, symlinkat};
 
 use crate::error::{Attempt, Error, Kind, Result};
 use crate::sys::{inode_flags, proc_path, set_inode_flags, xattr};
-use crate::untrusted::FileId;
+use crate::untrusted::entry::FileId;
 
 /// Told after each file: bytes done, bytes in all.
-pub type Progress<'a> = dyn FnMut(u64, u64) + Send + 'a;
+pub(crate) type Progress<'a> = dyn FnMut(u64, u64) + Send + 'a;
 
 /// How deep a tree is copied: each level takes open files, of which an init has 1024, and of the stack.
 const DEEPEST: usize = 256;
@@ -35,7 +35,7 @@ const DEEPEST: usize = 256;
 ///
 /// # Errors
 /// If a directory cannot be read or lies too deep.
-pub fn measure(top: &Path, shown: &Path) -> Result<u64> {
+pub(crate) fn measure(top: &Path, shown: &Path) -> Result<u64> {
     let (mut total, mut several) = (0, HashSet::new());
     let mut waiting = vec![top.to_owned()];
     while let Some(dir) = waiting.pop() {
@@ -72,7 +72,7 @@ fn there(meta: std::io::Result<fs::Metadata>) -> std::io::Result<Option<fs::Meta
 ///
 /// # Errors
 /// ENOSPC before anything is written if the tree does not fit; else the call and the path that failed.
-pub fn copy(from: &Path, to: &Path, shown: &Path, progress: &mut Progress<'_>) -> Result<()> {
+pub(crate) fn copy(from: &Path, to: &Path, shown: &Path, progress: &mut Progress<'_>) -> Result<()> {
     let total = measure(from, shown)?;
     let parent = to.parent().unwrap_or(Path::new("/"));
     let space = nix::sys::statvfs::statvfs(parent).attempt("statvfs", parent)?;
@@ -88,7 +88,7 @@ pub fn copy(from: &Path, to: &Path, shown: &Path, progress: &mut Progress<'_>) -
 }
 
 fn words(bytes: u64) -> String {
-    crate::shim::plan::report::size_words(bytes)
+    crate::text::size_words(bytes)
 }
 
 struct Copier<'a, 'b> {

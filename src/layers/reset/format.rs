@@ -25,7 +25,7 @@ const SUPERBLOCKS: [u64; 2] = [0, 64 << 10];
 ///
 /// # Errors
 /// EBUSY if somebody has it, mkfs's own last words if it fails.
-pub fn format(path: &Path, size: u64, kind: &str, mkfs: &Path) -> Result<()> {
+pub(crate) fn format(path: &Path, size: u64, kind: &str, mkfs: &Path) -> Result<()> {
     let offset =
         mark_offset(size).ok_or_else(|| Error::new(Kind::State, "format", "is too small").at(path))?;
     let mut mark = vec![0; MARK_BLOCK];

@@ -71,7 +71,7 @@ impl Pending {
     pub fn run(self) -> Result<()> {
         match self.0 {
             Work::Trim { root, .. } => trim(root.open()?, None),
-            Work::Delete(paths) => crate::layers::reset::renew::delete(&paths),
+            Work::Delete(paths) => crate::layers::reset::delete::delete(&paths),
         }
     }
 
@@ -96,7 +96,7 @@ impl Pending {
         let work = || {
             let _ = match self.0 {
                 Work::Trim { root, .. } => root.open().and_then(|root| trim(root, listener)),
-                Work::Delete(paths) => crate::layers::reset::renew::delete(&paths),
+                Work::Delete(paths) => crate::layers::reset::delete::delete(&paths),
             };
         };
         block::detach(&keep, work).attempt("start a process to trim", "in the background")
@@ -104,7 +104,7 @@ impl Pending {
 }
 
 /// Asks a background trimming to end, and waits until it has.
-pub fn stop(key: &str) {
+pub(crate) fn stop(key: &str) {
     let Ok(address) = SocketAddr::from_abstract_name(trim_socket(key)) else { return };
     let Ok(mut stream) = UnixStream::connect_addr(&address) else { return };
     let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));

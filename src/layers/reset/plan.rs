@@ -23,11 +23,11 @@ pub enum Discard {
 }
 
 /// The least that mkfs makes a useful filesystem of.
-pub const LEAST: u64 = 8 << 20;
+pub(crate) const LEAST: u64 = 8 << 20;
 
 /// What shall be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ResetPlan {
+pub(crate) struct ResetPlan {
     /// The layer.
     pub path: PathBuf,
     /// How.
@@ -42,7 +42,7 @@ pub struct ResetPlan {
 
 /// How a layer is made new.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum How {
+pub(crate) enum How {
     /// A new filesystem on a device or in an image.
     Format {
         /// In bytes.
@@ -64,7 +64,7 @@ pub enum How {
 
 impl ResetPlan {
     /// One line for each step.
-    pub fn steps(&self) -> Vec<String> {
+    pub(crate) fn steps(&self) -> Vec<String> {
         let path = text::path(&self.path);
         let mut steps = Vec::new();
         if self.stop_trimming {
@@ -94,7 +94,7 @@ impl ResetPlan {
 ///
 /// # Errors
 /// [`Kind::State`] if the layer is in use, is too small, or carries something that is not ours.
-pub fn plan(layer: &Layer, mkfs: Option<PathBuf>, force: bool, discard: Discard) -> Result<ResetPlan> {
+pub(crate) fn plan(layer: &Layer, mkfs: Option<PathBuf>, force: bool, discard: Discard) -> Result<ResetPlan> {
     let refuse = |reason: String| Error::new(Kind::State, "reset", reason).at(&layer.path);
     in_use(layer, "reset")?;
     let forced = "use --force to lose it";
@@ -123,7 +123,7 @@ pub fn plan(layer: &Layer, mkfs: Option<PathBuf>, force: bool, discard: Discard)
 
 /// The filesystem that a new layer gets here: the one that somebody chose for the old one, also if its reset was
 /// cut short; else ext4. A layer that today's mkfs finds too small for it becomes ext4 too: it must boot.
-pub fn filesystem(layer: &Layer) -> &'static str {
+pub(crate) fn filesystem(layer: &Layer) -> &'static str {
     let Some(medium) = layer.medium() else { return "ext4" };
     let kind = match medium.content {
         Content::Filesystem { kind, .. } | Content::Unfinished(kind) => kind,
@@ -142,7 +142,7 @@ pub fn filesystem(layer: &Layer) -> &'static str {
 ///
 /// # Errors
 /// [`Kind::State`] without that program, or if the device is too small.
-pub fn format(layer: &Layer, mkfs: Option<PathBuf>) -> Result<How> {
+pub(crate) fn format(layer: &Layer, mkfs: Option<PathBuf>) -> Result<How> {
     let refuse = |reason: String| Error::new(Kind::State, "format", reason).at(&layer.path);
     let size = layer.medium().map_or(0, |medium| medium.size);
     if size < LEAST {
@@ -162,7 +162,7 @@ pub fn format(layer: &Layer, mkfs: Option<PathBuf>) -> Result<How> {
 ///
 /// # Errors
 /// [`Kind::State`], naming the user.
-pub fn in_use(layer: &Layer, attempt: &str) -> Result<()> {
+pub(crate) fn in_use(layer: &Layer, attempt: &str) -> Result<()> {
     let refuse = |reason: String| Error::new(Kind::State, attempt, reason).at(&layer.path);
     match &layer.user {
         None | Some(User::Trimming) => Ok(()),
@@ -172,6 +172,16 @@ pub fn in_use(layer: &Layer, attempt: &str) -> Result<()> {
         Some(User::Somebody) => {
             Err(refuse("it is in use (mounted in another namespace, or by another device)".to_owned()))
         }
+    }
+}
+
+/// `now`, `later` or `never`.
+pub(crate) fn discard(word: &str) -> std::result::Result<Discard, String> {
+    match word {
+        "now" => Ok(Discard::Now),
+        "later" => Ok(Discard::Later),
+        "never" => Ok(Discard::Never),
+        _ => Err("is none of now, later, never".to_owned()),
     }
 }
 

@@ -16,8 +16,8 @@ use crate::error::{Attempt, Error, Kind, Result};
 use crate::layers::swap_device::plan::SwapPlan;
 use crate::sys;
 
-use crate::builtin::mkswap::write::versioned;
 use crate::swap::header;
+use crate::swap::header::versioned;
 
 /// The least area that the kernel takes.
 const LEAST_PAGES: u64 = 10;
@@ -29,7 +29,7 @@ const SWAP_FLAG_DISCARD_ONCE: i32 = 0x2_0000;
 ///
 /// # Errors
 /// The step and the device.
-pub fn enable(plan: &SwapPlan) -> Result<()> {
+pub(crate) fn enable(plan: &SwapPlan) -> Result<()> {
     let SwapPlan::Enable { device, size, priority } = plan else { return Ok(()) };
     let page_size = page_size();
     let pages = (size / page_size as u64).min(u64::from(u32::MAX));

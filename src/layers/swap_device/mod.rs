@@ -1,4 +1,4 @@
 //! The platform's own swap device: format it and switch it on at each boot.
 
-pub mod enable;
-pub mod plan;
+pub(crate) mod enable;
+pub(crate) mod plan;

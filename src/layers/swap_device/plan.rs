@@ -12,7 +12,7 @@ pub const PRIORITY: u16 = 32767;
 
 /// What shall be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SwapPlan {
+pub(crate) enum SwapPlan {
     /// It is active already.
     Nothing,
     /// A new header, then swapon(2).
@@ -28,7 +28,7 @@ pub enum SwapPlan {
 
 impl SwapPlan {
     /// One line for each step.
-    pub fn steps(&self) -> Vec<String> {
+    pub(crate) fn steps(&self) -> Vec<String> {
         match self {
             Self::Nothing => Vec::new(),
             Self::Enable { device, priority, .. } => {
@@ -46,7 +46,7 @@ impl SwapPlan {
 ///
 /// # Errors
 /// [`Kind::State`] for what is no block device, is in use or carries another signature.
-pub fn plan(layer: &Layer, priority: u16) -> Result<SwapPlan> {
+pub(crate) fn plan(layer: &Layer, priority: u16) -> Result<SwapPlan> {
     let refuse = |reason: String| Error::new(Kind::State, "enable as swap", reason).at(&layer.path);
     let LayerKind::Device(medium) = &layer.kind else {
         return Err(refuse("it is no block device".to_owned()).remedy("swapon enables swapfiles"));

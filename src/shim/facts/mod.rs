@@ -5,25 +5,25 @@
 //! (`/proc/self/fd`). No path is ever compared with a list of mount points.
 
 pub mod fstab;
-pub mod operand;
+pub(crate) mod gather;
+pub(crate) mod header;
+pub(crate) mod operand;
 
 use std::ffi::OsString;
-use std::fs;
-use std::io::Read;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
 use crate::backing::candidates;
-use crate::kernel::mounts::{DevNo, Mount, Mounts};
+use crate::kernel::mounts::{DevNo, Mount, Mounts, read_proc};
+use crate::kernel::places::{self, Location};
 use crate::paths::{OverlayPath, UPPER};
-use crate::shim::facts::operand::{Location, Operand};
-use crate::swap::active::Swap;
-use crate::swap::fallback::StandIn;
+use crate::shim::facts::operand::Operand;
+use crate::swap::active::{self, Swap};
+use crate::swap::fallback::{self, StandIn};
 use crate::swap::fstab::Reader;
 use crate::swap::tag::{self, Tag};
-use crate::swap::{active, fallback};
 use crate::sys::{self, MountId};
 
 /// What the machine looks like, as far as a shim needs to know.
@@ -136,11 +136,11 @@ impl World {
     /// Gathers the facts about `operands`. What cannot be learnt is left out; a World is never an error.
     pub fn gather(operands: &[OsString], scope: &Scope) -> Self {
         let upper = scope.upper.as_deref().unwrap_or(Path::new(UPPER));
-        let backing = operand::locate(upper);
+        let backing = places::locate(upper);
         if matches!(backing, Err(Errno::EACCES | Errno::EPERM)) {
             return Self { backing: Backing::Forbidden, ..Self::default() };
         }
-        let told = operand::open_path(Path::new("/")).and_then(|top| sys::file_handle(top.as_fd())).ok();
+        let told = places::open_path(Path::new("/")).and_then(|top| sys::file_handle(top.as_fd())).ok();
         let upper_filesystem = told
             .as_ref()
             .and_then(candidates::embedded)
@@ -156,7 +156,7 @@ impl World {
         if scope.active {
             probed.extend(swaps.iter().map(|swap| operand::probe_active(&swap.path, !tags.is_empty())));
         }
-        let (root, backing) = (operand::locate(Path::new("/")).ok(), backing.ok());
+        let (root, backing) = (places::locate(Path::new("/")).ok(), backing.ok());
         let sighted = Sighted {
             remembered: remembered(&tags),
             fstab,
@@ -196,7 +196,7 @@ impl World {
     /// What is mounted at the bind mount's place, but is another filesystem than the overlay's own, is not the
     /// backing filesystem.
     fn distrust(&mut self, upper: &Path) {
-        let there = operand::open_path(upper).ok().and_then(|dir| operand::filesystem_uuid(&dir));
+        let there = places::open_path(upper).ok().and_then(|dir| places::filesystem_uuid(&dir));
         if let (Some(ours), Some(there)) = (self.upper_filesystem, there)
             && ours != there
             && matches!(self.backing, Backing::Mounted(_))
@@ -301,28 +301,4 @@ fn backing_of(upper: Option<MountId>, root: Option<MountId>, place: &Path, mount
 fn is_overlay() -> bool {
     nix::sys::statfs::statfs("/")
         .is_ok_and(|fs| fs.filesystem_type() == nix::sys::statfs::OVERLAYFS_SUPER_MAGIC)
-}
-
-/// A file of /proc says that it has no bytes, so room is made beforehand: each read(2) of mountinfo makes the
-/// kernel walk the mount table from its beginning.
-#[expect(clippy::disallowed_methods, reason = "the running system's own files, and never an image's")]
-fn read_proc(path: &str) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(32 * 1024);
-    let read = fs::File::open(path).and_then(|mut file| file.read_to_end(&mut bytes));
-    if read.is_ok() { bytes } else { Vec::new() }
-}
-
-/// Every mount of this thread (`mount` works in one that has its own), for the commands that print the World.
-pub fn all_mounts() -> Mounts {
-    Mounts::parse_all(&read_proc("/proc/thread-self/mountinfo"))
-}
-
-/// `/proc/swaps` as it is.
-pub fn swaps_text() -> Vec<u8> {
-    read_proc("/proc/swaps")
-}
-
-/// The active swap areas, read anew.
-pub fn active_swaps() -> Vec<Swap> {
-    active::parse(&read_proc("/proc/swaps"))
 }

@@ -8,19 +8,14 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 
-use crate::config::Fallback;
-use crate::notice::Notice;
+use crate::kernel::places::Location;
 use crate::shim::facts::World;
-use crate::shim::facts::operand::{Location, Operand, What};
+use crate::shim::facts::operand::{Operand, What};
 use crate::swap::fallback::StandIn;
-use crate::text;
-
-use crate::shim::plan::report::{Ran, size_words};
-use crate::shim::plan::{Decided, Decision};
 
 /// A device that stands in for an operand's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub(crate) struct Found {
     /// The device.
     pub area: StandIn,
     /// The file is not there any more, or another one is.
@@ -28,14 +23,14 @@ pub struct Found {
 }
 
 /// The device that stands in for the file that the operand names.
-pub fn of_file(operand: &Operand, world: &World) -> Option<Found> {
+pub(crate) fn of_file(operand: &Operand, world: &World) -> Option<Found> {
     let file = operand.file()?;
     let area = world.stand_ins.iter().find(|area| area.file == file.id)?;
     Some(Found { area: area.clone(), gone: false })
 }
 
 /// The same, and for a file that is gone the device that stood in for it.
-pub fn of_name(operand: &Operand, world: &World) -> Option<Found> {
+pub(crate) fn of_name(operand: &Operand, world: &World) -> Option<Found> {
     let named = || {
         let path = path_of(operand, world)?;
         // A new file of the same name that is active itself is what is meant.
@@ -60,31 +55,4 @@ fn path_of(operand: &Operand, world: &World) -> Option<PathBuf> {
     let inside = location
         .and_then(|location| world.overlay_path(&Location { path: path.clone(), ..location.clone() }));
     Some(inside.map_or(path, |path| path.as_path().to_owned()))
-}
-
-/// A run that a device's took the place of: what was said of the file itself stays said, but for the last line,
-/// which was why it failed.
-pub fn stood_in_for(first: Ran, mut ran: Ran, way: Fallback) -> Ran {
-    let mut said = first.held.unwrap_or_default();
-    said.retain(|(target, line)| *target != 2 || line.trim_ascii() != first.last_words);
-    if let Some(held) = &mut ran.held {
-        said.retain(|line| !held.contains(line));
-        held.splice(..0, said);
-    }
-    Ran { way: Some(way), ..ran }
-}
-
-/// What the user is told.
-pub fn words(name: &str, operand: &Decided, way: Fallback) -> Notice {
-    let (path, size) = match &operand.decision {
-        Decision::StandIn { path, size, .. } => (path, *size),
-        Decision::Backing(twofold) => (&twofold.seen, twofold.size),
-        _ => return Notice::warn(format!("{name}: a {} device is enabled.", way.word())),
-    };
-    let what = match way {
-        Fallback::Loop => "through a loop device, which is slower",
-        Fallback::Zram => "as compressed memory (zram), and its disk space is not used",
-    };
-    let (path, size) = (text::path(path), size_words(size));
-    Notice::warn(format!("{name}: {path} cannot be swap where it is; {size} of swap are enabled {what}."))
 }

@@ -16,11 +16,11 @@ use crate::swap::fstab;
 use crate::swap::tag::{Key, Tag};
 
 use crate::shim::plan::fallback;
-use crate::shim::plan::{Decided, Decision, Origin};
+use crate::shim::plan::types::{Decided, Decision, Origin};
 
 /// The options that hold for every single area: priority, discard, verbosity, and `-e` where it is no bad usage
 /// without `-a`. `--fstab` is among them for the tools that do not know it yet, so that they still say so.
-pub fn common_options(act: &Act) -> Vec<OsString> {
+pub(crate) fn common_options(act: &Act) -> Vec<OsString> {
     let holds = |option: &Opt| match option.effect {
         Effect::Plain | Effect::Verbose | Effect::Fstab | Effect::FixPageSize => true,
         Effect::IfExists => option.needs.is_none(),
@@ -31,7 +31,12 @@ pub fn common_options(act: &Act) -> Vec<OsString> {
 }
 
 /// The entries that `-a` means, then the tags of `-L` and `-U`, in the real tool's order.
-pub fn decide(act: &Act, kind: Kind, world: &World, judge: impl Fn(&Operand) -> Decision) -> Vec<Decided> {
+pub(crate) fn decide(
+    act: &Act,
+    kind: Kind,
+    world: &World,
+    judge: impl Fn(&Operand) -> Decision,
+) -> Vec<Decided> {
     let mut decided = Vec::new();
     if act.all {
         let optional = act.options.iter().any(|given| given.option.effect == Effect::IfExists);
@@ -63,7 +68,7 @@ fn is_same_file(one: &Listed, other: &Listed) -> bool {
 }
 
 /// What libmount says of the lines of fstab that make no sense.
-pub fn foreword(tool: &Tool, world: &World) -> Vec<OsString> {
+pub(crate) fn foreword(tool: &Tool, world: &World) -> Vec<OsString> {
     let said = world.bad_lines.iter().map(|line| {
         let mut words = OsString::from(format!("{}: ", tool.name));
         words.push(fstab::bad_line(line));
@@ -73,7 +78,7 @@ pub fn foreword(tool: &Tool, world: &World) -> Vec<OsString> {
 }
 
 /// The known file that a tag names, if `given` is one.
-pub fn file_of<'a>(given: &OsStr, world: &'a World) -> Option<&'a Operand> {
+pub(crate) fn file_of<'a>(given: &OsStr, world: &'a World) -> Option<&'a Operand> {
     world.file_of(&Tag::parse(given)?)
 }
 

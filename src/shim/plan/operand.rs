@@ -10,14 +10,21 @@ use crate::command::tables::{Effect, Purpose};
 use crate::config::{Config, Fallback, Volumes};
 use crate::paths::OverlayPath;
 use crate::shim::facts::World;
-use crate::shim::facts::operand::{FileFacts, Header, Operand, Twin, What};
+use crate::shim::facts::header::Header;
+use crate::shim::facts::operand::{FileFacts, Operand, Twin, What};
 
 use crate::shim::plan::fallback;
 use crate::shim::plan::place::{Place, place_of};
-use crate::shim::plan::{Decision, Twofold};
+use crate::shim::plan::types::{Decision, Twofold};
 
 /// Decides about one operand.
-pub fn decide(purpose: Purpose, act: &Act, operand: &Operand, world: &World, config: &Config) -> Decision {
+pub(crate) fn decide(
+    purpose: Purpose,
+    act: &Act,
+    operand: &Operand,
+    world: &World,
+    config: &Config,
+) -> Decision {
     let as_it_is = |why: &str| Decision::AsItIs(why.to_owned(), false);
     let found = match purpose {
         Purpose::Disable => fallback::of_name(operand, world),

@@ -4,13 +4,13 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::kernel::mounts::Mount;
+use crate::kernel::places::Location;
 use crate::paths::OverlayPath;
 use crate::shim::facts::World;
-use crate::shim::facts::operand::Location;
 
 /// Where a file is, in the design's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub(crate) enum Place {
     /// In the root overlay, under this name.
     RootOverlay(OverlayPath),
     /// On the backing filesystem.
@@ -48,7 +48,7 @@ const READ_ONLY: &[&str] = &["squashfs", "erofs", "iso9660", "udf", "cramfs", "r
 const ON_DISK: &[&str] = &["btrfs", "bcachefs", "zfs"];
 
 /// Where a file is.
-pub fn place_of(world: &World, location: &Location, filesystem: Option<[u8; 16]>) -> Place {
+pub(crate) fn place_of(world: &World, location: &Location, filesystem: Option<[u8; 16]>) -> Place {
     let Some(root) = &world.root else {
         return Place::Uncertain("the root filesystem is not an overlay");
     };

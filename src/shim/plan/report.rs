@@ -8,94 +8,13 @@ use nix::errno::Errno;
 use crate::command::tables::{Kind, Purpose};
 use crate::config::{Config, Fallback};
 use crate::notice::Notice;
-use crate::text;
-
-use crate::shim::plan::fallback;
-use crate::shim::plan::runs::Run;
-use crate::shim::plan::{Decided, Decision, Plan, Twofold};
-
-/// What execute found out about one operand before the real tool was run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Prepared {
-    /// Nothing was to be done.
-    Nothing,
-    /// Both names are one file, and it is ready.
-    Proved(Vec<Done>),
-    /// It could not be made ready or not be proved; the words say why.
-    Doubt(String),
-}
-
-/// What was done to a file before swapon was run on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Done {
-    /// Bytes of holes that were filled.
-    Filled(u64),
-    /// It was in a lower layer and was made new at the same size.
-    Remade,
-    /// It shared its blocks with another file and has its own now.
-    Unshared,
-    /// The kernel refused its blocks, and they were written anew.
-    Rewritten,
-}
-
-impl Prepared {
-    /// Whether the backing path may be used.
-    pub fn is_proved(&self) -> bool {
-        matches!(self, Self::Proved(_))
-    }
-}
-
-/// What one run of the real tool came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ran {
-    /// The run.
-    pub run: Run,
-    /// Its exit status; 128 + n if signal n ended it.
-    pub status: i32,
-    /// The last line that it wrote to stderr, as the user reads it.
-    pub last_words: Vec<u8>,
-    /// Whether it printed how it is used.
-    pub usage_shown: bool,
-    /// Why its stdout and stderr could not be passed on, if they could not.
-    pub lost: [Option<Errno>; 2],
-    /// What it said and nobody has read yet, because it may have to be run once more: to stdout (1) or
-    /// stderr (2).
-    pub held: Option<Vec<(u8, Vec<u8>)>>,
-    /// What waits to be said on stdout until the call ends; `None` where nothing waits.
-    pub late: Option<Vec<u8>>,
-    /// It had to run outside a namespace of its own, so `/proc/swaps` shows the backing path.
-    pub in_the_open: bool,
-    /// What stood in for the file.
-    pub way: Option<Fallback>,
-}
-
-impl Ran {
-    /// For an operand that the real tool is not given as it is: as if it had failed.
-    pub fn not_run(plan: &Plan, at: usize) -> Self {
-        let last_words = b"its filesystem cannot hold swap, and nothing could stand in for it".to_vec();
-        let run = Run { operands: vec![at], ..Run::default() };
-        Self { last_words, ..Self::failed(plan, run) }
-    }
-
-    /// For a run that could not be begun.
-    pub fn failed(plan: &Plan, run: Run) -> Self {
-        Self {
-            run,
-            status: plan.flavour.failure_status,
-            last_words: Vec::new(),
-            usage_shown: false,
-            lost: [None; 2],
-            held: None,
-            late: None,
-            in_the_open: false,
-            way: None,
-        }
-    }
-}
+use crate::shim::plan::outcome::{Done, Prepared, Ran};
+use crate::shim::plan::types::{Decided, Decision, Plan, Twofold};
+use crate::text::{self, size_words};
 
 /// What the caller is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
+pub(crate) struct Report {
     /// Our exit status.
     pub status: i32,
     /// For the console.
@@ -103,7 +22,7 @@ pub struct Report {
 }
 
 /// What to tell after a supervised run.
-pub fn report(plan: &Plan, prepared: &[Prepared], ran: &[Ran], config: &Config) -> Report {
+pub(crate) fn report(plan: &Plan, prepared: &[Prepared], ran: &[Ran], config: &Config) -> Report {
     let mut notices = before(plan, prepared);
     let mut status = 0;
     for outcome in ran {
@@ -130,7 +49,7 @@ pub fn report(plan: &Plan, prepared: &[Prepared], ran: &[Ran], config: &Config) 
 }
 
 /// Why the output of a tool that minds was lost.
-pub fn lost(plan: &Plan, ran: &[Ran]) -> Option<[Option<Errno>; 2]> {
+pub(crate) fn lost(plan: &Plan, ran: &[Ran]) -> Option<[Option<Errno>; 2]> {
     let minds = plan.flavour.kind == Kind::UtilLinux;
     let first =
         |stream: fn(&[Option<Errno>; 2]) -> Option<Errno>| ran.iter().find_map(|ran| stream(&ran.lost));
@@ -140,13 +59,13 @@ pub fn lost(plan: &Plan, ran: &[Ran]) -> Option<[Option<Errno>; 2]> {
 
 /// The notices that are due whatever the real tool does: refusals, doubts, what was done to a file. They are
 /// all there is when we become the real tool.
-pub fn before(plan: &Plan, prepared: &[Prepared]) -> Vec<Notice> {
+pub(crate) fn before(plan: &Plan, prepared: &[Prepared]) -> Vec<Notice> {
     let decided = plan.operands.iter().enumerate();
     decided.flat_map(|(at, operand)| first_words(plan, operand, prepared.get(at))).collect()
 }
 
 /// The operands for which nothing is run but a stand-in.
-pub fn stand_ins(plan: &Plan) -> Vec<usize> {
+pub(crate) fn stand_ins(plan: &Plan) -> Vec<usize> {
     let stands =
         |at: &usize| plan.operands.get(*at).is_some_and(|o| matches!(o.decision, Decision::StandIn { .. }));
     (0..plan.operands.len()).filter(stands).collect()
@@ -154,7 +73,7 @@ pub fn stand_ins(plan: &Plan) -> Vec<usize> {
 
 /// The operand of a failed run for which something may stand in: the filesystem is one that cannot hold the
 /// file, and the kernel's answer was that, not that the area is active or that the caller may not.
-pub fn may_be_stood_in_for(plan: &Plan, ran: &Ran) -> Option<usize> {
+pub(crate) fn may_be_stood_in_for(plan: &Plan, ran: &Ran) -> Option<usize> {
     let at = *ran.run.operands.first()?;
     let unfit = match plan.backing(at) {
         None => true,
@@ -173,7 +92,7 @@ fn is_refusal(ran: &Ran) -> bool {
 
 /// The operand of a failed run whose blocks may be written anew: the refusal can lie in them, and the area is
 /// not active already, when the kernel would not let us write to it anyway.
-pub fn may_be_mended(plan: &Plan, ran: &Ran) -> Option<usize> {
+pub(crate) fn may_be_mended(plan: &Plan, ran: &Ran) -> Option<usize> {
     let at = *ran.run.operands.first()?;
     let twofold = plan.backing(at)?;
     let free = twofold.rewrite && !twofold.active;
@@ -183,7 +102,7 @@ pub fn may_be_mended(plan: &Plan, ran: &Ran) -> Option<usize> {
 
 /// Whether a failed run was about a tag that nobody has and nobody need have. Where something has it, the real
 /// tool speaks of that; only where nothing has, it speaks of the tag, in whatever language.
-pub fn was_about_nothing(plan: &Plan, ran: &Ran) -> bool {
+pub(crate) fn was_about_nothing(plan: &Plan, ran: &Ran) -> bool {
     let [at] = ran.run.operands[..] else { return false };
     let Some(operand) = plan.operands.get(at).filter(|_| plan.may_be_nothing(at)) else { return false };
     let tag = operand.given.as_bytes();
@@ -191,7 +110,7 @@ pub fn was_about_nothing(plan: &Plan, ran: &Ran) -> bool {
 }
 
 /// The status when every operand was refused and the real tool is not run at all.
-pub fn refused_status(plan: &Plan, config: &Config) -> i32 {
+pub(crate) fn refused_status(plan: &Plan, config: &Config) -> i32 {
     match (plan.tool.purpose, config.swap.on_failure) {
         (Purpose::Disable, _) | (_, crate::config::OnFailure::Continue) => 0,
         (_, crate::config::OnFailure::Fail) => plan.flavour.failure_status,
@@ -204,7 +123,7 @@ fn is_tried(decision: &Decision) -> bool {
 
 /// A bad command line gives the real tool's status, lenient or not. BusyBox has one status for everything,
 /// but only bad usage makes it print its usage.
-pub fn is_usage(plan: &Plan, ran: &Ran) -> bool {
+pub(crate) fn is_usage(plan: &Plan, ran: &Ran) -> bool {
     let flavour = plan.flavour;
     let spoke = !ran.last_words.is_empty();
     spoke
@@ -273,7 +192,7 @@ fn after(
     }
     let name = plan.tool.name;
     if let (0, Some(way)) = (ran.status, ran.way) {
-        return Some(fallback::words(name, operand, way));
+        return Some(words(name, operand, way));
     }
     if ran.status == 0 {
         let twofold = twofold?;
@@ -364,22 +283,36 @@ fn btrfs_recipe(twofold: &Twofold) -> String {
     )
 }
 
-/// 1536 KiB, 512 MiB, 2 GiB.
-pub fn size_words(bytes: u64) -> String {
-    const KIB: u64 = 1024;
-    let units = [(KIB * KIB * KIB, "GiB"), (KIB * KIB, "MiB"), (KIB, "KiB")];
-    for (unit, word) in units {
-        if bytes >= unit {
-            let (whole, tenth) = (bytes / unit, (bytes % unit) * 10 / unit);
-            return if tenth == 0 { format!("{whole} {word}") } else { format!("{whole}.{tenth} {word}") };
-        }
+/// A run that a device's took the place of: what was said of the file itself stays said, but for the last line,
+/// which was why it failed.
+pub(crate) fn stood_in_for(first: Ran, mut ran: Ran, way: Fallback) -> Ran {
+    let mut said = first.held.unwrap_or_default();
+    said.retain(|(target, line)| *target != 2 || line.trim_ascii() != first.last_words);
+    if let Some(held) = &mut ran.held {
+        said.retain(|line| !held.contains(line));
+        held.splice(..0, said);
     }
-    format!("{bytes} bytes")
+    Ran { way: Some(way), ..ran }
+}
+
+/// What the user is told.
+pub(crate) fn words(name: &str, operand: &Decided, way: Fallback) -> Notice {
+    let (path, size) = match &operand.decision {
+        Decision::StandIn { path, size, .. } => (path, *size),
+        Decision::Backing(twofold) => (&twofold.seen, twofold.size),
+        _ => return Notice::warn(format!("{name}: a {} device is enabled.", way.word())),
+    };
+    let what = match way {
+        Fallback::Loop => "through a loop device, which is slower",
+        Fallback::Zram => "as compressed memory (zram), and its disk space is not used",
+    };
+    let (path, size) = (text::path(path), size_words(size));
+    Notice::warn(format!("{name}: {path} cannot be swap where it is; {size} of swap are enabled {what}."))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::size_words;
+    use crate::text::size_words;
 
     #[test]
     fn sizes_are_words_a_person_would_use() {

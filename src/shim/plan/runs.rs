@@ -10,7 +10,7 @@ use crate::config::Fallback;
 use crate::paths::OverlayPath;
 use crate::swap::fallback::StandIn;
 
-use crate::shim::plan::{Decided, Decision, Origin, Plan, Twofold};
+use crate::shim::plan::types::{Decided, Decision, Origin, Plan, Twofold};
 
 /// One run of the real tool.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl Plan {
     pub fn detached(&self, run: &Run, real: &Real) -> Option<Detached<'_>> {
         let at = *run.operands.first().filter(|_| run.private && !real.is_script)?;
         let (file, user) = (self.backing(at)?, self.user_reads(at)?);
-        let (backing, name) = (file.backing.as_path().as_os_str(), file.overlay.from_upper());
+        let (backing, name) = (file.backing.as_path().as_os_str(), file.overlay.below_upper());
         let argument = |given: &OsString| if given == backing { name.clone().into() } else { given.clone() };
         let argv = run.argv.iter().map(argument).collect();
         Some(Detached { file, name, user, argv })
@@ -91,7 +91,7 @@ impl Plan {
             Decision::Backing(twofold) => (&twofold.seen, twofold.overlay.clone()),
             _ => return None,
         };
-        let new = Some(name.from_upper().into());
+        let new = Some(name.below_upper().into());
         let options = self.fstab_options(at);
         let argv = if self.apart { self.argv_apart(at, options, new) } else { self.argv_whole(at, new) };
         let given = self.operands.get(at).map(|operand| PathBuf::from(&operand.given));

@@ -7,8 +7,8 @@ use serde::Serialize;
 use crate::text;
 
 use crate::command::request::Why;
-use crate::shim::plan::report::size_words;
-use crate::shim::plan::{Decided, Decision, Plan, Reason, Road};
+use crate::shim::plan::types::{Decided, Decision, Plan, Reason, Road};
+use crate::text::size_words;
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -15,7 +15,7 @@ use nix::fcntl::{FallocateFlags, fallocate};
 
 use crate::error::{Attempt, Error, Result};
 use crate::kernel::extents;
-use crate::shim::plan::report::Done;
+use crate::shim::plan::outcome::Done;
 use crate::sys;
 
 /// How much is written at a time.
@@ -26,7 +26,7 @@ const CHUNK: u64 = 1 << 20;
 ///
 /// # Errors
 /// No space.
-pub fn unshare(user: &File, path: &Path) -> Result<Option<Done>> {
+pub(crate) fn unshare(user: &File, path: &Path) -> Result<Option<Done>> {
     if extents::shared(user).is_empty() {
         return Ok(None);
     }
@@ -44,7 +44,7 @@ pub fn unshare(user: &File, path: &Path) -> Result<Option<Done>> {
 ///
 /// # Errors
 /// A write that failed.
-pub fn rewrite(user: &File, path: &Path, unwritten: bool) -> Result<Option<Done>> {
+pub(crate) fn rewrite(user: &File, path: &Path, unwritten: bool) -> Result<Option<Done>> {
     let (ranges, done) = match extents::shared(user) {
         none if none.is_empty() && unwritten => (extents::unwritten(user), Done::Rewritten),
         shared => (shared, Done::Unshared),

@@ -20,9 +20,10 @@ use nix::sys::stat::{Mode, SFlag, mkdirat, mknodat};
 
 use crate::config::Fallback;
 use crate::error::{Attempt, Error, Kind, Result};
-use crate::shim::facts;
+use crate::kernel::places::FileId;
 use crate::shim::plan::runs::Instead;
-use crate::swap::fallback::{self, FileId, StandIn, ZRAM_ADD};
+use crate::swap::active;
+use crate::swap::fallback::{self, StandIn, ZRAM_ADD};
 use crate::swap::header::Header;
 use crate::sys::{self, Program, Where, block, xattr};
 
@@ -30,7 +31,7 @@ const ZRAM_REMOVE: &str = "/sys/class/zram-control/hot_remove";
 
 /// A device that holds the file's area and is not active yet.
 #[derive(Debug)]
-pub struct Made {
+pub(crate) struct Made {
     /// Its path.
     pub device: PathBuf,
     way: Fallback,
@@ -42,7 +43,7 @@ pub struct Made {
 
 /// The file, while no other call makes a stand-in for it.
 #[derive(Debug)]
-pub struct Turn {
+pub(crate) struct Turn {
     file: File,
     id: FileId,
     size: u64,
@@ -52,7 +53,7 @@ pub struct Turn {
 ///
 /// # Errors
 /// As open(2) says, and EWOULDBLOCK if somebody keeps the file locked.
-pub fn take_turn(path: &Path) -> Result<Turn> {
+pub(crate) fn take_turn(path: &Path) -> Result<Turn> {
     let mut options = File::options();
     options.read(true).write(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC);
     let file = options.open(path).attempt("open", path)?;
@@ -76,15 +77,15 @@ fn lock(file: &File, path: &Path) -> Result<()> {
 
 impl Turn {
     /// What stands in for the file by now.
-    pub fn taken(&self) -> Option<StandIn> {
-        fallback::look(&facts::active_swaps()).into_iter().find(|area| area.file == self.id)
+    pub(crate) fn taken(&self) -> Option<StandIn> {
+        fallback::look(&active::active_swaps()).into_iter().find(|area| area.file == self.id)
     }
 
     /// Makes a stand-in, which will have that name in `/proc/swaps`; `upper` is on the backing filesystem.
     ///
     /// # Errors
     /// If the kernel has no such device, or no memory or space.
-    pub fn make(&self, way: Fallback, name: &Path, upper: &Path) -> Result<Made> {
+    pub(crate) fn make(&self, way: Fallback, name: &Path, upper: &Path) -> Result<Made> {
         let page = self.first_page(name)?;
         match way {
             Fallback::Loop => over_loop(self.size, &page, upper),
@@ -105,7 +106,7 @@ impl Turn {
 
 impl Made {
     /// Takes it away again, which did not become active.
-    pub fn unmake(self) {
+    pub(crate) fn unmake(self) {
         if self.way == Fallback::Zram {
             remove_zram(&self.device);
         }
@@ -114,8 +115,8 @@ impl Made {
 
 /// Takes a device away that is active no longer. One in compressed memory gives its memory back; a loop device
 /// goes by itself.
-pub fn retire(area: &StandIn) {
-    if area.way == Fallback::Zram && !fallback::look(&facts::active_swaps()).contains(area) {
+pub(crate) fn retire(area: &StandIn) {
+    if area.way == Fallback::Zram && !fallback::look(&active::active_swaps()).contains(area) {
         remove_zram(&area.device);
     }
 }
@@ -124,7 +125,7 @@ pub fn retire(area: &StandIn) {
 ///
 /// # Errors
 /// As swapoff(2) says.
-pub fn disable(area: &StandIn) -> Result<()> {
+pub(crate) fn disable(area: &StandIn) -> Result<()> {
     let path = std::ffi::CString::new(area.device.as_os_str().as_encoded_bytes());
     path.map_err(|_| Errno::EINVAL).and_then(|path| sys::swapoff(&path)).attempt("swapoff", &area.device)?;
     retire(area);
@@ -132,7 +133,7 @@ pub fn disable(area: &StandIn) -> Result<()> {
 }
 
 /// Removes what a killed call left, unless a live one is at work on it.
-pub fn sweep(leftovers: &[PathBuf]) {
+pub(crate) fn sweep(leftovers: &[PathBuf]) {
     if leftovers.is_empty() {
         return;
     }
@@ -149,7 +150,7 @@ pub fn sweep(leftovers: &[PathBuf]) {
 ///
 /// # Errors
 /// ENOSYS before Linux 5.2.
-pub fn behind(instead: &Instead) -> Result<OwnedFd> {
+pub(crate) fn behind(instead: &Instead) -> Result<OwnedFd> {
     let device = &instead.device;
     let meta = fs::metadata(device).attempt("stat", device)?;
     let mount = sys::memory_filesystem().attempt("make a filesystem in memory for", device)?;

@@ -14,9 +14,10 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::builtin::strerror;
-use crate::shim::plan::report::{self, Ran};
-use crate::shim::plan::{Decision, Plan};
+use crate::error::strerror;
+use crate::shim::plan::outcome::Ran;
+use crate::shim::plan::report;
+use crate::shim::plan::types::{Decision, Plan};
 
 /// A line is passed on unfinished when it is longer than this.
 const LINE_AT_MOST: usize = 64 * 1024;
@@ -24,11 +25,11 @@ const LINE_AT_MOST: usize = 64 * 1024;
 const STDIO_KEEPS: usize = 4096;
 
 /// Pairs of what the real tool says and what the user reads.
-pub type Translations<'a> = [(&'a Path, &'a Path)];
+pub(crate) type Translations<'a> = [(&'a Path, &'a Path)];
 
 /// What was learnt from the output on its way.
 #[derive(Debug, Default)]
-pub struct Heard {
+pub(crate) struct Heard {
     /// The last line on stderr that was not empty.
     pub last_words: Vec<u8>,
     /// A line that begins with `Usage:` went by.
@@ -43,7 +44,7 @@ pub struct Heard {
 
 /// What is not passed on at once.
 #[derive(Debug, Clone, Copy)]
-pub struct Keep {
+pub(crate) struct Keep {
     /// All of it, for [`release`].
     pub all: bool,
     /// What goes to stdout, for [`say_what_waited`].
@@ -52,7 +53,7 @@ pub struct Keep {
 
 /// Passes both pipes on until they are closed, or until `ended` says that the real tool is gone: what it left
 /// running in the background may keep them open for ever. What is to be kept it keeps.
-pub fn pump(
+pub(crate) fn pump(
     [stdout, stderr]: [Option<OwnedFd>; 2],
     ended: Option<&OwnedFd>,
     translations: &Translations<'_>,
@@ -111,7 +112,7 @@ fn wait_for(
 }
 
 /// `text` with each backing path turned back.
-pub fn translate(text: &[u8], translations: &Translations<'_>) -> Vec<u8> {
+pub(crate) fn translate(text: &[u8], translations: &Translations<'_>) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
     while let [first, tail @ ..] = rest {
@@ -132,14 +133,14 @@ pub fn translate(text: &[u8], translations: &Translations<'_>) -> Vec<u8> {
 }
 
 /// What the real tool would say before it does anything.
-pub fn say_foreword(plan: &Plan) {
+pub(crate) fn say_foreword(plan: &Plan) {
     for line in &plan.foreword {
         write_all(2, &[line.as_bytes(), b"\n"].concat());
     }
 }
 
 /// With `-v` the real tool says what `-a` leaves alone; where the call is taken apart, we say it.
-pub fn say_what_is_left(plan: &Plan, range: std::ops::Range<usize>) {
+pub(crate) fn say_what_is_left(plan: &Plan, range: std::ops::Range<usize>) {
     if !plan.apart || !plan.verbose {
         return;
     }
@@ -210,14 +211,14 @@ impl Stream {
 }
 
 /// Says what was held back.
-pub fn release(ran: &mut Ran) {
+pub(crate) fn release(ran: &mut Ran) {
     for (target, line) in ran.held.take().into_iter().flatten() {
         say(target, line, &mut ran.late, &mut ran.lost);
     }
 }
 
 /// Says what waited for the end of the call, as stdio does when a program ends.
-pub fn say_what_waited(ran: &mut [Ran]) {
+pub(crate) fn say_what_waited(ran: &mut [Ran]) {
     for ran in ran {
         if let Some(late) = ran.late.take().filter(|late| !late.is_empty()) {
             note_loss(&mut ran.lost, 1, write_all(1, &late));
@@ -247,7 +248,7 @@ fn note_loss(lost: &mut [Option<Errno>; 2], target: u8, errno: Option<Errno>) {
 }
 
 /// What util-linux says when it ends and its stdout could not be written.
-pub fn say_what_was_lost(plan: &Plan, ran: &[Ran]) {
+pub(crate) fn say_what_was_lost(plan: &Plan, ran: &[Ran]) {
     if let Some(errno) = report::lost(plan, ran).and_then(|[stdout, _]| stdout) {
         let line = format!("{}: write error: {}\n", plan.tool.name, strerror(errno));
         write_all(2, line.as_bytes());

@@ -17,15 +17,15 @@ use nix::fcntl::{FallocateFlags, OFlag, fallocate};
 use crate::backing::candidates;
 use crate::error::{Attempt, Error, Kind, Result};
 use crate::kernel::extents;
-use crate::shim::facts::operand;
-use crate::shim::plan::report::{Done, Prepared};
-use crate::shim::plan::{Plan, Twofold};
+use crate::kernel::places;
+use crate::shim::plan::outcome::{Done, Prepared};
+use crate::shim::plan::types::{Plan, Twofold};
 use crate::sys;
 
 use crate::shim::run::{blocks, recreate};
 
 /// Prepares and proves each operand that has two names. The descriptor is the backing file's.
-pub fn prepare_all(plan: &Plan) -> Vec<(Prepared, Option<OwnedFd>)> {
+pub(crate) fn prepare_all(plan: &Plan) -> Vec<(Prepared, Option<OwnedFd>)> {
     let one = |at: usize| match plan.backing(at) {
         None => (Prepared::Nothing, None),
         Some(twofold) => match prepare(twofold, plan) {
@@ -62,7 +62,7 @@ fn prepare(twofold: &Twofold, plan: &Plan) -> Result<(Vec<Done>, OwnedFd)> {
 ///
 /// # Errors
 /// A write that failed.
-pub fn second_chance(twofold: &Twofold, plan: &Plan) -> Result<Option<Done>> {
+pub(crate) fn second_chance(twofold: &Twofold, plan: &Plan) -> Result<Option<Done>> {
     let backing = open_backing(twofold, &plan.upper)?;
     let is_btrfs = plan.fstype == "btrfs";
     let hopeless = is_btrfs && !sys::is_no_cow(backing.as_fd());
@@ -109,8 +109,8 @@ fn fill_holes(user: &File, path: &Path) -> Result<Option<Done>> {
 
 fn open_backing(twofold: &Twofold, upper: &Path) -> Result<File> {
     let path = twofold.backing.as_path();
-    let dir = operand::open_path(upper).attempt("open", upper)?;
-    let fd = operand::open_beneath(&dir, &twofold.overlay, OFlag::O_RDONLY).attempt("open", path)?;
+    let dir = places::open_path(upper).attempt("open", upper)?;
+    let fd = places::open_beneath(&dir, &twofold.overlay, OFlag::O_RDONLY).attempt("open", path)?;
     Ok(File::from(fd))
 }
 
@@ -118,7 +118,7 @@ fn open_backing(twofold: &Twofold, upper: &Path) -> Result<File> {
 ///
 /// # Errors
 /// [`Kind::State`] if they are not, or if nothing that the kernel says can settle it.
-pub fn prove(user: &File, backing: &File, path: &Path) -> Result<()> {
+pub(crate) fn prove(user: &File, backing: &File, path: &Path) -> Result<()> {
     let doubt = |why: &str| Error::new(Kind::State, "find the backing file of", why).at(path);
     if !same_stat(user, backing, path)? {
         return Err(doubt("another file stands at its place on the backing filesystem"));

@@ -25,8 +25,10 @@ use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, Whence, linkat, lseek, unlinkat};
 
 use crate::error::{Attempt, Error, Kind, Result};
+use crate::kernel::places;
+use crate::shim::facts::header;
 use crate::shim::facts::operand::{self, Twin};
-use crate::shim::plan::Twofold;
+use crate::shim::plan::types::Twofold;
 use crate::swap::header::head_of;
 use crate::sys::{self, xattr};
 
@@ -51,20 +53,20 @@ struct Old<'a> {
 ///
 /// # Errors
 /// Whatever failed; the old file is as it was then.
-pub fn remake(twofold: &Twofold, upper: &Path, no_cow: bool) -> Result<bool> {
+pub(crate) fn remake(twofold: &Twofold, upper: &Path, no_cow: bool) -> Result<bool> {
     let path = &twofold.seen;
     let unfit = |why: &str| Error::new(Kind::State, "make anew", why).at(path);
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(unfit("it has no name"));
     };
-    let dir = operand::open_path(parent).attempt("open", parent)?;
+    let dir = places::open_path(parent).attempt("open", parent)?;
     let file = open_old(&dir, name).attempt("open", path)?;
     take_turn(&file).attempt("lock", path)?;
     if operand::twin(upper, &twofold.overlay) != Twin::Nothing {
         return Ok(false);
     }
     let meta = file.metadata().attempt("stat", path)?;
-    let header = operand::header_of(&file);
+    let header = header::header_of(&file);
     if !meta.is_file() || meta.nlink() != 1 || !header.is_usable() || !header.fills(meta.size()) {
         return Err(unfit("it is no longer a swap area with one name"));
     }

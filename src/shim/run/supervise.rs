@@ -11,14 +11,14 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::invocation::Invocation;
 use crate::notice::{self, Notice};
-use crate::shim::plan::Plan;
-use crate::shim::plan::fallback as plan_fallback;
-use crate::shim::plan::report::{self, Prepared, Ran};
+use crate::shim::plan::outcome::{Prepared, Ran};
+use crate::shim::plan::report;
 use crate::shim::plan::runs::Run;
-use crate::shim::run::{fallback as run_fallback, output, prepare, tool};
+use crate::shim::plan::types::Plan;
+use crate::shim::run::{fallback, output, prepare, tool};
 
 /// Everything that the runs of one call have in common.
-pub struct Supervisor<'a> {
+pub(crate) struct Supervisor<'a> {
     /// What shall be done.
     pub plan: &'a Plan,
     /// By whom.
@@ -31,7 +31,7 @@ pub struct Supervisor<'a> {
 
 impl Supervisor<'_> {
     /// Carries the plan out; the exit status.
-    pub fn supervise(&self, config: &Config, notices: &mut Vec<Notice>) -> i32 {
+    pub(crate) fn supervise(&self, config: &Config, notices: &mut Vec<Notice>) -> i32 {
         let plan = self.plan;
         let mut prepared: Vec<Prepared> =
             prepare::prepare_all(plan).into_iter().map(|(prepared, _)| prepared).collect();
@@ -131,7 +131,7 @@ impl Supervisor<'_> {
         };
         let mut tell = |error: Error| notices.push(Notice::warn(format!("{}: {error}.", plan.tool.name)));
         // Two stand-ins for one file would be twice the swap that was asked for.
-        let turn = match run_fallback::take_turn(path) {
+        let turn = match fallback::take_turn(path) {
             Ok(turn) => turn,
             Err(error) => {
                 tell(error);
@@ -145,7 +145,7 @@ impl Supervisor<'_> {
         for way in ways {
             match turn.make(*way, name, &plan.upper) {
                 Ok(made) => match self.run_with(at, &made.device) {
-                    Some(Ok(ran)) if ran.status == 0 => return plan_fallback::stood_in_for(first, ran, *way),
+                    Some(Ok(ran)) if ran.status == 0 => return report::stood_in_for(first, ran, *way),
                     // Killed, but not before the kernel had it.
                     Some(Ok(ran)) if turn.taken().is_some() => return Ran { way: Some(*way), ..ran },
                     ran => {

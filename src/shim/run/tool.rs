@@ -1,192 +1,48 @@
 //! Running the real tool: by becoming it, or as a child whose output is read on its way.
-#![expect(clippy::disallowed_methods, reason = "the running system's own namespace")]
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
-use nix::mount::{MsFlags, mount};
+use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::stat::Mode;
 use nix::unistd::pipe2;
 
+use crate::backing::reveal::Stage;
 use crate::builtin;
 use crate::command::real_tool::Real;
-use crate::command::tables::Purpose;
 use crate::error::{Attempt, Result};
 use crate::invocation::Invocation;
-use crate::octal;
-use crate::shim::facts::{self, operand};
-use crate::shim::plan::report::{Prepared, Ran};
+use crate::kernel::places;
+use crate::shim::plan::outcome::Ran;
 use crate::shim::plan::runs::{Detached, Run};
-use crate::shim::plan::{Decided, Decision, Plan};
+use crate::shim::plan::types::Plan;
+use crate::shim::run::{fallback, output};
 use crate::sys::{self, Program, Where};
 
-use crate::backing::reveal::Stage;
-use crate::shim::run::{fallback, output};
-
 /// Becomes the real tool. Returns only if that failed.
-pub fn become_it(real: &Path, argv: &[OsString]) -> Errno {
+pub(crate) fn become_it(real: &Path, argv: &[OsString]) -> Errno {
     match Program::new(real.as_os_str(), argv) {
         Ok(program) => program.exec(),
         Err(errno) => errno,
     }
 }
 
-/// Enters a private mount namespace and mounts each proved backing file over the path that the user gave.
-/// What cannot be mounted is left as it is; the real tool then says what the kernel says.
-///
-/// # Errors
-/// If there can be no namespace; nothing was changed then.
-pub fn mask(plan: &Plan, prepared: &[(Prepared, Option<OwnedFd>)]) -> Result<Mask> {
-    let stands = |operand: &Decided| match &operand.decision {
-        Decision::StoodIn { path, area, gone: false } => Some((path.clone(), area.device.clone())),
-        _ => None,
-    };
-    let stood_in: Vec<(PathBuf, PathBuf)> = plan.operands.iter().filter_map(stands).collect();
-    if stood_in.is_empty() && !prepared.iter().any(|(_, backing)| backing.is_some()) {
-        return Ok(Mask::default());
-    }
-    let swaps = facts::swaps_text();
-    unshare(CloneFlags::CLONE_NEWNS).attempt("unshare the mounts of", "/")?;
-    make_private()?;
-    let names = plan.stood_in().filter(|_| plan.by_tag).map(|(_, area, _)| area.name.as_path());
-    let shown = as_files(&swaps, &names.collect::<Vec<_>>());
-    if facts::swaps_text() != shown {
-        // Worth trying only: without it, `swapoff -a` in a chroot misses what is not masked, and `swapoff -U` a
-        // device that stands in for a file.
-        let _ = keep_names(&shown);
-    }
-    for (at, (_, backing)) in prepared.iter().enumerate() {
-        if let (Some(twofold), Some(_)) = (plan.backing(at), backing) {
-            let path = &twofold.seen;
-            // Opened anew: a descriptor from before the unshare belongs to a mount of the old namespace.
-            let upper = operand::open_path(&plan.upper).attempt("open", &plan.upper)?;
-            let source =
-                operand::open_beneath(&upper, &twofold.overlay, OFlag::O_PATH).attempt("open", path)?;
-            cover(&source, path, false)?;
-        }
-    }
-    cover_with_devices(plan, &stood_in)
-}
-
-/// Puts each device in its file's place, and takes it from its own: natively no device has the file's label.
-fn cover_with_devices(plan: &Plan, stood_in: &[(PathBuf, PathBuf)]) -> Result<Mask> {
-    let mut mask = Mask::default();
-    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    mask.open = stood_in.iter().flat_map(|(_, device)| open(device, flags, Mode::empty())).collect();
-    for (path, device) in stood_in {
-        // swapoff gets the device. mkswap gets a program that is running, this one, which the kernel lets nobody
-        // write to, as it does a file that is swap; read-only besides, for when this process is killed.
-        let (source, writes) = match plan.tool.purpose {
-            Purpose::Format => (own_program()?, true),
-            Purpose::Disable | Purpose::Enable => {
-                (operand::open_path(device).attempt("open", device)?, false)
-            }
-        };
-        cover(&source, path, writes)?;
-    }
-    // Made when it is first looked at, so it is younger than whatever libblkid remembers of the device: only then
-    // does it look again at what it has just looked at.
-    if let Ok(nothing) = operand::open_path(Path::new("/proc/self/comm")) {
-        let hidden = stood_in.iter().map(|(_, device)| device);
-        mask.hidden = hidden.filter(|device| cover(&nothing, device, false).is_ok()).cloned().collect();
-    }
-    Ok(mask)
-}
-
-/// This program by its name in the tree, as a mount of this namespace has it. Called in a chroot, /proc names it from
-/// another root.
-fn own_program() -> Result<OwnedFd> {
-    let names = [std::fs::read_link("/proc/self/exe").ok(), sys::executed_path().map(PathBuf::from)];
-    let found = names.into_iter().flatten().find_map(|path| operand::open_path(&path).ok());
-    found.ok_or(Errno::ENOENT).attempt("find", "/proc/self/exe")
-}
-
-/// What has to last until the real tool has ended: a loop device would go when it is disabled, and the tool may yet
-/// look at it.
-#[derive(Debug, Default)]
-pub struct Mask {
-    open: Vec<OwnedFd>,
-    hidden: Vec<PathBuf>,
-}
-
-impl Mask {
-    /// The real tool has ended, and the devices are to be seen again.
-    pub fn lift(self) {
-        for device in &self.hidden {
-            let _ = nix::mount::umount2(device, nix::mount::MntFlags::MNT_DETACH);
-        }
-        drop(self.open);
-    }
-}
-
-/// In a chroot the kernel prints the paths of areas that were enabled in another namespace from that one's own
-/// root, and no such path leads anywhere here. So the list as it was is mounted over `/proc/swaps`.
-fn keep_names(swaps: &[u8]) -> Result<()> {
-    let place = ["/mnt", "/media", "/srv", "/opt", "/home", "/boot"].map(Path::new);
-    let Some(place) = place.into_iter().find(|place| place.is_dir()) else { return Ok(()) };
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    mount(Some("rootfs-shim"), place, Some("tmpfs"), flags, Some("mode=0700")).attempt("mount", place)?;
-    let list = place.join("swaps");
-    let covered = std::fs::write(&list, swaps).attempt("write", &list).and_then(|()| {
-        cover(&operand::open_path(&list).attempt("open", &list)?, Path::new("/proc/swaps"), false)
-    });
-    let _ = nix::mount::umount2(place, nix::mount::MntFlags::MNT_DETACH);
-    covered
-}
-
-/// `/proc/swaps` with these areas as the files that they are to the user: where util-linux looks for a tag.
-fn as_files(swaps: &[u8], names: &[&Path]) -> Vec<u8> {
-    const DEVICE: &[u8] = b"partition";
-    let lines = swaps.split_inclusive(|&b| b == b'\n').map(|line| {
-        let path = line.split(|&b| b == b' ').next().map(octal::decode).unwrap_or_default();
-        let at = line.windows(DEVICE.len()).rposition(|word| word == DEVICE);
-        match at.and_then(|at| line.split_at_checked(at)) {
-            Some((head, tail)) if names.iter().any(|name| name.as_os_str().as_bytes() == path) => {
-                [head, b"file\t", tail.get(DEVICE.len()..).unwrap_or_default()].concat()
-            }
-            _ => line.to_owned(),
-        }
-    });
-    lines.flatten().collect()
-}
-
-/// Mounts one file over another.
-fn cover(source: &OwnedFd, path: &Path, read_only: bool) -> Result<()> {
-    let onto = operand::open_path(path).attempt("open", path)?;
-    let clone = sys::clone_mount(source.as_fd()).attempt("open_tree", path)?;
-    if read_only {
-        sys::make_read_only(clone.as_fd()).attempt("make read-only what covers", path)?;
-    }
-    sys::attach_mount(clone.as_fd(), onto.as_fd()).attempt("mount the backing file over", path)
-}
-
-/// So that what is mounted here appears nowhere else, even where systemd made `/` shared.
-///
-/// # Errors
-/// As mount(2) says.
-pub fn make_private() -> Result<()> {
-    let flags = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-    mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).attempt("make the mounts private of", "/")
-}
-
 /// Runs the real tool as a child that has our own output; its exit status.
 ///
 /// # Errors
 /// If no child could be started.
-pub fn run_plainly(real: &Real, plan: &Plan, argv: &[OsString], call: &Invocation) -> Result<i32> {
+pub(crate) fn run_plainly(real: &Real, plan: &Plan, argv: &[OsString], call: &Invocation) -> Result<i32> {
     sys::expect_children();
     let child = start(real, plan, argv, call, [None, None], Where::Here)?;
     sys::wait(child.pid).attempt("wait for", &real.path)
 }
 
 /// Does the work of a run in this very process, where there can be no other; its status.
-pub fn run_ourselves(plan: &Plan, run: &Run, call: &Invocation, stage: Option<&Stage>) -> i32 {
+pub(crate) fn run_ourselves(plan: &Plan, run: &Run, call: &Invocation, stage: Option<&Stage>) -> i32 {
     let entered = match (stage, run.private) {
         (None, true) => unshare(CloneFlags::CLONE_NEWNS),
         (Some(stage), false) => sys::go_home(&stage.home),
@@ -201,11 +57,17 @@ pub fn run_ourselves(plan: &Plan, run: &Run, call: &Invocation, stage: Option<&S
 ///
 /// # Errors
 /// If no child could be started.
-pub fn run(real: &Real, plan: &Plan, run: Run, call: &Invocation, stage: Option<&Stage>) -> Result<Ran> {
+pub(crate) fn run(
+    real: &Real,
+    plan: &Plan,
+    run: Run,
+    call: &Invocation,
+    stage: Option<&Stage>,
+) -> Result<Ran> {
     let keep = output::Keep { all: plan.may_be_repeated(&run), stdout: keeps_its_stdout(real) };
     let mut translations = plan.translations();
     let instead = run.instead.clone();
-    let name = instead.as_ref().map(|instead| instead.name.from_upper());
+    let name = instead.as_ref().map(|instead| instead.name.below_upper());
     translations.extend(name.as_deref().zip(instead.as_ref().map(|instead| instead.user.as_path())));
     let behind = instead.as_ref().map(fallback::behind).transpose()?;
     let detached = plan.detached(&run, real).and_then(|mut detached| {
@@ -265,9 +127,9 @@ fn keeps_its_stdout(real: &Real) -> bool {
 /// A mount of the upper directory that is attached nowhere. The file is opened in it once, because a policy
 /// (AppArmor's) can forbid what has no path.
 fn detach(plan: &Plan, detached: &Detached<'_>) -> Option<OwnedFd> {
-    let upper = operand::open_path(&plan.upper).ok()?;
+    let upper = places::open_path(&plan.upper).ok()?;
     let mount = sys::clone_mount(upper.as_fd()).ok()?;
-    operand::open_beneath(&mount, &detached.file.overlay, OFlag::O_RDONLY).ok()?;
+    places::open_beneath(&mount, &detached.file.overlay, OFlag::O_RDONLY).ok()?;
     Some(mount)
 }
 
@@ -296,6 +158,7 @@ fn start(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shim::run::mask::as_files;
 
     #[test]
     fn only_the_named_areas_are_files() {

@@ -7,7 +7,7 @@ use crate::harness::guest::{Fs, Guest, KINDS, SHIM, Spec, Tools, kind_name, need
 use crate::harness::{Ran, Test, host};
 
 /// On each filesystem.
-pub fn tests() -> Vec<Test> {
+pub(super) fn tests() -> Vec<Test> {
     let mut tests = Vec::new();
     for kind in KINDS {
         let name = &kind_name(kind);

@@ -12,7 +12,7 @@ use crate::harness::guest::{KINDS, SHIM, needs};
 use crate::harness::{Test, host, host_sh, supervise};
 
 /// Whole, interrupted and killed at moments all through it, and with a reader who leaves.
-pub fn tests() -> Vec<Test> {
+pub(super) fn tests() -> Vec<Test> {
     let mut tests = vec![
         Test::new("demo::whole", &needs(KINDS[0]), |scratch| {
             let before = traces(scratch);

@@ -99,7 +99,7 @@ const fn case(
 }
 
 /// The table on the kinds of guest that each case is for, odd names, and what has no row's shape.
-pub fn tests() -> Vec<Test> {
+pub(super) fn tests() -> Vec<Test> {
     let mut tests = Vec::new();
     for kind in KINDS {
         let fits = |case: &&Case| match case.on {

@@ -31,7 +31,7 @@ os.setxattr(sys.argv[1], "system.posix_acl_default", some)
 X"#;
 
 /// The tool says of each file once that the kernel refuses it.
-pub const REFUSES_ONCE: &str = r#"
+pub(super) const REFUSES_ONCE: &str = r#"
 mv /usr/sbin/swapon.real /usr/sbin/swapon.true
 cat >/usr/sbin/swapon.real <<'X'
 #!/bin/sh
@@ -45,7 +45,7 @@ X
 chmod +x /usr/sbin/swapon.real"#;
 
 /// Each row in a guest of its own.
-pub fn tests() -> Vec<Test> {
+pub(super) fn tests() -> Vec<Test> {
     let image = |kind| Spec { prepare: IMAGE, ..Spec::overlay(kind) };
     let options = Spec { options: "metacopy=on,redirect_dir=on,index=on,", ..image(EXT4) };
     let rows: [Row; 20] = [

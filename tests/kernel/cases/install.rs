@@ -7,7 +7,7 @@ use crate::harness::guest::{Guest, KINDS, Kind, Spec, kind_name, needs, shim_ins
 use crate::harness::{Ran, Test, host, host_sh};
 
 /// On a Debian-like and on an Alpine-like root.
-pub fn tests() -> Vec<Test> {
+pub(super) fn tests() -> Vec<Test> {
     type Body = fn(&Path, &Path);
     let bodies: [(&str, Body); 7] = [
         ("a_second_time_changes_nothing", |_, root| {

@@ -7,7 +7,7 @@ use crate::harness::guest::{Guest, KINDS, Spec, kind_name, needs};
 use crate::harness::{Test, host_sh, supervise};
 
 /// Guests of every kind swap natively and are refused on a bare overlay; bad tests are caught and swept.
-pub fn tests() -> Vec<Test> {
+pub(super) fn tests() -> Vec<Test> {
     let mut tests = Vec::new();
     for kind in KINDS {
         let (name, needs) = (kind_name(kind), needs(kind));
@@ -38,7 +38,7 @@ pub fn tests() -> Vec<Test> {
 }
 
 /// Tests that must not pass; only [`tests`] runs them.
-pub fn broken() -> Vec<Test> {
+pub(super) fn broken() -> Vec<Test> {
     type Body = fn(&Path);
     let bodies: [(&str, Body); 4] = [
         ("panics", |scratch| {

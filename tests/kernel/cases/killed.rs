@@ -12,7 +12,7 @@ use crate::harness::guest::{Guest, KINDS, Spec, needs};
 use crate::harness::needs::Need;
 
 /// The ordinary calls, with their children; and what makes a file ready, in the shim itself.
-pub fn tests() -> Vec<Test> {
+pub(super) fn tests() -> Vec<Test> {
     type Body = fn(&Path);
     let bodies: [(&str, Body); 5] = [
         ("at_any_system_call", everywhere),

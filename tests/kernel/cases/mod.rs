@@ -11,14 +11,14 @@ mod names;
 mod notices;
 mod ready;
 mod rough;
-pub mod same;
+pub(crate) mod same;
 mod scenes;
 mod standin;
 
 use crate::harness::Test;
 
 /// Every test that is run.
-pub fn all() -> Vec<Test> {
+pub(crate) fn all() -> Vec<Test> {
     [
         itself::tests(),
         install::tests(),
@@ -41,6 +41,6 @@ pub fn all() -> Vec<Test> {
 }
 
 /// The test of that name, also one that must fail.
-pub fn named(name: &str) -> Option<Test> {
+pub(crate) fn named(name: &str) -> Option<Test> {
     all().into_iter().chain(itself::broken()).find(|test| test.name == name)
 }

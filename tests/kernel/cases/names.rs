@@ -41,7 +41,7 @@ const CASES: &[Case] = &[
 const SLOWLY: &str = "mk /data/s; strace -f -qq -o /dev/null -e trace=swapon -e inject=swapon:delay_exit=300000 swapon /data/s";
 
 /// The table with real tools of both kinds and with none, on two filesystems.
-pub fn tests() -> Vec<Test> {
+pub(super) fn tests() -> Vec<Test> {
     let mut tests = Vec::new();
     let missing = |spec: Spec| Spec { prepare: super::same::NO_TOOLS, provide_missing: true, ..spec };
     type Change = fn(Spec) -> Spec;

@@ -4,7 +4,7 @@ use crate::harness::Test;
 use crate::harness::guest::{Guest, KINDS, Spec, needs};
 
 /// A console that is the caller's own stdout is none.
-pub fn tests() -> Vec<Test> {
+pub(super) fn tests() -> Vec<Test> {
     let mut tests = Vec::new();
     for (name, config) in [
         ("dev_stdout", "[console]\npath = \"/dev/stdout\"\nlevel = \"debug\"\n"),

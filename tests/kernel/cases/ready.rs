@@ -11,7 +11,7 @@ const BTRFS: Kind = (Fs::Btrfs, Tools::Debian);
 type Row = (&'static str, Spec, fn(&Guest));
 
 /// Each row in a guest of its own, and finding the backing filesystem on every kind of guest.
-pub fn tests() -> Vec<Test> {
+pub(super) fn tests() -> Vec<Test> {
     let image = "dd if=/dev/urandom of=$1/swapfile bs=1M count=16 status=none
         mkswap -q -L image -U 11111111-2222-4333-8444-555555555555 $1/swapfile
         chmod 640 $1/swapfile; chown 0:6 $1/swapfile";

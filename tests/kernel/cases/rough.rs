@@ -12,7 +12,7 @@ use crate::harness::{Test, host, host_sh};
 type Body = fn(&Path);
 
 /// Each by itself: none has another's shape.
-pub fn tests() -> Vec<Test> {
+pub(super) fn tests() -> Vec<Test> {
     let needs = [needs(KINDS[0]), vec![Need::Package("strace")]].concat();
     let tests = TERMINALS.iter().chain(OTHERS).map(|(name, body)| {
         let mut test = Test::new(format!("rough::{name}"), &needs, *body);

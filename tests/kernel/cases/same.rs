@@ -95,7 +95,7 @@ const PAIRS: [(Pair, Kind); 10] = [
 const ON_BTRFS: [&str; 5] = ["active", "all", "classic", "clients", "swapoff"];
 
 /// Each subject with each pair of guests.
-pub fn tests() -> Vec<Test> {
+pub(crate) fn tests() -> Vec<Test> {
     let mut tests = Vec::new();
     for (pair, kind) in PAIRS.into_iter().chain(of_other_releases()) {
         let all = kind.0 != Fs::Btrfs || matches!(pair, Pair::StandIn(_));
@@ -129,7 +129,7 @@ fn of_other_releases() -> impl Iterator<Item = (Pair, Kind)> {
 }
 
 /// The rows that are known to differ under a stand-in, and so are not compared there: each is a defect.
-pub fn gaps() -> Vec<String> {
+pub(crate) fn gaps() -> Vec<String> {
     let all =
         SUBJECTS.iter().flat_map(|(subject, text)| rows(text).into_iter().map(move |row| (subject, row)));
     all.filter(|(_, row)| row.has("gap")).map(|(subject, row)| format!("{subject}: {}", row.name)).collect()

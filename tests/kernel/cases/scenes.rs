@@ -159,7 +159,7 @@ const TROUBLE: &[Scene] = &[
 ];
 
 /// Every row as a test of an ordinary guest.
-pub fn tests() -> Vec<Test> {
+pub(super) fn tests() -> Vec<Test> {
     let subjects = [("volume", VOLUMES), ("place", PLACES), ("trouble", TROUBLE)];
     let all = subjects.into_iter().flat_map(|(subject, scenes)| {
         scenes.iter().map(move |scene| {

@@ -26,7 +26,7 @@ const DEVICES: &str = "grep -l 'upper/.*deleted' /sys/block/loop*/loop/backing_f
 type Row = (&'static str, Kind, &'static str, fn(&Guest));
 
 /// Each row in a guest of its own.
-pub fn tests() -> Vec<Test> {
+pub(super) fn tests() -> Vec<Test> {
     let rows: [Row; 12] = [
         ("loop_first", BTRFS, LOOP, loop_first),
         ("zram_first", BTRFS, ZRAM, zram_first),

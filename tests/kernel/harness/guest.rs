@@ -15,7 +15,7 @@ use super::{Ran, host, host_sh, supervise, tree};
 
 /// What holds the writable layer, or the whole native root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fs {
+pub(crate) enum Fs {
     /// ext4.
     Ext4,
     /// xfs.
@@ -26,7 +26,7 @@ pub enum Fs {
 
 /// Whose tools the image has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tools {
+pub(crate) enum Tools {
     /// The host's own root: Debian with util-linux.
     Debian,
     /// A BusyBox tree.
@@ -37,7 +37,7 @@ pub enum Tools {
 
 /// Who made the tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Maker {
+pub(crate) enum Maker {
     /// util-linux.
     UtilLinux,
     /// BusyBox, which is the whole image.
@@ -48,7 +48,7 @@ pub enum Maker {
 
 impl Tools {
     /// Who made them.
-    pub fn maker(self) -> Maker {
+    pub(crate) fn maker(self) -> Maker {
         match self {
             Self::Debian => Maker::UtilLinux,
             Self::Busybox => Maker::Busybox,
@@ -66,10 +66,10 @@ impl Tools {
 }
 
 /// A kind of guest.
-pub type Kind = (Fs, Tools);
+pub(crate) type Kind = (Fs, Tools);
 
 /// Every kind; the first is the ordinary one.
-pub const KINDS: [Kind; 4] = [
+pub(crate) const KINDS: [Kind; 4] = [
     (Fs::Ext4, Tools::Debian),
     (Fs::Xfs, Tools::Debian),
     (Fs::Btrfs, Tools::Debian),
@@ -77,13 +77,13 @@ pub const KINDS: [Kind; 4] = [
 ];
 
 /// Ends every notice in these guests, so that a test sees where one ends.
-pub const HINT: &str = "Ask the harness instead.";
+pub(crate) const HINT: &str = "Ask the harness instead.";
 /// Where notices go in these guests.
-pub const CONSOLE: &str = "/console";
+pub(crate) const CONSOLE: &str = "/console";
 
 /// How to make a guest.
 #[derive(Clone, Copy)]
-pub struct Spec {
+pub(crate) struct Spec {
     /// Filesystem and tools.
     pub kind: Kind,
     /// Overlay, or the plain filesystem.
@@ -104,7 +104,7 @@ pub struct Spec {
 
 impl Spec {
     /// An overlay guest with the shim, and notices that a test can read.
-    pub fn overlay(kind: Kind) -> Self {
+    pub(crate) fn overlay(kind: Kind) -> Self {
         let config = "[swap]\nhint = \"Ask the harness instead.\"\n[console]\npath = \"/console\"\n";
         Self {
             kind,
@@ -119,12 +119,12 @@ impl Spec {
     }
 
     /// The same machine with a native root.
-    pub fn native(kind: Kind) -> Self {
+    pub(crate) fn native(kind: Kind) -> Self {
         Self { overlay: false, install: false, ..Self::overlay(kind) }
     }
 
     /// With `on_failure = "fail"`.
-    pub fn strict(self) -> Self {
+    pub(crate) fn strict(self) -> Self {
         let config = "[swap]\non_failure = \"fail\"\nhint = \"Ask the harness instead.\"\n\
             [console]\npath = \"/console\"\n";
         Self { config, ..self }
@@ -132,7 +132,7 @@ impl Spec {
 }
 
 /// The kind as a part of a test's name.
-pub fn kind_name((fs, tools): Kind) -> String {
+pub(crate) fn kind_name((fs, tools): Kind) -> String {
     let fs = match fs {
         Fs::Ext4 => "ext4",
         Fs::Xfs => "xfs",
@@ -148,7 +148,7 @@ pub fn kind_name((fs, tools): Kind) -> String {
 }
 
 /// What a guest of this kind needs.
-pub fn needs((fs, tools): Kind) -> Vec<Need> {
+pub(crate) fn needs((fs, tools): Kind) -> Vec<Need> {
     let mut needs = GUEST.to_vec();
     match fs {
         Fs::Ext4 => {}
@@ -164,7 +164,7 @@ pub fn needs((fs, tools): Kind) -> Vec<Need> {
 }
 
 /// A running guest; it ends with the test.
-pub struct Guest {
+pub(crate) struct Guest {
     scratch: PathBuf,
     holder: Child,
     kind: Kind,
@@ -173,7 +173,7 @@ pub struct Guest {
 
 impl Guest {
     /// Builds, installs and boots a guest, and takes the machine's swap lock for the rest of the test.
-    pub fn boot(scratch: &Path, spec: Spec) -> Self {
+    pub(crate) fn boot(scratch: &Path, spec: Spec) -> Self {
         let root = Self::build(scratch, spec);
         if spec.install {
             let config = scratch.join("config.toml");
@@ -196,7 +196,7 @@ impl Guest {
     }
 
     /// Builds a guest's root without booting it and says where it is.
-    pub fn build(scratch: &Path, spec: Spec) -> PathBuf {
+    pub(crate) fn build(scratch: &Path, spec: Spec) -> PathBuf {
         let name = if spec.overlay { "overlay" } else { "native" };
         let base = scratch.join(name);
         let [image, backing, root] = ["image", "backing", "root"].map(|part| base.join(part));
@@ -251,12 +251,12 @@ impl Guest {
     }
 
     /// Runs a script in the guest by its `/bin/sh`, after [`PRELUDE`].
-    pub fn sh(&self, script: &str) -> Ran {
+    pub(crate) fn sh(&self, script: &str) -> Ran {
         self.sh_with(script, &[])
     }
 
     /// The same with `$1`, `$2` and so on.
-    pub fn sh_with(&self, script: &str, args: &[&OsStr]) -> Ran {
+    pub(crate) fn sh_with(&self, script: &str, args: &[&OsStr]) -> Ran {
         let nocow = if self.kind.0 == Fs::Btrfs { "NOCOW=1" } else { "NOCOW=" };
         let tools = if self.kind.1.maker() == Maker::Busybox { BY_PATH } else { "" };
         let script = format!("{nocow}\n{tools}\n{PRELUDE}\n{script}");
@@ -266,7 +266,7 @@ impl Guest {
     }
 
     /// Runs a program in the guest; its exit status is 124 if it hangs.
-    pub fn run(&self, argv: &[&OsStr]) -> Ran {
+    pub(crate) fn run(&self, argv: &[&OsStr]) -> Ran {
         let pid = self.holder.id().to_string();
         let mut all: Vec<&OsStr> = ["nsenter", "--target", &pid, "--mount", "--"].map(OsStr::new).to_vec();
         all.extend(argv);
@@ -274,28 +274,28 @@ impl Guest {
     }
 
     /// The swap areas that the test enabled, one `path type size priority` a line, escaped as in /proc/swaps.
-    pub fn swaps(&self) -> String {
+    pub(crate) fn swaps(&self) -> String {
         supervise::new_swaps(&self.scratch)
     }
 
     /// The paths of the swap areas, escaped as in /proc/swaps, in the order they were enabled.
-    pub fn swap_paths(&self) -> Vec<String> {
+    pub(crate) fn swap_paths(&self) -> Vec<String> {
         self.swaps().lines().map(|line| line.split(' ').next().unwrap_or("").to_owned()).collect()
     }
 
     /// What the console got, and forgets it.
-    pub fn notices(&self) -> String {
+    pub(crate) fn notices(&self) -> String {
         let ran = self.sh(&format!("cat {CONSOLE}; : >{CONSOLE}"));
         ran.ok("the console")
     }
 
     /// The guest's mount table without what changes by itself.
-    pub fn mounts(&self) -> String {
+    pub(crate) fn mounts(&self) -> String {
         self.sh("cat /proc/self/mountinfo").ok("mountinfo")
     }
 
     /// Attaches a disk with an ext4 on it and gives its device.
-    pub fn disk(&mut self) -> OsString {
+    pub(crate) fn disk(&mut self) -> OsString {
         self.volumes += 1;
         let image = self.scratch.join(format!("volume{}", self.volumes));
         let script = r#"
@@ -305,7 +305,7 @@ impl Guest {
     }
 
     /// Attaches a disk and mounts it in the guest.
-    pub fn volume(&mut self, point: &str) -> OsString {
+    pub(crate) fn volume(&mut self, point: &str) -> OsString {
         let device = self.disk();
         // Once it is mounted, detaching only marks the loop device to clear itself.
         let script = "mkdir -p \"$2\"; mount -t ext4 \"$1\" \"$2\"";
@@ -316,7 +316,7 @@ impl Guest {
 }
 
 /// What the scripts may use: `mk FILE [MiB]` makes a formatted swapfile as the filesystem wants it.
-pub const PRELUDE: &str = r#"
+pub(crate) const PRELUDE: &str = r#"
 space() {
     if [ -n "$NOCOW" ]; then : >"$1" && chattr +C "$1" || return; fi
     fallocate -l "${2:-16}M" "$1" && chmod 600 "$1"
@@ -334,7 +334,7 @@ mkswap() { /sbin/mkswap "$@"; }
 "#;
 
 /// `rootfs-shim install --chroot ROOT …`.
-pub fn shim_install(root: &Path, flags: &[&OsStr]) -> Ran {
+pub(crate) fn shim_install(root: &Path, flags: &[&OsStr]) -> Ran {
     let mut argv: Vec<&OsStr> = [SHIM, "install", "--chroot"].map(OsStr::new).to_vec();
     argv.push(root.as_ref());
     argv.extend(flags);
@@ -342,7 +342,7 @@ pub fn shim_install(root: &Path, flags: &[&OsStr]) -> Ran {
 }
 
 /// The program under test.
-pub const SHIM: &str = env!("CARGO_BIN_EXE_rootfs-shim");
+pub(crate) const SHIM: &str = env!("CARGO_BIN_EXE_rootfs-shim");
 
 fn make_filesystem(fs: Fs, disk: &Path, point: &Path) {
     let mkfs = match fs {

@@ -4,11 +4,11 @@
 //! directory, and sees that nothing is left; [`guest`] boots the machines in it; [`needs`] says what is
 //! missing here.
 
-pub mod guest;
-pub mod needs;
-pub mod supervise;
-pub mod tree;
-pub mod view;
+pub(crate) mod guest;
+pub(crate) mod needs;
+pub(crate) mod supervise;
+pub(crate) mod tree;
+pub(crate) mod view;
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -19,7 +19,7 @@ use std::time::Duration;
 use needs::Need;
 
 /// One test: it panics if something is wrong.
-pub struct Test {
+pub(crate) struct Test {
     /// Its path, as `cargo test NAME` filters it.
     pub name: String,
     /// What the machine must have.
@@ -32,14 +32,18 @@ pub struct Test {
 
 impl Test {
     /// A test that gets its scratch directory.
-    pub fn new(name: impl Into<String>, needs: &[Need], run: impl Fn(&Path) + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(
+        name: impl Into<String>,
+        needs: &[Need],
+        run: impl Fn(&Path) + Send + Sync + 'static,
+    ) -> Self {
         Self { name: name.into(), needs: needs.to_vec(), limit: Duration::from_secs(120), run: Box::new(run) }
     }
 }
 
 /// What a command did.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Ran {
+pub(crate) struct Ran {
     /// Exit status; 124 is a hang that timeout(1) ended.
     pub status: i32,
     /// Standard output.
@@ -50,18 +54,18 @@ pub struct Ran {
 
 impl Ran {
     /// Standard output as text, for messages and for tests of plain text.
-    pub fn out(&self) -> String {
+    pub(crate) fn out(&self) -> String {
         text(&self.stdout)
     }
 
     /// Standard error as text.
-    pub fn err(&self) -> String {
+    pub(crate) fn err(&self) -> String {
         text(&self.stderr)
     }
 
     /// Insists on exit status 0 and gives standard output.
     #[track_caller]
-    pub fn ok(self, what: &str) -> String {
+    pub(crate) fn ok(self, what: &str) -> String {
         assert_eq!(self.status, 0, "{what}: {self:?}");
         self.out()
     }
@@ -74,12 +78,12 @@ impl fmt::Debug for Ran {
 }
 
 /// Bytes as text for a message; what is not UTF-8 is spelt out.
-pub fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     bytes.utf8_chunks().map(|chunk| format!("{}{}", chunk.valid(), chunk.invalid().escape_ascii())).collect()
 }
 
 /// Runs a command of the host, with nothing of the test's environment, for at most 60 seconds.
-pub fn host<S: AsRef<OsStr>>(argv: &[S]) -> Ran {
+pub(crate) fn host<S: AsRef<OsStr>>(argv: &[S]) -> Ran {
     let mut command = Command::new("timeout");
     command.args(["-k", "2", "60"]).args(argv).env_clear().envs([
         ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
@@ -91,7 +95,7 @@ pub fn host<S: AsRef<OsStr>>(argv: &[S]) -> Ran {
 }
 
 /// A script for the host's shell with arguments; it has to succeed.
-pub fn host_sh(script: &str, args: &[&OsStr]) -> String {
+pub(crate) fn host_sh(script: &str, args: &[&OsStr]) -> String {
     let mut argv: Vec<&OsStr> = ["/bin/sh", "-euc", script, "sh"].map(OsStr::new).to_vec();
     argv.extend(args);
     host(&argv).ok(script)

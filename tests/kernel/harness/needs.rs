@@ -12,7 +12,7 @@ const PACKAGES: &str = include_str!("../../../packaging/debian-packages");
 
 /// Something that a test cannot do without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Need {
+pub(crate) enum Need {
     /// Root that may make namespaces, mounts and loop devices.
     Root,
     /// A Debian package of `packaging/debian-packages`.
@@ -24,7 +24,7 @@ pub enum Need {
 }
 
 /// What every test on a guest needs.
-pub const GUEST: &[Need] = &[
+pub(crate) const GUEST: &[Need] = &[
     Need::Root,
     Need::Package("util-linux"),
     Need::Package("mount"),
@@ -35,7 +35,7 @@ pub const GUEST: &[Need] = &[
 
 impl Need {
     /// Why it is not met; `None` if it is.
-    pub fn missing(self) -> Option<String> {
+    pub(crate) fn missing(self) -> Option<String> {
         match self {
             Self::Root => no_root(),
             Self::Package(package) => {
@@ -51,7 +51,7 @@ impl Need {
 }
 
 /// The first thing that is missing, in words, with the command that brings it.
-pub fn missing(needs: &[Need]) -> Option<String> {
+pub(crate) fn missing(needs: &[Need]) -> Option<String> {
     let lacking: Vec<String> = needs.iter().filter_map(|need| need.missing()).collect();
     let packages: Vec<&str> = needs
         .iter()
@@ -83,7 +83,7 @@ fn no_root() -> Option<String> {
 
 /// Whether the machine has swap of its own, which no guest may see or switch off. Asked once, before any test swaps,
 /// and while nobody else's test does.
-pub fn machine_swaps() -> bool {
+pub(crate) fn machine_swaps() -> bool {
     static ANSWER: LazyLock<bool> = LazyLock::new(|| !supervise::swaps_when_quiet().is_empty());
     *ANSWER
 }

@@ -21,7 +21,7 @@ use nix::fcntl::{Flock, FlockArg};
 use super::{Test, host, host_sh, needs, text, view};
 
 /// Everybody who swaps on this machine for a test holds this file's lock.
-pub const SWAP_LOCK: &str = "/run/lock/rootfs-shim-swap.lock";
+pub(crate) const SWAP_LOCK: &str = "/run/lock/rootfs-shim-swap.lock";
 /// Where the scratch directories are: a disk, since they hold images.
 const SCRATCH: &str = "/var/tmp";
 const PREFIX: &str = "rootfs-shim-test.";
@@ -34,7 +34,7 @@ const SWAPS_BEFORE: &str = "swaps-before";
 const OWN_SWAP: &str = "ROOTFS_SHIM_TEST_OWN_SWAP";
 
 /// Runs one test in a child and gives its log as the error.
-pub fn run(test: &Test) -> Result<(), String> {
+pub(crate) fn run(test: &Test) -> Result<(), String> {
     let scratch =
         tempfile::Builder::new().prefix(PREFIX).tempdir_in(SCRATCH).map_err(|error| error.to_string())?;
     let owned = own(scratch.path()).map_err(|error| error.to_string())?;
@@ -62,7 +62,7 @@ pub fn run(test: &Test) -> Result<(), String> {
 }
 
 /// Takes the swap lock for as long as this test lives, and notes what swap there was.
-pub fn hold_swap_lock(scratch: &Path) {
+pub(crate) fn hold_swap_lock(scratch: &Path) {
     if scratch.join(SWAPS_BEFORE).exists() {
         return;
     }
@@ -82,7 +82,7 @@ pub fn hold_swap_lock(scratch: &Path) {
 }
 
 /// A guest's `/proc/swaps` without the machine's own areas, if it has any.
-pub fn hide_own_swap(scratch: &Path, root: &Path) {
+pub(crate) fn hide_own_swap(scratch: &Path, root: &Path) {
     static SERVED: Once = Once::new();
     if std::env::var_os(OWN_SWAP).is_none() {
         return;
@@ -93,7 +93,7 @@ pub fn hide_own_swap(scratch: &Path, root: &Path) {
 }
 
 /// Sweeps what an earlier run left that was itself killed; each live run holds a lock in its directory.
-pub fn sweep_strays() {
+pub(crate) fn sweep_strays() {
     for entry in fs::read_dir(SCRATCH).into_iter().flatten().flatten() {
         let path = entry.path();
         let ours = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes());
@@ -178,7 +178,7 @@ fn sweep_in_namespace(scratch: &Path) -> Vec<String> {
 }
 
 /// Swaps off what a test left on and says what else is left.
-pub fn sweep(scratch: &Path) -> Vec<String> {
+pub(crate) fn sweep(scratch: &Path) -> Vec<String> {
     let mut problems = Vec::new();
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {
@@ -210,14 +210,14 @@ pub fn sweep(scratch: &Path) -> Vec<String> {
 }
 
 /// Swaps off what lies on this test's loop devices.
-pub fn swap_off_all(scratch: &Path) {
+pub(crate) fn swap_off_all(scratch: &Path) {
     for device in loops_of(scratch) {
         swap_off_all_of(&device, scratch);
     }
 }
 
 /// The loop devices whose files lie in a scratch directory.
-pub fn loops_of(scratch: &Path) -> Vec<PathBuf> {
+pub(crate) fn loops_of(scratch: &Path) -> Vec<PathBuf> {
     let devices = fs::read_dir("/sys/block").into_iter().flatten().flatten();
     let ours = devices.filter(|entry| {
         let file = fs::read_to_string(entry.path().join("loop/backing_file")).unwrap_or_default();
@@ -238,20 +238,20 @@ fn swap_off_all_of(device: &Path, scratch: &Path) {
 }
 
 /// The machine's swap areas, without how much of each is used.
-pub fn swaps() -> String {
+pub(crate) fn swaps() -> String {
     let text = fs::read("/proc/swaps").unwrap_or_default();
     super::text(&text).lines().skip(1).map(|line| view::line_of(line) + "\n").collect()
 }
 
 /// The machine's swap areas while no test that holds the lock swaps.
-pub fn swaps_when_quiet() -> String {
+pub(crate) fn swaps_when_quiet() -> String {
     let file = File::options().create(true).append(true).open(SWAP_LOCK).ok();
     let _lock = file.and_then(|file| Flock::lock(file, FlockArg::LockExclusive).ok());
     swaps()
 }
 
 /// The swap areas that were not there when this test took the lock.
-pub fn new_swaps(scratch: &Path) -> String {
+pub(crate) fn new_swaps(scratch: &Path) -> String {
     let before = fs::read_to_string(scratch.join(SWAPS_BEFORE)).unwrap_or_default();
     let new = |line: &&str| !before.lines().any(|old| old == *line);
     swaps().lines().filter(new).map(|line| format!("{line}\n")).collect()

@@ -11,29 +11,29 @@ use super::{host, host_sh};
 /// Names the directory of the trees of other releases.
 const TREES: &str = "ROOTFS_SHIM_TREES";
 /// The releases: util-linux 2.36 and BusyBox 1.30; 2.41 and 1.37; the newest.
-pub const RELEASES: [&str; 3] = ["bullseye", "trixie", "sid"];
+pub(crate) const RELEASES: [&str; 3] = ["bullseye", "trixie", "sid"];
 
 /// Builds of BusyBox with all that it can have, as Alpine's, and with nothing that can be left out. Debian's are
 /// between them.
-pub const BUILDS: [&str; 2] = ["busybox-full", "busybox-bare"];
+pub(crate) const BUILDS: [&str; 2] = ["busybox-full", "busybox-bare"];
 
 /// The builds of BusyBox that are asked for.
-pub fn builds() -> &'static [&'static str] {
+pub(crate) fn builds() -> &'static [&'static str] {
     if std::env::var_os(TREES).is_some() { &BUILDS } else { &[] }
 }
 
 /// The releases whose tools are asked for.
-pub fn releases() -> &'static [&'static str] {
+pub(crate) fn releases() -> &'static [&'static str] {
     if std::env::var_os(TREES).is_some() { &RELEASES } else { &[] }
 }
 
 /// The tree of a release.
-pub fn of_release(suite: &str) -> PathBuf {
+pub(crate) fn of_release(suite: &str) -> PathBuf {
     PathBuf::from(std::env::var_os(TREES).unwrap_or_default()).join(suite)
 }
 
 /// A tree like Alpine's: one BusyBox, and every command an absolute link to it.
-pub fn busybox(root: &Path, program: &Path) {
+pub(crate) fn busybox(root: &Path, program: &Path) {
     for dir in ["bin", "sbin", "usr/bin", "usr/sbin", "etc"] {
         fs::create_dir_all(root.join(dir)).expect("scratch is writable");
     }
@@ -48,7 +48,7 @@ pub fn busybox(root: &Path, program: &Path) {
 }
 
 /// toybox's tools, to lie over a Debian tree.
-pub fn toybox(root: &Path) {
+pub(crate) fn toybox(root: &Path) {
     fs::create_dir_all(root.join("usr/sbin")).expect("scratch is writable");
     for tool in ["swapon", "swapoff", "mkswap"] {
         symlink("/usr/bin/toybox", root.join("usr/sbin").join(tool)).expect("a fresh tree");
@@ -57,7 +57,7 @@ pub fn toybox(root: &Path) {
 
 /// A Debian tree on a native filesystem: the programs and libraries of `origin` read-only, below those of `image`,
 /// the little of /etc that they need copied, all else writable and empty.
-pub fn debian(root: &Path, origin: &Path, image: &Path) {
+pub(crate) fn debian(root: &Path, origin: &Path, image: &Path) {
     let script = r#"
         root=$1 from=${2%/} over=$3
         mkdir -p "$root/etc" "$root/var/lib" "$root/var/tmp"
@@ -75,7 +75,7 @@ pub fn debian(root: &Path, origin: &Path, image: &Path) {
 }
 
 /// What any root has beside its programs.
-pub fn common(root: &Path) {
+pub(crate) fn common(root: &Path) {
     let script = r#"
         cd "$1"
         mkdir -p proc sys dev run tmp mnt root home data var/lib

@@ -32,7 +32,7 @@ const MODE: u32 = 0o100_444;
 
 /// Puts the file at `at`, in this mount namespace, and serves it until the process ends. Areas in the list `before`
 /// (lines of [`line_of`]) are left out; while there is no such list, nothing is.
-pub fn serve(at: &Path, before: PathBuf) {
+pub(crate) fn serve(at: &Path, before: PathBuf) {
     File::create(at).expect("a place for it");
     let device = File::options().read(true).write(true).open("/dev/fuse").expect("/dev/fuse");
     let swaps = File::open("/proc/swaps").expect("/proc/swaps");
@@ -48,7 +48,7 @@ pub fn serve(at: &Path, before: PathBuf) {
 }
 
 /// One line of `/proc/swaps` without how much is used, as lists of areas keep them.
-pub fn line_of(swaps: &str) -> String {
+pub(crate) fn line_of(swaps: &str) -> String {
     let fields: Vec<&str> = swaps.split_whitespace().collect();
     match fields[..] {
         [path, kind, size, _, priority] => format!("{path} {kind} {size} {priority}"),

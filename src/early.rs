@@ -9,7 +9,10 @@
 //! The invariant: nothing here calls the C library. It is not set up yet, and even memcpy(3) has no address. So
 //! bytes are read and written one by one, volatile, which keeps the compiler from making such a call of a loop; and
 //! no constant here holds an address, because nothing is relocated.
-#![allow(unsafe_code, reason = "src/sys is where it may be")]
+#![allow(
+    unsafe_code,
+    reason = "there is no C library yet, so the system calls are made here and not in src/sys"
+)]
 
 use std::arch::{asm, global_asm};
 use std::mem::MaybeUninit;

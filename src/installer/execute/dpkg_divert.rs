@@ -1,0 +1,25 @@
+//! Running the guest's own dpkg-divert, where the guest is the running machine.
+
+use std::time::Duration;
+
+use crate::error::{Error, Kind, Result};
+use crate::installer::image::dpkg;
+use crate::kernel::program;
+use crate::text;
+
+/// How long dpkg-divert may take: it reads and writes one small file.
+pub(crate) const LIMIT: Duration = Duration::from_secs(10);
+
+/// Makes or ends one local diversion, without touching the files.
+pub(crate) fn dpkg_divert(path: &str, make: bool) -> Result<()> {
+    let (tool, real) = (format!("/{}", dpkg::TOOL), dpkg::real_of(path));
+    let change = if make { "--add" } else { "--remove" };
+    let arguments = ["--quiet", "--local", "--no-rename", "--divert", &real, change, path];
+    let (status, said) = program::run(&tool, &arguments, LIMIT)?;
+    if status.success() {
+        return Ok(());
+    }
+    let words = said.trim_ascii().split(|byte| *byte == b'\n').next_back().unwrap_or_default();
+    let reason = format!("dpkg-divert says: {}", text::escape(words));
+    Err(Error::new(Kind::State, if make { "divert" } else { "end the diversion of" }, reason).at(path))
+}

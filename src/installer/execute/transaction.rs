@@ -1,0 +1,335 @@
+//! What one run of the installer carries along: the tree, the material, and what has been done so far.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::rc::Rc;
+
+use nix::mount::{MsFlags, mount};
+
+use crate::error::{Attempt, Error, Kind, Result};
+use crate::installer::execute::undo::{Undo, unmount};
+use crate::installer::image::tree::Tree;
+use crate::installer::image::{Image, dpkg};
+use crate::installer::manifest::{Manifest, State};
+use crate::installer::names::{BIN, BINARY, CONFIG, MANIFEST, MARKER, temporary};
+use crate::installer::plan::step::{Plan, Step};
+use crate::untrusted::entry::Entry;
+use crate::untrusted::{Dir, Root};
+use crate::{paths, sys};
+
+/// What a run knows of dpkg.
+#[derive(Debug)]
+pub(crate) struct Dpkg {
+    /// dpkg's locks, once they are taken.
+    pub(crate) locks: Option<Vec<File>>,
+    /// The list as it has to be when it is replaced.
+    pub(crate) list: Option<Vec<u8>>,
+}
+
+impl Dpkg {
+    /// As it was seen.
+    pub(crate) fn of(image: &Image) -> Self {
+        Self { locks: None, list: image.dpkg.as_ref().and_then(|dpkg| dpkg.list.clone()) }
+    }
+}
+
+/// What an error says of an attack; once is enough.
+pub(crate) const HOSTILE: &str = " (the image may be hostile)";
+
+/// What the steps put into the image.
+#[derive(Debug, Default)]
+pub(crate) struct Material {
+    /// The binary's content.
+    pub binary: Vec<u8>,
+    /// The configuration's.
+    pub config: Option<Vec<u8>>,
+    /// What is in every temporary name.
+    pub token: String,
+    /// Whether `/.rootfs-shim` was made for this run and goes if it fails.
+    pub home_made: bool,
+}
+
+/// The state of a run.
+pub(crate) struct Run<'a> {
+    root: Root,
+    upper: Option<Root>,
+    detached: bool,
+    dirs: BTreeMap<String, Rc<Dir>>,
+    before: Vec<(Rc<Dir>, Entry)>,
+    pub(crate) image: &'a Image,
+    material: &'a Material,
+    manifest: Option<&'a Manifest>,
+    pub(crate) undo: Vec<Undo>,
+    pub(crate) saved: Vec<(Rc<Dir>, String)>,
+    last: Vec<Last>,
+    pub(crate) dpkg: Dpkg,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// What goes when nothing can fail any more, and so needs no undoing.
+pub(crate) enum Last {
+    File(Rc<Dir>, String),
+    Directory(Rc<Dir>, String),
+}
+
+impl<'a> Run<'a> {
+    pub(crate) fn new(tree: Tree, image: &'a Image, plan: &'a Plan, material: &'a Material) -> Result<Self> {
+        let mut dirs = BTreeMap::new();
+        for (place, dir) in image.places.iter().zip(tree.places) {
+            dirs.insert(place.path.clone(), Rc::new(dir));
+        }
+        dirs.extend(tree.dpkg.map(|dir| (dpkg::ADMIN.to_owned(), Rc::new(dir))));
+        let missing = || Error::new(Kind::Attack, "open", "it is gone").at(tree.root.top().shown(""));
+        dirs.insert(".".to_owned(), Rc::new(tree.root.directory(".".as_ref())?.ok_or_else(missing)?));
+        let mut before = Vec::new();
+        for dir in dirs.values() {
+            before.push((Rc::clone(dir), dir.stat()?));
+        }
+        if let Some(home) = tree.home {
+            for name in [BIN, "upper"] {
+                if let Some(dir) = home.subdirectory(name)? {
+                    dirs.insert(format!("{}/{name}", paths::HOME), Rc::new(dir));
+                }
+            }
+            dirs.insert(paths::HOME.to_owned(), Rc::new(home));
+        }
+        let top = dirs.get(".").cloned().filter(|_| material.home_made);
+        let undo = top.map(|top| Undo::RemoveDirectory(top, paths::HOME.to_owned()));
+        Ok(Self {
+            root: tree.root,
+            upper: tree.upper,
+            detached: tree.detached,
+            dirs,
+            before,
+            image,
+            material,
+            manifest: plan.manifest.as_ref(),
+            undo: undo.into_iter().collect(),
+            saved: Vec::new(),
+            last: Vec::new(),
+            dpkg: Dpkg::of(image),
+            warnings: Vec::new(),
+        })
+    }
+
+    pub(crate) fn step(&mut self, step: &Step) -> Result<()> {
+        match step {
+            Step::MakeDirectory { path, mode } => self.make_directory(path, *mode),
+            Step::SetMode { path, mode } => self.set_mode(path, *mode),
+            Step::ProveUpper { .. } => self.prove_upper(),
+            Step::Clean { path } => self.at(path).and_then(|(dir, name)| dir.unlink(&name)),
+            Step::WriteManifest { state } => self.write_manifest(*state),
+            Step::PutBinary { .. } => {
+                let material = self.material;
+                self.put_file(&format!("{}/{BIN}/{BINARY}", paths::HOME), &material.binary, 0o755)
+            }
+            Step::PutConfig { .. } => {
+                let material = self.material;
+                let content = material.config.as_deref().unwrap_or_default();
+                self.put_file(&format!("{}/{CONFIG}", paths::HOME), content, 0o644)
+            }
+            Step::KeepReal { path } => self.keep_real(path),
+            Step::AdoptReal { path } => self.adopt_real(path),
+            Step::StageShim { path } => self.stage_shim(path),
+            Step::Sync { path } => self.dir(path)?.sync(),
+            Step::PutShim { path, over } => self.put_shim(path, *over),
+            Step::MakePrivate => self.make_private(),
+            Step::BindUpper { .. } => self.bind_upper(),
+            Step::Divert { paths, list } => self.divert(paths, list, true),
+            Step::Undivert { paths, list } => self.divert(paths, list, false),
+            Step::Restore { path } => self.restore(path),
+            Step::RemoveShim { path } => self.set_aside(path),
+            Step::RemoveFile { path } if path.starts_with(paths::HOME) => {
+                let (dir, name) = self.at(path)?;
+                self.last.push(Last::File(dir, name));
+                Ok(())
+            }
+            Step::RemoveFile { path } => self.set_aside(path),
+            Step::DetachUpper => self.detach_upper(),
+            Step::RemoveDirectory { path } => {
+                let (dir, name) = self.at(path)?;
+                self.last.push(Last::Directory(dir, name));
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn dir(&self, path: &str) -> Result<Rc<Dir>> {
+        let missing = || Error::new(Kind::State, "use the directory", "no step has opened it").at(path);
+        self.dirs.get(path).cloned().ok_or_else(missing)
+    }
+
+    /// The directory and the name of a path of the plan.
+    pub(crate) fn at(&self, path: &str) -> Result<(Rc<Dir>, String)> {
+        let (parent, name) = path.rsplit_once('/').unwrap_or((".", path));
+        Ok((self.dir(parent)?, name.to_owned()))
+    }
+
+    pub(crate) fn temporary(&self, name: &str, end: &str) -> String {
+        temporary(name, &self.material.token, end)
+    }
+
+    fn make_directory(&mut self, path: &str, mode: u32) -> Result<()> {
+        let (parent, name) = self.at(path)?;
+        let (dir, made) = parent.make_directory(&name, mode)?;
+        if made {
+            self.undo.push(Undo::RemoveDirectory(parent, name));
+        }
+        self.dirs.entry(path.to_owned()).or_insert_with(|| Rc::new(dir));
+        Ok(())
+    }
+
+    fn set_mode(&mut self, path: &str, mode: u32) -> Result<()> {
+        let dir = self.dir(path)?;
+        let before = dir.stat()?.mode;
+        self.undo.push(Undo::SetMode(Rc::clone(&dir), before));
+        dir.set_mode(mode)
+    }
+
+    fn write_manifest(&mut self, state: State) -> Result<()> {
+        let missing = || Error::new(Kind::State, "write the manifest", "the plan has none");
+        let manifest = Manifest { state, ..self.manifest.ok_or_else(missing)?.clone() };
+        self.put_file(&format!("{}/{MANIFEST}", paths::HOME), &manifest.to_bytes()?, 0o600)
+    }
+
+    /// Puts a whole file at a name of ours: what stood there is kept until the end.
+    pub(crate) fn put_file(&mut self, path: &str, content: &[u8], mode: u32) -> Result<()> {
+        let (dir, name) = self.at(path)?;
+        let (new, old) = (self.temporary(&name, "new"), self.temporary(&name, "old"));
+        self.undo.push(Undo::RemoveName(Rc::clone(&dir), new.clone(), None));
+        dir.create(&new, content, mode)?;
+        let again = self.saved.iter().any(|saved| Rc::ptr_eq(&saved.0, &dir) && saved.1 == old);
+        let first = dir.entry(&name)?.is_none();
+        if !again && !first {
+            self.save(&dir, &name, &old)?;
+        } else if first {
+            self.undo.push(Undo::RemoveName(Rc::clone(&dir), name.clone(), None));
+        }
+        dir.rename(&new, &name)?;
+        dir.sync()
+    }
+
+    /// A second name for what stands at `name`, from which it is put back.
+    fn save(&mut self, dir: &Rc<Dir>, name: &str, old: &str) -> Result<()> {
+        dir.link(name, dir, old)?;
+        self.saved.push((Rc::clone(dir), old.to_owned()));
+        self.undo.push(Undo::PutOver(Rc::clone(dir), old.to_owned(), name.to_owned()));
+        Ok(())
+    }
+
+    /// Makes a file through the overlay and looks for it, with its content, in the upper directory.
+    fn prove_upper(&mut self) -> Result<()> {
+        let home = self.dir(paths::HOME)?;
+        let missing = || Error::new(Kind::State, "prove the upper directory", "none was found");
+        let upper = self.upper.as_ref().ok_or_else(missing)?.top();
+        let name = self.temporary(MARKER, "new");
+        self.undo.push(Undo::RemoveName(Rc::clone(&home), name.clone(), None));
+        home.create(&name, self.material.token.as_bytes(), 0o600)?;
+        let seen = upper.subdirectory(paths::HOME).and_then(|dir| match dir {
+            Some(dir) => dir.read(&name, self.material.token.len() as u64),
+            None => Ok(None),
+        });
+        home.unlink(&name)?;
+        if seen?.as_deref() == Some(self.material.token.as_bytes()) {
+            return Ok(());
+        }
+        let reason = "a file made through the overlay does not show up in it";
+        Err(Error::new(Kind::State, "prove the upper directory", reason).at(upper.shown("")))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the path is a descriptor's")]
+    fn make_private(&self) -> Result<()> {
+        let root = self.root.top();
+        sys::make_private(root.as_fd())
+            .or_else(|_| {
+                // Before Linux 5.12 there is only the old call, which takes a path.
+                let path = sys::proc_path(root);
+                mount(None::<&str>, path.as_str(), None::<&str>, MsFlags::MS_PRIVATE, None::<&str>)
+            })
+            .attempt("make the mount private at", root.shown(""))
+    }
+
+    fn bind_upper(&mut self) -> Result<()> {
+        let missing = || Error::new(Kind::State, "mount the upper directory", "none was found");
+        let upper = self.upper.as_ref().ok_or_else(missing)?.top();
+        let onto = self.dir(&format!("{}/upper", paths::HOME))?;
+        let clone = if self.detached {
+            upper.as_fd().try_clone_to_owned().attempt("keep open", upper.shown(""))?
+        } else {
+            sys::clone_mount(upper.as_fd()).attempt("clone the mount of", upper.shown(""))?
+        };
+        let _ = sys::make_private(clone.as_fd());
+        sys::attach_mount(clone.as_fd(), onto.as_fd())
+            .attempt("mount the upper directory on", onto.shown(""))?;
+        self.undo.push(Undo::Unmount(clone));
+        Ok(())
+    }
+
+    fn detach_upper(&mut self) -> Result<()> {
+        let home = self.dir(paths::HOME)?;
+        let Some(mounted) = home.subdirectory("upper")? else { return Ok(()) };
+        let clone = sys::clone_mount(mounted.as_fd()).attempt("clone the mount at", mounted.shown(""))?;
+        unmount(&mounted)?;
+        self.undo.push(Undo::Mount(clone, home, "upper".to_owned()));
+        Ok(())
+    }
+
+    pub(crate) fn put_back(mut self, step: &Step, error: &Error) -> Error {
+        let mut trouble = None;
+        while let Some(undo) = self.undo.pop() {
+            if let Err(error) = undo.run() {
+                trouble.get_or_insert(error);
+            }
+        }
+        self.restore_times();
+        let reason = error.to_string().replace(HOSTILE, "");
+        let stopped = Error::new(error.kind(), format!("stopped at \"{step}\""), reason);
+        match trouble {
+            None => stopped.remedy("everything was put back"),
+            Some(trouble) => {
+                let remedy = format!("not everything could be put back ({trouble}): run it again");
+                stopped.remedy(remedy).with_changes()
+            }
+        }
+    }
+
+    /// The point of no return: every name is as it is to be, and what was set aside goes. What cannot be
+    /// removed is left for the next run, which knows it by its name; the manifest, which stands last, with it.
+    pub(crate) fn finish(mut self) -> Vec<String> {
+        if let Err(error) = self.tidy() {
+            let error = Error::new(error.kind(), "remove what is not needed any more", error.to_string());
+            self.warnings.push(error.remedy("all else is done; run it again").to_string());
+        }
+        // Should this not reach the disk, a power cut brings back what the next uninstall removes.
+        let _ = self.root.top().sync();
+        self.restore_times();
+        self.warnings
+    }
+
+    fn tidy(&self) -> Result<()> {
+        // All of them, whatever becomes of one.
+        let unlink = |done: Result<()>, (dir, name): &(Rc<Dir>, String)| done.and(dir.unlink(name));
+        self.saved.iter().fold(Ok(()), unlink)?;
+        if !self.last.is_empty() {
+            // Not even a power cut may take the manifest away and leave a name that only it explains.
+            let mut dirs: Vec<_> = self.saved.iter().map(|(dir, _)| dir).collect();
+            dirs.dedup_by(|one, other| Rc::ptr_eq(one, other));
+            dirs.into_iter().try_for_each(|dir| dir.sync())?;
+        }
+        self.last.iter().try_for_each(|last| match last {
+            Last::File(dir, name) => dir.unlink(name),
+            Last::Directory(dir, name) => dir.remove_directory(name),
+        })
+    }
+
+    /// A directory in which only our own names came and went is as old as it was.
+    fn restore_times(&self) {
+        for (dir, before) in &self.before {
+            if dir.stat().is_ok_and(|now| now.modified != before.modified) {
+                // Best effort: the time of a directory is no reason to fail.
+                let _ = dir.restore_times(before);
+            }
+        }
+    }
+}
