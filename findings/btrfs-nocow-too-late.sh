@@ -4,13 +4,29 @@
 # A good guess: a chattr that cannot set an attribute says so (as it does for +i without the right, or +C on ext4).
 # What happens: btrfs ignores the flag on a file that is not empty, without an error. The well-known sequence in the order of
 # other filesystems (fallocate, chattr +C, mkswap, swapon) goes through up to swapon, which says "Invalid argument"; the
-# reason is a line of the kernel's log. Only lsattr tells before. The file has to be made empty, given +C, and filled then;
-# and a copy by cp of a good one is bad again, and takes the good one with it: cp shares its extents.
+# reason is a line of the kernel's log. Only lsattr tells before. The file has to be made empty, given +C (or made in a
+# directory that has it), and filled then. And who copies such a file beside itself (cp -a, for a second area or a backup)
+# has two bad ones: cp shares the extents, lsattr says C of both, and swapon refuses the copy *and the first*, until one of
+# them is deleted.
 #
 # Packages: Debian 12's e2fsprogs 1.47.0-2+b2, btrfs-progs 6.2-1+deb12u2, util-linux 2.38.1-5+deb12u3, coreutils 9.1-1.
 # Seen on Linux 6.18.
 #
 # Seen:
+#   Linux 6.18.44-fc-v657
+#   chattr +C after fallocate: 0
+#   lsattr then: none
+#   mkswap: 0
+#   swapon: 255, Invalid argument
+#   chattr +C of a directory: 0
+#   lsattr of a file made in it: C
+#   swapon of that: 0
+#   swapoff: 0
+#   lsattr of its copy beside it: C
+#   swapon of the copy: 255, Invalid argument
+#   swapon of the first: 255, Invalid argument
+#   swapon of the first when the copy is gone: 0
+#   swapoff: 0
 set -Eeuo pipefail
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
 unchecked() { echo "not checked: $1" >&2; exit 2; }
@@ -66,7 +82,7 @@ seen() { # WHAT, AS IT IS, AS IT WAS
 v=2.38.1-5+deb12u3
 packages bookworm tree mount=$v util-linux=$v libmount1=$v libblkid1=$v libuuid1=$v libsmartcols1=$v \
     e2fsprogs=1.47.0-2+b2 libext2fs2=1.47.0-2+b2 libcom-err2=1.47.0-2+b2 btrfs-progs=6.2-1+deb12u2 \
-    libudev1=252.39-1~deb12u2 coreutils=9.1-1 libattr1=1:2.5.1-4 libacl1=2.3.1-3 libgmp10=2:6.2.1+dfsg1-1.1 \
+    libudev1=252.39-1~deb12u2 coreutils=9.1-1 libattr1=1:2.5.1-4 libacl1=2.3.1-3 \
     libc6=2.36-9+deb12u14 libselinux1=3.4-1+b6 libpcre2-8-0=10.42-1
 
 # Swap is the whole machine's: this is the lock of the project's tests.
@@ -74,7 +90,7 @@ exec 9>> /run/lock/rootfs-shim-swap.lock
 flock 9
 mkdir disk
 truncate -s 256M disk.btrfs
-run tree bin/mkfs.btrfs -q disk.btrfs > /dev/null 2>&1
+run tree sbin/mkfs.btrfs -q disk.btrfs > /dev/null
 mount -o loop disk.btrfs disk
 cd disk
 area=disk/late
@@ -92,15 +108,22 @@ seen "lsattr then" "$(attribute late)" none
 seen "mkswap" "$(of run ../tree sbin/mkswap -q late)" 0
 seen "swapon" "$(of run ../tree sbin/swapon late)" "255, Invalid argument"
 
-area=disk/early
-touch early
-seen "chattr +C before" "$(of run ../tree usr/bin/chattr +C early)" 0
-seen "lsattr then" "$(attribute early)" C
-fallocate -l 32M early
-chmod 600 early
-run ../tree sbin/mkswap -q early
-seen "swapon" "$(of run ../tree sbin/swapon early)" 0
-seen "swapoff" "$(of run ../tree sbin/swapoff early)" 0
-mkdir copies
-run ../tree usr/bin/chattr +C copies
+mkdir swap
+seen "chattr +C of a directory" "$(of run ../tree usr/bin/chattr +C swap)" 0
+area=disk/swap/one
+fallocate -l 32M swap/one
+chmod 600 swap/one
+run ../tree sbin/mkswap -q swap/one
+seen "lsattr of a file made in it" "$(attribute swap/one)" C
+seen "swapon of that" "$(of run ../tree sbin/swapon swap/one)" 0
+seen "swapoff" "$(of run ../tree sbin/swapoff swap/one)" 0
+run ../tree bin/cp -a swap/one swap/two
+seen "lsattr of its copy beside it" "$(attribute swap/two)" C
+area=disk/swap/two
+seen "swapon of the copy" "$(of run ../tree sbin/swapon swap/two)" "255, Invalid argument"
+area=disk/swap/one
+seen "swapon of the first" "$(of run ../tree sbin/swapon swap/one)" "255, Invalid argument"
+rm swap/two
+seen "swapon of the first when the copy is gone" "$(of run ../tree sbin/swapon swap/one)" 0
+seen "swapoff" "$(of run ../tree sbin/swapoff swap/one)" 0
 exit $status

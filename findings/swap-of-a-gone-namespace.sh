@@ -12,6 +12,7 @@
 # Needs e2fsprogs.
 #
 # Seen:
+#   Linux 6.18.44-fc-v657
 set -Eeuo pipefail
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
 unchecked() { echo "not checked: $1" >&2; exit 2; }
