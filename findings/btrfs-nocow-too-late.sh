@@ -13,7 +13,7 @@
 # Seen on Linux 6.18.
 #
 # Seen:
-#   Linux 6.18.44-fc-v657
+#   Linux 6.18.44
 #   chattr +C after fallocate: 0
 #   lsattr then: none
 #   mkswap: 0
@@ -27,6 +27,7 @@
 #   swapon of the first: 255, Invalid argument
 #   swapon of the first when the copy is gone: 0
 #   swapoff: 0
+
 set -Eeuo pipefail
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
 unchecked() { echo "not checked: $1" >&2; exit 2; }

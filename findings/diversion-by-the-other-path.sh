@@ -12,12 +12,13 @@
 # Nothing of the kernel matters. The packages go to a root of their own, below the temporary folder.
 #
 # Seen:
-#   Linux 6.18.44-fc-v657
+#   Linux 6.18.44
 #   12, /sbin/swapon, the package's own spelling: the wrapper
 #   12, /usr/sbin/swapon: the package's file
 #   12, what dpkg --verify says then: 
 #   13, /usr/sbin/swapon, the package's own spelling: the wrapper
 #   13, /sbin/swapon: the package's file
+
 set -Eeuo pipefail
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
 unchecked() { echo "not checked: $1" >&2; exit 2; }

@@ -12,13 +12,14 @@
 # Needs e2fsprogs.
 #
 # Seen:
-#   Linux 6.18.44-fc-v657
+#   Linux 6.18.44
 #   files in upper before: 0
 #   swapon's exit status: 255
 #   what swapon says: swapon: /mnt/root/swapfile: swapon failed: Invalid argument
 #   what upper holds after, and its bytes: swapfile 33554432
 #   MiB of the disk that are gone: 32
 #   active areas there: 0
+
 set -Eeuo pipefail
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
 unchecked() { echo "not checked: $1" >&2; exit 2; }

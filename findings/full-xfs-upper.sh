@@ -11,10 +11,11 @@
 # Seen on Linux 6.18. Needs e2fsprogs and btrfs-progs.
 #
 # Seen:
-#   Linux 6.18.44-fc-v657
+#   Linux 6.18.44
 #   ext4, full, mounted again: rw, rm 0, remount 0
 #   btrfs, full, mounted again: rw, rm 0, remount 0
 #   xfs, full, mounted again: ro, rm 1, remount 32
+
 set -Eeuo pipefail
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
 unchecked() { echo "not checked: $1" >&2; exit 2; }

@@ -11,13 +11,14 @@
 # with 2.42.4 on 6.12 and 7.2.
 #
 # Seen:
-#   Linux 6.18.44-fc-v657
+#   Linux 6.18.44
 #   2.38, 255 bytes: 0
 #   2.41, 255 bytes: 0
 #   2.38, 256 bytes: 0
 #   2.41, 256 bytes: 32, wrong fs type, bad option, bad superblock on overlay, missing codepage or helper program, or other error.
 #   2.41, lowerdir+= twice: 0
 #   2.41 by mount(2): 0
+
 set -Eeuo pipefail
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
 unchecked() { echo "not checked: $1" >&2; exit 2; }

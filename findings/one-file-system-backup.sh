@@ -14,7 +14,7 @@
 # Needs squashfs-tools and e2fsprogs.
 #
 # Seen:
-#   Linux 6.18.44-fc-v657
+#   Linux 6.18.44
 #   xino=off: restic's exit status, and warnings: 0, 0
 #   xino=off: files in restic's backup: 0
 #   xino=off: du -x counts what the files take: no
@@ -25,6 +25,7 @@
 #   xino=on: du -x counts what the files take: yes
 #   xino=on: files by find -xdev: 4
 #   xino=on: files by tar --one-file-system: 4
+
 set -Eeuo pipefail
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
 unchecked() { echo "not checked: $1" >&2; exit 2; }

@@ -12,7 +12,7 @@
 # Needs e2fsprogs.
 #
 # Seen:
-#   Linux 6.18.44-fc-v657
+#   Linux 6.18.44
 #   swapon by the path under upper: 0
 #   rm through the overlay: 1: rm: cannot remove 'root/swapfile': Operation not permitted
 #   umount of the overlay: 0
@@ -21,6 +21,7 @@
 #   rm through the overlay, mounted again: 1
 #   swapoff by the overlay's path: 4: swapoff: root/swapfile: swapoff failed: Invalid argument
 #   swapoff by the path under upper: 0
+
 set -Eeuo pipefail
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
 unchecked() { echo "not checked: $1" >&2; exit 2; }

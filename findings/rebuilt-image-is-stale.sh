@@ -11,12 +11,13 @@
 # Packages: Debian 12's e2fsprogs 1.47.0-2+b2. Seen on Linux 6.18.
 #
 # Seen:
-#   Linux 6.18.44-fc-v657
+#   Linux 6.18.44
 #   index=off, the first mount: 0
 #   index=off, the image rebuilt: 0
 #   index=on, the first mount: 0
 #   index=on, the image rebuilt: 32, Stale file handle.
 #   index=on, a copy of the image: 0
+
 set -Eeuo pipefail
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
 unchecked() { echo "not checked: $1" >&2; exit 2; }

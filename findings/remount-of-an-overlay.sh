@@ -13,12 +13,13 @@
 # Needs e2fsprogs.
 #
 # Seen:
-#   Linux 6.18.44-fc-v657
+#   Linux 6.18.44
 #   2.38 remounts ro: 0, ro
 #   2.38 remounts rw: 0, rw
 #   2.41 remounts ro: 32, rw, No changes allowed in reconfigure.
 #   2.41 remounts noatime: 32, rw, No changes allowed in reconfigure.
 #   2.41 remounts ro by mount(2): 0, ro
+
 set -Eeuo pipefail
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
 unchecked() { echo "not checked: $1" >&2; exit 2; }

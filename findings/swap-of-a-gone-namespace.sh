@@ -12,7 +12,13 @@
 # Needs e2fsprogs.
 #
 # Seen:
-#   Linux 6.18.44-fc-v657
+#   Linux 6.18.44
+#   swapon in a namespace that ends: 0
+#   swapon --show names: /NAME
+#   files of that name in /: 0
+#   swapoff of the name listed: 4: swapoff: /NAME: swapoff failed: No such file or directory
+#   swapoff by another way to the file: 0
+
 set -Eeuo pipefail
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
 unchecked() { echo "not checked: $1" >&2; exit 2; }
