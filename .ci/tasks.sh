@@ -87,6 +87,7 @@ run_tasks() {
             ended "$task" $((SECONDS - task_began[$task]))
         else
             task_state[$task]="failed after $((SECONDS - task_began[$task])) s"
+            [ "$status" -ne 124 ] || task_state[$task]="was stopped at its time-out"
             printf '\n== %s FAILED; what it said comes last\n' "$task"
             failed+=("$task")
         fi
