@@ -19,7 +19,7 @@ bring() {
             read -r package program why <<<"$line"
             printf '    %-20s %-16s %s\n' "${program##*/}" "$package" "$why" >&2
         done
-        command -v apt-get >/dev/null || complain "there is no apt-get here to bring them: install them, then run it again"
+        command -v apt-get >/dev/null || complain "there is no apt-get here: install them, then run it again"
         problems=1
     fi
     if [ "$(id -u)" -ne 0 ] || [ "$problems" -ne 0 ]; then
