@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::harness::guest::{Fs, Guest, Kind, Maker, Spec, Tools, kind_name, needs};
-use crate::harness::{Test, supervise, tree};
+use crate::harness::{Test, files, supervise, tree};
 
 /// A subject and its scripts; `#: name tags…` begins each. The tags: `util-linux` needs its tools, `real`
 /// needs tools that are not ours, `quiet` does not compare stderr, `strict` does not fit the lenient
@@ -195,8 +195,10 @@ fn compare(scratch: &Path, pair: Pair, kind: Kind, rows: &[Row]) {
         Pair::StandIn(_) => ((Fs::Ext4, kind.1), "", COPY_ON_WRITE),
         Pair::Honest | Pair::Builtin => (kind, "", ""),
     };
-    let native = outcomes(scratch, Spec::native(beside), rows, before);
-    let shimmed = outcomes(scratch, shimmed, rows, prelude);
+    let [native, shimmed] =
+        [Spec::native(beside), shimmed].map(|spec| Guest::boot_without_swap(scratch, spec));
+    let native = outcomes(scratch, &native, rows, before);
+    let shimmed = outcomes(scratch, &shimmed, rows, prelude);
     let mut differ = Vec::new();
     for ((row, native), shimmed) in rows.iter().zip(native).zip(shimmed) {
         let alike = |text: &String| match pair {
@@ -211,19 +213,24 @@ fn compare(scratch: &Path, pair: Pair, kind: Kind, rows: &[Row]) {
     assert!(differ.is_empty(), "{}", differ.join("\n"));
 }
 
-/// What each script can tell: status, output, swap areas, files.
-fn outcomes(scratch: &Path, spec: Spec, rows: &[Row], prelude: &str) -> Vec<[String; 5]> {
-    let guest = Guest::boot(scratch, spec);
+/// What each script can tell: status, output, swap areas, files. The swap lock is held only while one runs and while
+/// an area of its is on, so that another test swaps meanwhile.
+fn outcomes(scratch: &Path, guest: &Guest, rows: &[Row], prelude: &str) -> Vec<[String; 5]> {
     let outcome = |row: &Row| {
+        supervise::hold_swap_lock(scratch);
         let ran = guest.sh(&format!("{prelude}{PRELUDE}{}", row.script));
         let areas = guest.swaps();
-        let mut files = guest.sh(&format!("{FILES}\n{CLEAN}"));
-        if files.status != 0 {
-            supervise::swap_off_all(scratch);
-            guest.sh(CLEAN).ok(row.name);
-            files.stdout.extend(b"(could not be swapped off by their names)");
+        supervise::release_swap_lock(scratch);
+        let mut files = files::list(&guest.root());
+        if !areas.is_empty() || guest.has_mounts_of_scripts() || !files::remove(&guest.root()) {
+            supervise::hold_swap_lock(scratch);
+            if guest.sh(CLEAN).status != 0 {
+                supervise::swap_off_all(scratch);
+                guest.sh(CLEAN).ok(row.name);
+                files += "(could not be swapped off by their names)";
+            }
+            supervise::release_swap_lock(scratch);
         }
-        let files = files.out();
         let stderr = if row.has("quiet") { String::new() } else { level(&ran.err()) };
         [
             format!("status {}", ran.status),
@@ -235,17 +242,6 @@ fn outcomes(scratch: &Path, spec: Spec, rows: &[Row], prelude: &str) -> Vec<[Str
     };
     rows.iter().map(outcome).collect()
 }
-
-/// Every file's name, attributes and contents; a swap header's UUID only if it is one that a script gave.
-const FILES: &str = r#"
-find /w /data /swapfile* /var/swap* /etc/fstab 2>/dev/null | sort | while read -r name; do
-    stat -c '%n %F %a %u %g %h' "$name"
-    if [ -f "$name" ] && [ ! -h "$name" ]; then
-        stat -c %s "$name"
-        { head -c 1036 "$name"; tail -c +1053 "$name"; } | md5sum
-        tail -c +1037 "$name" | head -c 16 | od -An -tx1 | tr -d ' ' | grep -x 0123456789abcdef0123456789abcdef
-    fi
-done"#;
 
 /// Leaves the guest as it was.
 const CLEAN: &str = r#"

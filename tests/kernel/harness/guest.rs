@@ -174,6 +174,13 @@ pub struct Guest {
 impl Guest {
     /// Builds, installs and boots a guest, and takes the machine's swap lock for the rest of the test.
     pub fn boot(scratch: &Path, spec: Spec) -> Self {
+        let guest = Self::boot_without_swap(scratch, spec);
+        supervise::hold_swap_lock(scratch);
+        guest
+    }
+
+    /// The same without the lock: who is to swap in it takes it first.
+    pub fn boot_without_swap(scratch: &Path, spec: Spec) -> Self {
         let root = Self::build(scratch, spec);
         if spec.install {
             let config = scratch.join("config.toml");
@@ -190,7 +197,6 @@ impl Guest {
             host_sh(script, &[scratch.join("overlay/backing").as_ref(), point.as_ref()]);
         }
         let guest = Self::pivot(scratch, &root, spec.kind);
-        supervise::hold_swap_lock(scratch);
         guest.sh(&format!(": >{CONSOLE}")).ok("the console");
         guest
     }
@@ -271,6 +277,18 @@ impl Guest {
         let mut all: Vec<&OsStr> = ["nsenter", "--target", &pid, "--mount", "--"].map(OsStr::new).to_vec();
         all.extend(argv);
         host(&all)
+    }
+
+    /// The guest's root as the test itself can read it. A link to an absolute path leads to the host from there.
+    pub fn root(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root", self.holder.id()))
+    }
+
+    /// Whether anything is mounted at or below the directories of a script.
+    pub fn has_mounts_of_scripts(&self) -> bool {
+        let mounts = fs::read(format!("/proc/{}/mounts", self.holder.id())).expect("the guest runs");
+        let points = mounts.split(|byte| *byte == b'\n').filter_map(|line| line.split(|byte| *byte == b' ').nth(1));
+        points.into_iter().any(|point| point.starts_with(b"/w") || point.starts_with(b"/data"))
     }
 
     /// The swap areas that the test enabled, one `path type size priority` a line, escaped as in /proc/swaps.

@@ -4,6 +4,7 @@
 //! directory, and sees that nothing is left; [`guest`] boots the machines in it; [`needs`] says what is
 //! missing here.
 
+pub mod files;
 pub mod guest;
 pub mod needs;
 pub mod supervise;

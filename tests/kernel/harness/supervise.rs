@@ -10,7 +10,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::Once;
@@ -61,8 +61,9 @@ pub fn run(test: &Test) -> Result<(), String> {
     Err(format!("{}\n{}", problems.join("\n"), text(&log)))
 }
 
-/// Takes the swap lock for as long as this test lives, and notes what swap there was.
+/// Takes the swap lock until it is released or the test ends, and notes what swap there was.
 pub fn hold_swap_lock(scratch: &Path) {
+    static COVERED: Once = Once::new();
     if scratch.join(SWAPS_BEFORE).exists() {
         return;
     }
@@ -75,9 +76,23 @@ pub fn hold_swap_lock(scratch: &Path) {
     fs::write(scratch.join(SWAPS_BEFORE), &before).expect("scratch is writable");
     fs::remove_file(waiting).expect("it was there");
     // Who looks for a label reads every disk, and one that the machine swaps to in earnest may not answer.
-    let devices = before.lines().filter_map(|line| line.split(' ').next());
-    for device in devices.filter(|path| path.starts_with("/dev/")) {
-        host(&["mount", "--bind", "/dev/null", device]);
+    COVERED.call_once(|| {
+        let devices = before.lines().filter_map(|line| line.split(' ').next());
+        for device in devices.filter(|path| path.starts_with("/dev/")) {
+            host(&["mount", "--bind", "/dev/null", device]);
+        }
+    });
+}
+
+/// Lets another test swap while this one does something else. Where an area is still on, the lock is kept: then the
+/// sweep finds it.
+pub fn release_swap_lock(scratch: &Path) {
+    let list = scratch.join(SWAPS_BEFORE);
+    if list.exists() && new_swaps(scratch).is_empty() {
+        fs::remove_file(list).expect("it was there");
+        let shared = io::stdin().as_fd().try_clone_to_owned().expect("stdin is the lock");
+        #[expect(deprecated, reason = "the lock belongs to an open file that the parent has too")]
+        nix::fcntl::flock(shared.as_raw_fd(), FlockArg::Unlock).expect("flock");
     }
 }
 
