@@ -23,7 +23,8 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use rootfs_shim::builtin::header::Header;
 
-#[path = "kernel/harness/view.rs"]
+#[path = "../support/view.rs"]
+#[expect(dead_code, reason = "here nobody swaps beside others")]
 mod view;
 
 const SHIM: &str = env!("CARGO_BIN_EXE_rootfs-shim");
@@ -130,7 +131,7 @@ fn hide_own_swap(scratch: &Path) {
     let own: String = swaps.lines().skip(1).map(|line| view::line_of(line) + "\n").collect();
     if !own.is_empty() {
         fs::write(scratch.join("swaps-before"), own).unwrap();
-        view::serve(&scratch.join("swaps"), scratch.join("swaps-before"));
+        view::serve(&scratch.join("swaps"), scratch.join("swaps-before"), view::Own::All);
     }
 }
 

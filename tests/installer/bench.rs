@@ -30,8 +30,9 @@ pub fn in_namespace(name: &str) -> Result<(), Failed> {
         return Ok(());
     }
     let scratch = tempfile::tempdir().unwrap();
-    let mut command = Command::new("unshare");
-    command.args(["-m", "--propagation", "private"]).arg(std::env::current_exe().unwrap());
+    // A shell that starts the tests in the background ignores these two, and what is ignored is inherited.
+    let mut command = Command::new("env");
+    command.args(["--default-signal=INT,QUIT", "unshare", "-m", "--propagation", "private"]).arg(std::env::current_exe().unwrap());
     command.env(CHILD, name).env(SCRATCH, scratch.path());
     // Files, not pipes: a test that says much must not wait for a reader.
     let (mut out, mut err) = (tempfile::tempfile()?, tempfile::tempfile()?);

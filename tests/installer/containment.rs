@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use crate::bench::{Bench, Test, link, run, text, tools, tree};
-use crate::images::{Watch, limited};
+use crate::image_table::{Watch, limited};
 
 pub const TESTS: &[Test] = &[
     ("dpkg_in_another_mount_is_not_written", dpkg_elsewhere),

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::bench::{Bench, Test, text, tool, tools, tree};
-use crate::packages::Debian;
+use crate::package_managers::Debian;
 
 pub const TESTS: &[Test] = &[
     ("dpkg_at_work_is_waited_for_and_named", dpkg_at_work),

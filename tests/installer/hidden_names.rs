@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Command;
 
 use crate::bench::{Bench, Test, link, run, text, tool, tools, tree};
-use crate::owned::{NAMES, again, problems, status, str};
+use crate::ownership::{NAMES, again, problems, status, str};
 
 pub const TESTS: &[Test] = &[
     ("directories_merged_since_the_install_are_the_same_names", merged_since),

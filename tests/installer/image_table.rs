@@ -11,8 +11,8 @@ use std::process::Output;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use crate::bench::{Bench, Test, link, run, text, tool, tools, tree, tree_with_change_times};
-use crate::images_more::MORE;
-use crate::images_table::IMAGES;
+use crate::image_table_more::MORE;
+use crate::image_table_rows::IMAGES;
 
 pub const TESTS: &[Test] = &[("a_table_of_hostile_images", table)];
 

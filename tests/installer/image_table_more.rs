@@ -1,7 +1,7 @@
 //! More of the table: what dpkg's locks and lists may be, and what is no root at all.
 
-use crate::images::{Image, Site};
-use crate::images_table::{OTHERS, REFUSE, SBIN, dpkg, image, odd};
+use crate::image_table::{Image, Site};
+use crate::image_table_rows::{OTHERS, REFUSE, SBIN, dpkg, image, odd};
 
 /// dpkg's lists as `build` makes them, in their directory.
 fn lists(site: &Site, count: u32, content: &[u8]) {

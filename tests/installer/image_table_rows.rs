@@ -1,6 +1,6 @@
 //! The table itself. `HOST` stands for the canary's path.
 
-use crate::images::{Does, Image, Site};
+use crate::image_table::{Does, Image, Site};
 
 pub const BIN: Does = Does::Install(&["usr/bin/swapon", "usr/bin/swapoff", "usr/bin/mkswap"]);
 pub const SBIN: Does = Does::Install(&["sbin/swapon", "sbin/swapoff", "sbin/mkswap"]);

@@ -12,40 +12,23 @@
     reason = "a test ends by panicking"
 )]
 
-#[path = "installer/bench.rs"]
+mod bad_input;
 mod bench;
-#[path = "installer/contained.rs"]
-mod contained;
-#[path = "installer/crash.rs"]
-mod crash;
-#[path = "installer/disturbed.rs"]
-mod disturbed;
-#[path = "installer/hostile.rs"]
-mod hostile;
-#[path = "installer/images.rs"]
-mod images;
-#[path = "installer/images_more.rs"]
-mod images_more;
-#[path = "installer/images_table.rs"]
-mod images_table;
-#[path = "installer/lasting.rs"]
-mod lasting;
-#[path = "installer/ordinary.rs"]
-mod ordinary;
-#[path = "installer/owned.rs"]
-mod owned;
-#[path = "installer/packages.rs"]
-mod packages;
-#[path = "installer/power.rs"]
-mod power;
-#[path = "installer/races.rs"]
+mod containment;
+mod crashes;
+mod disturbance;
+mod hidden_names;
+mod hostile_images;
+mod image_table;
+mod image_table_more;
+mod image_table_rows;
+mod ordinary_guests;
+mod ownership;
+mod package_managers;
+mod power_loss;
 mod races;
-#[path = "installer/refused.rs"]
-mod refused;
-#[path = "installer/switched.rs"]
-mod switched;
-#[path = "installer/told.rs"]
-mod told;
+mod reports;
+mod switched_root;
 
 use std::process::ExitCode;
 
@@ -54,20 +37,20 @@ use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
     let tests: Vec<Test> = [
-        ordinary::TESTS,
-        owned::TESTS,
-        lasting::TESTS,
-        told::TESTS,
-        packages::TESTS,
-        switched::TESTS,
-        hostile::TESTS,
-        images::TESTS,
+        ordinary_guests::TESTS,
+        ownership::TESTS,
+        hidden_names::TESTS,
+        reports::TESTS,
+        package_managers::TESTS,
+        switched_root::TESTS,
+        hostile_images::TESTS,
+        image_table::TESTS,
         races::TESTS,
-        contained::TESTS,
-        disturbed::TESTS,
-        refused::TESTS,
-        crash::TESTS,
-        power::TESTS,
+        containment::TESTS,
+        disturbance::TESTS,
+        bad_input::TESTS,
+        crashes::TESTS,
+        power_loss::TESTS,
     ]
     .concat();
     if let Some(name) = std::env::var_os(bench::CHILD) {

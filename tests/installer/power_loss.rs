@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::bench::{Bench, Test, run, text, tools};
-use crate::owned::{NAMES, str};
+use crate::ownership::{NAMES, str};
 
 pub const TESTS: &[Test] = &[
     ("a_power_cut_in_an_install", || cut("install")),

@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 
 use crate::bench::{Bench, Test, link, run, text, tool, tools, tree};
-use crate::owned::{NAMES, again, names, problems, status, str};
+use crate::ownership::{NAMES, again, names, problems, status, str};
 
 pub const TESTS: &[Test] = &[
     ("a_dead_run_is_named_by_status", named_by_status),

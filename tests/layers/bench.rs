@@ -33,8 +33,9 @@ impl Bench {
     }
 
     fn run(&self, script: &str) -> std::io::Result<Output> {
-        let mut command = Command::new("sh");
-        command.args(["-euc", script]).current_dir(self.dir.path()).env("LC_ALL", "C");
+        // A shell that starts the tests in the background ignores these two, and what is ignored is inherited.
+        let mut command = Command::new("env");
+        command.args(["--default-signal=INT,QUIT", "sh", "-euc", script]).current_dir(self.dir.path()).env("LC_ALL", "C");
         command.env("SHIM", env!("CARGO_BIN_EXE_rootfs-shim")).env("D", self.dir.path()).output()
     }
 

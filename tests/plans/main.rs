@@ -1,6 +1,6 @@
 //! Fixture worlds: a folder is a test.
 //!
-//! `tests/cases/NN-name/` holds a call (`argv`, one argument a line), the machine (`mountinfo`, `swaps`,
+//! `tests/plans/cases/NN-name/` holds a call (`argv`, one argument a line), the machine (`mountinfo`, `swaps`,
 //! `facts.toml`: what opening the paths showed, `config.toml`) and the plan as text (`plan.expected`). With
 //! `BLESS=1` the expectations are written anew, to be read in the diff.
 
@@ -80,7 +80,7 @@ struct OperandFacts {
 
 fn main() {
     let mut folders: Vec<_> =
-        fs::read_dir("tests/cases").unwrap().map(|entry| entry.unwrap().path()).collect();
+        fs::read_dir("tests/plans/cases").unwrap().map(|entry| entry.unwrap().path()).collect();
     folders.sort();
     assert!(folders.len() >= 20, "the fixture worlds are not here");
     let trial = |folder: std::path::PathBuf| {

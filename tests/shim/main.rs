@@ -15,14 +15,15 @@
 )]
 
 mod cases;
-mod harness;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use harness::{Test, needs, supervise};
+use support::{Test, needs, supervise};
 use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
 
 /// The hidden argument for one test: its name and its scratch directory follow.
@@ -52,13 +53,19 @@ fn run_one(name: &str, scratch: &Path) -> ExitCode {
 }
 
 fn run_all() -> ExitCode {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
     let strict = std::env::var_os("ROOTFS_SHIM_REQUIRE_ALL").is_some_and(|value| value == "1");
     if !arguments.list && nix::unistd::geteuid().is_root() {
         supervise::sweep_strays();
     }
     let mut unchecked = Vec::new();
-    let trials = cases::all().into_iter().map(|test| {
+    let rows = arguments.filter.as_deref().and_then(cases::rows_named);
+    if rows.is_some() {
+        // They are chosen already, and some by their short names.
+        arguments.filter = None;
+    }
+    let tests = rows.unwrap_or_else(cases::all);
+    let trials = tests.into_iter().map(|test| {
         let why = needs::missing(&test.needs);
         let asked = arguments.filter.as_ref().is_none_or(|filter| test.name.contains(filter));
         if let (Some(why), true) = (&why, asked) {
@@ -70,10 +77,10 @@ fn run_all() -> ExitCode {
     let conclusion = libtest_mimic::run(&arguments, trials);
     if !arguments.list {
         unchecked.iter().for_each(|line| eprintln!("{line}"));
-        if harness::tree::releases().is_empty() {
-            eprintln!("NOT CHECKED: the tools of other Debian releases: see tests/kernel/trees");
+        if support::tree::releases().is_empty() {
+            eprintln!("NOT CHECKED: the tools of other Debian releases: see tests/shim/trees");
         }
-        for row in cases::same::gaps() {
+        for row in cases::same_as_native::gaps() {
             eprintln!("KNOWN GAP, not compared under a stand-in: {row}");
         }
     }

@@ -31,7 +31,7 @@ pub enum Tools {
     Debian,
     /// A BusyBox tree.
     Busybox,
-    /// Those of another Debian release, from the tree that `tests/kernel/trees` made of it.
+    /// Those of another Debian release, from the tree that `tests/shim/trees` made of it.
     Release(&'static str, Maker),
 }
 

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use super::{supervise, tree};
 
-const PACKAGES: &str = include_str!("../../../packaging/debian-packages");
+const PACKAGES: &str = include_str!("../../packaging/debian-packages");
 
 /// Something that a test cannot do without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl Need {
                 (!kernel_knows(name)).then(|| format!("this kernel has no {name} filesystem"))
             }
             Self::Tree(suite) => (!tree::of_release(suite).is_dir())
-                .then(|| format!("there is no tree of {suite}: run tests/kernel/trees {suite}")),
+                .then(|| format!("there is no tree of {suite}: run tests/shim/trees {suite}")),
         }
     }
 }

@@ -16,8 +16,9 @@ use std::process::{Child, Command, ExitStatus};
 use std::sync::Once;
 use std::time::{Duration, Instant};
 
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{Flock, FlockArg, Flockable};
 
+use super::view::Own;
 use super::{Test, host, host_sh, needs, text, view};
 
 /// Everybody who swaps on this machine for a test holds this file's lock.
@@ -25,10 +26,14 @@ pub const SWAP_LOCK: &str = "/run/lock/rootfs-shim-swap.lock";
 /// Where the scratch directories are: a disk, since they hold images.
 const SCRATCH: &str = "/var/tmp";
 const PREFIX: &str = "rootfs-shim-test.";
+/// Who swaps beside others without a word of its own holds this one as well.
+const DEVICES_LOCK: &str = "/run/lock/rootfs-shim-swap-devices.lock";
 /// In the scratch directory while its test waits for the swap lock.
 const WAITING: &str = "waiting";
 /// In the scratch directory: /proc/swaps as it was when the test took the lock.
 const SWAPS_BEFORE: &str = "swaps-before";
+/// In the scratch directory of a test that swaps beside others: which areas are its own.
+const OWN_AREAS: &str = "own-areas";
 
 /// Set for a test on a machine that has swap of its own.
 const OWN_SWAP: &str = "ROOTFS_SHIM_TEST_OWN_SWAP";
@@ -61,6 +66,33 @@ pub fn run(test: &Test) -> Result<(), String> {
     Err(format!("{}\n{}", problems.join("\n"), text(&log)))
 }
 
+/// For a test that swaps beside others of its kind: it asks nothing of the machine's swap but its own areas, and its
+/// guests see no other. To be said before anything is booted.
+pub fn swap_beside_others(scratch: &Path, own: &Own) {
+    let words = match own {
+        Own::All => return,
+        Own::With(word) => format!("with {word}"),
+        Own::Without(word) => format!("without {word}"),
+    };
+    fs::write(scratch.join(OWN_AREAS), words).expect("scratch is writable");
+}
+
+/// What a test has said of its areas.
+fn own_areas(scratch: &Path) -> Own {
+    let words = fs::read_to_string(scratch.join(OWN_AREAS)).unwrap_or_default();
+    match words.split_once(' ') {
+        Some(("with", word)) => Own::With(word.to_owned()),
+        Some(("without", word)) => Own::Without(word.to_owned()),
+        _ => Own::All,
+    }
+}
+
+/// Takes a lock that is not given back: it goes with this process, and, for an open file that the parent has too,
+/// with the parent's.
+fn lock_for_good(file: impl Flockable, how: FlockArg) {
+    std::mem::forget(Flock::lock(file, how).map_err(|(_, errno)| errno).expect("flock"));
+}
+
 /// Takes the swap lock until it is released or the test ends, and notes what swap there was.
 pub fn hold_swap_lock(scratch: &Path) {
     static COVERED: Once = Once::new();
@@ -70,8 +102,16 @@ pub fn hold_swap_lock(scratch: &Path) {
     let waiting = scratch.join(WAITING);
     fs::write(&waiting, "").expect("scratch is writable");
     let shared = io::stdin().as_fd().try_clone_to_owned().expect("stdin is the lock");
-    let lock = Flock::lock(shared, FlockArg::LockExclusive).map_err(|(_, errno)| errno);
-    std::mem::forget(lock.expect("flock"));
+    match own_areas(scratch) {
+        Own::All => lock_for_good(shared, FlockArg::LockExclusive),
+        Own::With(_) => lock_for_good(shared, FlockArg::LockShared),
+        // Its areas have no word of their own, so there can be but one such test.
+        Own::Without(_) => {
+            let other = File::options().create(true).append(true).open(DEVICES_LOCK).expect("/run/lock");
+            lock_for_good(other, FlockArg::LockExclusive);
+            lock_for_good(shared, FlockArg::LockShared);
+        }
+    }
     let before = swaps();
     fs::write(scratch.join(SWAPS_BEFORE), &before).expect("scratch is writable");
     fs::remove_file(waiting).expect("it was there");
@@ -99,11 +139,12 @@ pub fn release_swap_lock(scratch: &Path) {
 /// A guest's `/proc/swaps` without the machine's own areas, if it has any.
 pub fn hide_own_swap(scratch: &Path, root: &Path) {
     static SERVED: Once = Once::new();
-    if std::env::var_os(OWN_SWAP).is_none() {
+    let own = own_areas(scratch);
+    if std::env::var_os(OWN_SWAP).is_none() && own == Own::All {
         return;
     }
     let view = scratch.join("swaps");
-    SERVED.call_once(|| view::serve(&view, scratch.join(SWAPS_BEFORE)));
+    SERVED.call_once(|| view::serve(&view, scratch.join(SWAPS_BEFORE), own));
     host_sh("mount --bind \"$1\" \"$2/proc/swaps\"", &[view.as_ref(), root.as_ref()]);
 }
 
@@ -133,9 +174,12 @@ fn try_lock(file: File) -> Option<Flock<File>> {
 fn start(test: &Test, scratch: &Path, log: &Path) -> io::Result<(Child, File)> {
     let lock = File::options().create(true).append(true).open(SWAP_LOCK)?;
     let log = File::create(log)?;
-    let mut command = Command::new("unshare");
+    // A shell that starts the tests in the background ignores these two, and what is ignored is inherited.
+    let mut command = Command::new("env");
     command
         .args([
+            "--default-signal=INT,QUIT",
+            "unshare",
             "--mount",
             "--pid",
             "--fork",
@@ -265,10 +309,11 @@ pub fn swaps_when_quiet() -> String {
     swaps()
 }
 
-/// The swap areas that were not there when this test took the lock.
+/// The test's own swap areas that were not there when it took the lock.
 pub fn new_swaps(scratch: &Path) -> String {
     let before = fs::read_to_string(scratch.join(SWAPS_BEFORE)).unwrap_or_default();
-    let new = |line: &&str| !before.lines().any(|old| old == *line);
+    let own = own_areas(scratch);
+    let new = |line: &&str| own.has(line) && !before.lines().any(|old| old == *line);
     swaps().lines().filter(new).map(|line| format!("{line}\n")).collect()
 }
 

@@ -1,6 +1,6 @@
 //! The contents of guests, made from what this machine has: no download.
 //!
-//! The tools of another release come from a tree that `tests/kernel/trees` made beforehand.
+//! The tools of another release come from a tree that `tests/shim/trees` made beforehand.
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -1,8 +1,9 @@
-//! Hides the machine's own swap from a guest: its `/proc/swaps` without the areas that were there before.
+//! Hides from a guest what is not its own swap: a `/proc/swaps` without the areas that were there before, and
+//! without those of tests that swap beside it.
 //!
 //! A script's `swapoff -a` must not take the swap of a machine that swaps in earnest, and the guest's listings
-//! should not show it. So where the machine has swap, a FUSE file stands over the guest's `/proc/swaps`, served by
-//! a thread of the test. The trick is whose eyes it reads with: the kernel prints each path from the root of who
+//! should not show it. So where there is other swap, a FUSE file stands over the guest's `/proc/swaps`, served by a
+//! thread of the test. The trick is whose eyes it reads with: the kernel prints each path from the root of who
 //! reads, so the thread goes to the asking process's root for the time of a read.
 
 use std::collections::HashMap;
@@ -30,9 +31,32 @@ const DIRECT_IO: u32 = 1;
 /// A regular file that all may read.
 const MODE: u32 = 0o100_444;
 
+/// Which of the machine's areas are a test's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Own {
+    /// All: it swaps alone.
+    All,
+    /// Those whose path has this word, which no other test uses.
+    With(String),
+    /// All but those whose path has this word.
+    Without(String),
+}
+
+impl Own {
+    /// Whether a line of `/proc/swaps` is about one of them.
+    pub fn has(&self, line: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::With(word) => line.contains(word),
+            Self::Without(word) => !line.contains(word),
+        }
+    }
+}
+
 /// Puts the file at `at`, in this mount namespace, and serves it until the process ends. Areas in the list `before`
-/// (lines of [`line_of`]) are left out; while there is no such list, nothing is.
-pub fn serve(at: &Path, before: PathBuf) {
+/// (lines of [`line_of`]) are left out, and those that are not the test's own; while there is no such list, only
+/// the latter.
+pub fn serve(at: &Path, before: PathBuf, own: Own) {
     File::create(at).expect("a place for it");
     let device = File::options().read(true).write(true).open("/dev/fuse").expect("/dev/fuse");
     let swaps = File::open("/proc/swaps").expect("/proc/swaps");
@@ -43,7 +67,7 @@ pub fn serve(at: &Path, before: PathBuf) {
         // The root and the working directory are this thread's own from here on.
         unshare(CloneFlags::CLONE_FS).expect("unshare(CLONE_FS)");
         let home = File::open("/").expect("/");
-        Server { device, swaps, home, before, texts: HashMap::new() }.run();
+        Server { device, swaps, home, before, own, texts: HashMap::new() }.run();
     });
 }
 
@@ -61,6 +85,7 @@ struct Server {
     swaps: File,
     home: File,
     before: PathBuf,
+    own: Own,
     /// What each open file has read from its beginning.
     texts: HashMap<u64, Vec<u8>>,
 }
@@ -122,11 +147,13 @@ impl Server {
     fn filtered(&self, pid: u32) -> Vec<u8> {
         let hidden = fs::read_to_string(&self.before).unwrap_or_default();
         let text = self.seen_by(pid);
-        let shown = text.split_inclusive(|byte| *byte == b'\n').filter(|line| {
+        let mut lines = text.split_inclusive(|byte| *byte == b'\n');
+        let head = lines.next().unwrap_or_default();
+        let shown = lines.filter(|line| {
             let line = line_of(&String::from_utf8_lossy(line));
-            !hidden.lines().any(|old| old == line)
+            self.own.has(&line) && !hidden.lines().any(|old| old == line)
         });
-        shown.collect::<Vec<_>>().concat()
+        [head].into_iter().chain(shown).collect::<Vec<_>>().concat()
     }
 
     fn seen_by(&self, pid: u32) -> Vec<u8> {

@@ -3,8 +3,8 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use crate::harness::guest::{Fs, Guest, KINDS, SHIM, Spec, Tools, kind_name, needs};
-use crate::harness::{Ran, Test, host};
+use crate::support::guest::{Fs, Guest, KINDS, SHIM, Spec, Tools, kind_name, needs};
+use crate::support::{Ran, Test, host};
 
 /// On each filesystem.
 pub fn tests() -> Vec<Test> {

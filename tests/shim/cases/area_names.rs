@@ -13,10 +13,10 @@ use std::thread::JoinHandle;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::enable::{ODD_NAMES, escaped};
-use crate::harness::guest::{Fs, Guest, KINDS, Kind, Spec, Tools, kind_name, needs};
-use crate::harness::needs::Need;
-use crate::harness::{Test, text};
+use super::enabling::{ODD_NAMES, escaped};
+use crate::support::guest::{Fs, Guest, KINDS, Kind, Spec, Tools, kind_name, needs};
+use crate::support::needs::Need;
+use crate::support::{Test, text};
 
 /// A script that enables swap, and every name that may ever be seen meanwhile.
 struct Case {
@@ -43,7 +43,7 @@ const SLOWLY: &str = "mk /data/s; strace -f -qq -o /dev/null -e trace=swapon -e 
 /// The table with real tools of both kinds and with none, on two filesystems.
 pub fn tests() -> Vec<Test> {
     let mut tests = Vec::new();
-    let missing = |spec: Spec| Spec { prepare: super::same::NO_TOOLS, provide_missing: true, ..spec };
+    let missing = |spec: Spec| Spec { prepare: super::same_as_native::NO_TOOLS, provide_missing: true, ..spec };
     type Change = fn(Spec) -> Spec;
     let kinds: [(Kind, &str, Change); 5] = [
         (KINDS[0], "", |spec| spec),

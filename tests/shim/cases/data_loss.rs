@@ -1,8 +1,8 @@
 //! What is done to make a file ready loses nothing that a user may have put there, and what cannot be made
 //! ready is left as it is.
 
-use crate::harness::Test;
-use crate::harness::guest::{Fs, Guest, Kind, Spec, Tools, needs};
+use crate::support::Test;
+use crate::support::guest::{Fs, Guest, Kind, Spec, Tools, needs};
 
 const EXT4: Kind = (Fs::Ext4, Tools::Debian);
 const XFS: Kind = (Fs::Xfs, Tools::Debian);

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::harness::guest::{KINDS, SHIM, needs};
-use crate::harness::{Test, host, host_sh, supervise};
+use crate::support::guest::{KINDS, SHIM, needs};
+use crate::support::{Test, host, host_sh, supervise};
 
 /// Whole, interrupted and killed at moments all through it, and with a reader who leaves.
 pub fn tests() -> Vec<Test> {

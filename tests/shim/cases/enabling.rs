@@ -3,8 +3,8 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use crate::harness::Test;
-use crate::harness::guest::{Guest, KINDS, Kind, Spec, kind_name, needs};
+use crate::support::Test;
+use crate::support::guest::{Guest, KINDS, Kind, Spec, kind_name, needs};
 
 /// A script that enables swap, and the areas that are on afterwards.
 struct Case {
@@ -203,7 +203,7 @@ fn odd_names(guest: &Guest, kind: Kind) {
         let (paths, notices) = (guest.swap_paths(), guest.notices());
         let off = guest.sh_with("swapoff \"$1\" && rm \"$1\"", &[&path]);
         // BusyBox shows names that it cannot parse; what counts is the kernel's list.
-        let shown = paths.len() == 1 && paths[0] == crate::harness::text(&escaped(path.as_bytes()));
+        let shown = paths.len() == 1 && paths[0] == crate::support::text(&escaped(path.as_bytes()));
         let clean = !notices.bytes().any(|byte| byte < b' ' && byte != b'\n');
         if ran.status != 0 || !ran.stderr.is_empty() || off.status != 0 || !shown || !clean {
             wrong.push(format!("{kind:?} {path:?}: {ran:?}, {paths:?}, {notices:?}, off {off:?}"));

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::harness::guest::{Guest, KINDS, Spec, kind_name, needs};
-use crate::harness::{Test, host_sh, supervise};
+use crate::support::guest::{Guest, KINDS, Spec, kind_name, needs};
+use crate::support::{Test, host_sh, supervise};
 
 /// Guests of every kind swap natively and are refused on a bare overlay; bad tests are caught and swept.
 pub fn tests() -> Vec<Test> {

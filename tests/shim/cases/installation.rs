@@ -3,8 +3,8 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use crate::harness::guest::{Guest, KINDS, Kind, Spec, kind_name, needs, shim_install};
-use crate::harness::{Ran, Test, host, host_sh};
+use crate::support::guest::{Guest, KINDS, Kind, Spec, kind_name, needs, shim_install};
+use crate::support::{Ran, Test, host, host_sh};
 
 /// On a Debian-like and on an Alpine-like root.
 pub fn tests() -> Vec<Test> {
@@ -110,7 +110,7 @@ fn install(root: &Path, flags: &[&str]) -> Ran {
 }
 
 fn uninstall(root: &Path, flags: &[&str]) -> Ran {
-    let mut argv: Vec<&OsStr> = vec![crate::harness::guest::SHIM.as_ref(), "uninstall".as_ref()];
+    let mut argv: Vec<&OsStr> = vec![crate::support::guest::SHIM.as_ref(), "uninstall".as_ref()];
     argv.extend([OsStr::new("--chroot"), root.as_os_str()]);
     argv.extend(flags.iter().map(OsStr::new));
     host(&argv)

@@ -1,7 +1,7 @@
 //! Where notices go, and where they must not: with real descriptors of a real caller.
 
-use crate::harness::Test;
-use crate::harness::guest::{Guest, KINDS, Spec, needs};
+use crate::support::Test;
+use crate::support::guest::{Guest, KINDS, Spec, needs};
 
 /// A console that is the caller's own stdout is none.
 pub fn tests() -> Vec<Test> {

@@ -5,8 +5,8 @@
 //! beside it. `/vol` in a script is an attached volume; every notice must be one clean line ending in the
 //! hint.
 
-use crate::harness::Test;
-use crate::harness::guest::{Guest, HINT, KINDS, Spec, needs};
+use crate::support::Test;
+use crate::support::guest::{Guest, HINT, KINDS, Spec, needs};
 
 /// A row.
 struct Scene {

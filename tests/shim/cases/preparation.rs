@@ -1,7 +1,7 @@
 //! A file made ready, and the backing filesystem found where it is not visible.
 
-use crate::harness::Test;
-use crate::harness::guest::{Fs, Guest, KINDS, Kind, Spec, Tools, kind_name, needs};
+use crate::support::Test;
+use crate::support::guest::{Fs, Guest, KINDS, Kind, Spec, Tools, kind_name, needs};
 
 const EXT4: Kind = (Fs::Ext4, Tools::Debian);
 const XFS: Kind = (Fs::Xfs, Tools::Debian);

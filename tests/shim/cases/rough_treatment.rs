@@ -5,9 +5,9 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::harness::guest::{Guest, HINT, KINDS, SHIM, Spec, needs};
-use crate::harness::needs::Need;
-use crate::harness::{Test, host, host_sh};
+use crate::support::guest::{Guest, HINT, KINDS, SHIM, Spec, needs};
+use crate::support::needs::Need;
+use crate::support::{Test, host, host_sh};
 
 type Body = fn(&Path);
 

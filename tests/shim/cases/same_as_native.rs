@@ -1,44 +1,35 @@
 //! The same script on a native root and on the overlay root with the shim: same stdout, stderr, exit
 //! statuses, swap areas and files, file contents too.
 //!
-//! The scripts are `tests/kernel/scripts/*.sh`, many to a file; one test runs one file's scripts, one after
+//! The scripts are `tests/shim/scripts/*.sh`, many to a file; one test runs one file's scripts, one after
 //! the other, in a native guest and in a shimmed one, sweeping both in between. The trick with the exit
 //! status is that most guests have `on_failure = "fail"`, so that it has to be native to the bit; the lenient
 //! one is compared with a native guest whose shell turns a failed enabling into 0, and nothing else. What
 //! differs by nature is levelled first: UUIDs, the kernel's own (negative) priorities, how much is in use.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use crate::harness::guest::{Fs, Guest, Kind, Maker, Spec, Tools, kind_name, needs};
-use crate::harness::{Test, files, supervise, tree};
+use crate::support::guest::{Fs, Guest, Kind, Maker, Spec, Tools, kind_name, needs};
+use crate::support::{Test, files, supervise, tree};
 
-/// A subject and its scripts; `#: name tags…` begins each. The tags: `util-linux` needs its tools, `real`
-/// needs tools that are not ours, `quiet` does not compare stderr, `strict` does not fit the lenient
-/// comparison, `can-discard` needs a tool with `-d` (one without is not asked where there is nothing to enable, and
-/// so does not refuse it), `inode` is about what only a file that is swap itself can do, `gap` is where a stand-in is known to
-/// do less (README names it).
-const SUBJECTS: &[(&str, &str)] = &[
-    ("active", include_str!("../scripts/active.sh")),
-    ("all", include_str!("../scripts/all.sh")),
-    ("apart", include_str!("../scripts/apart.sh")),
-    ("argv", include_str!("../scripts/argv.sh")),
-    ("classic", include_str!("../scripts/classic.sh")),
-    ("clients", include_str!("../scripts/clients.sh")),
-    ("environment", include_str!("../scripts/environment.sh")),
-    ("fstab", include_str!("../scripts/fstab.sh")),
-    ("listing", include_str!("../scripts/listing.sh")),
-    ("mkswap", include_str!("../scripts/mkswap.sh")),
-    ("names", include_str!("../scripts/names.sh")),
-    ("oddities", include_str!("../scripts/oddities.sh")),
-    ("options", include_str!("../scripts/options.sh")),
-    ("places", include_str!("../scripts/places.sh")),
-    ("ready", include_str!("../scripts/ready.sh")),
-    ("strange", include_str!("../scripts/strange.sh")),
-    ("swapoff", include_str!("../scripts/swapoff.sh")),
-    ("tags", include_str!("../scripts/tags.sh")),
-    ("usage", include_str!("../scripts/usage.sh")),
-];
+/// The subjects and their rows: the files of `tests/shim/scripts`, as they are found. The README there says what a
+/// row and its tags are.
+static SUBJECTS: LazyLock<Vec<(String, Vec<Row>)>> = LazyLock::new(|| {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/shim/scripts");
+    let entries = fs::read_dir(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
+    let mut scripts: Vec<PathBuf> = entries.map(|entry| entry.expect("it is read").path()).collect();
+    scripts.retain(|path| path.extension().is_some_and(|extension| extension == "sh"));
+    scripts.sort();
+    let subject = |path: &PathBuf| {
+        let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let name = path.file_stem().expect("a name").to_str().expect("a plain name");
+        (name.to_owned(), rows(text.leak()))
+    };
+    scripts.iter().map(subject).collect()
+});
 
 /// What the scripts may use beside the guests' own prelude: `t COMMAND…` prints its exit status, and files are
 /// small unless they say how large.
@@ -75,7 +66,7 @@ enum Pair {
     /// The builtin, honest statuses; beside it util-linux.
     Builtin,
     /// Files that btrfs refuses, and a device in the place of each; beside it ext4, which takes them.
-    StandIn(&'static str),
+    Fallback(&'static str),
 }
 
 const PAIRS: [(Pair, Kind); 10] = [
@@ -87,8 +78,8 @@ const PAIRS: [(Pair, Kind); 10] = [
     (Pair::Lenient, (Fs::Ext4, Tools::Debian)),
     (Pair::Builtin, (Fs::Ext4, Tools::Debian)),
     (Pair::Builtin, (Fs::Xfs, Tools::Debian)),
-    (Pair::StandIn("loop"), (Fs::Btrfs, Tools::Debian)),
-    (Pair::StandIn("zram"), (Fs::Btrfs, Tools::Debian)),
+    (Pair::Fallback("loop"), (Fs::Btrfs, Tools::Debian)),
+    (Pair::Fallback("zram"), (Fs::Btrfs, Tools::Debian)),
 ];
 
 /// What a filesystem can make a difference to, on the one that is not a plain disk filesystem.
@@ -96,21 +87,56 @@ const ON_BTRFS: [&str; 5] = ["active", "all", "classic", "clients", "swapoff"];
 
 /// Each subject with each pair of guests.
 pub fn tests() -> Vec<Test> {
-    let mut tests = Vec::new();
-    for (pair, kind) in PAIRS.into_iter().chain(of_other_releases()) {
-        let all = kind.0 != Fs::Btrfs || matches!(pair, Pair::StandIn(_));
-        let wanted = |subject: &str| all || ON_BTRFS.contains(&subject);
-        for (subject, text) in SUBJECTS.iter().filter(|(subject, _)| wanted(subject)) {
-            let rows: Vec<Row> = rows(text).into_iter().filter(|row| row.suits(pair, kind)).collect();
-            let name = format!("same::{}::{subject}", pair_name(pair, kind));
-            let mut test = Test::new(name, &needs(kind), move |scratch| {
-                compare(scratch, pair, kind, &rows);
-            });
-            test.limit = Duration::from_secs(300);
-            tests.push(test);
-        }
-    }
-    tests
+    let test = |set: RowsOfPair| {
+        let RowsOfPair { pair, kind, subject, rows } = set;
+        test(format!("same::{}::{subject}", pair_name(pair, kind)), pair, kind, rows)
+    };
+    all_rows().map(test).collect()
+}
+
+/// Each row by itself with each pair of guests, for who asks for some by their names. The subject is also left out.
+pub fn single_rows() -> impl Iterator<Item = Test> {
+    all_rows().flat_map(|RowsOfPair { pair, kind, subject, rows }| {
+        let pair_name = pair_name(pair, kind);
+        rows.into_iter().map(move |row| {
+            test(format!("same::{pair_name}::{subject}::{}", row.name), pair, kind, vec![row])
+        })
+    })
+}
+
+/// Whether that is what a row may be called, with its subject or without.
+pub fn is_row_named(test: &str, filter: &str) -> bool {
+    let parts: Vec<&str> = test.split("::").collect();
+    let (subject, row) = (parts.len() - 2, parts[parts.len() - 1]);
+    let short = [&parts[..subject], &[row]].concat().join("::");
+    test.contains(filter) || short.contains(filter)
+}
+
+fn test(name: String, pair: Pair, kind: Kind, rows: Vec<&'static Row>) -> Test {
+    let mut test = Test::new(name, &needs(kind), move |scratch| {
+        compare(scratch, pair, kind, &rows);
+    });
+    test.limit = Duration::from_secs(300);
+    test
+}
+
+/// The rows of a subject that suit a pair of guests.
+struct RowsOfPair {
+    pair: Pair,
+    kind: Kind,
+    subject: &'static str,
+    rows: Vec<&'static Row>,
+}
+
+fn all_rows() -> impl Iterator<Item = RowsOfPair> {
+    PAIRS.into_iter().chain(of_other_releases()).flat_map(|(pair, kind)| {
+        let all = kind.0 != Fs::Btrfs || matches!(pair, Pair::Fallback(_));
+        let wanted = SUBJECTS.iter().filter(move |(subject, _)| all || ON_BTRFS.contains(&subject.as_str()));
+        wanted.map(move |(subject, rows)| {
+            let rows = rows.iter().filter(|row| row.suits(pair, kind)).collect();
+            RowsOfPair { pair, kind, subject, rows }
+        })
+    })
 }
 
 /// The real tools of other releases, where their trees are asked for; the filesystem makes no difference to those.
@@ -130,8 +156,7 @@ fn of_other_releases() -> impl Iterator<Item = (Pair, Kind)> {
 
 /// The rows that are known to differ under a stand-in, and so are not compared there: each is a defect.
 pub fn gaps() -> Vec<String> {
-    let all =
-        SUBJECTS.iter().flat_map(|(subject, text)| rows(text).into_iter().map(move |row| (subject, row)));
+    let all = SUBJECTS.iter().flat_map(|(subject, rows)| rows.iter().map(move |row| (subject, row)));
     all.filter(|(_, row)| row.has("gap")).map(|(subject, row)| format!("{subject}: {}", row.name)).collect()
 }
 
@@ -140,7 +165,7 @@ fn pair_name(pair: Pair, kind: Kind) -> String {
         Pair::Honest => kind_name(kind),
         Pair::Lenient => format!("lenient-{}", kind_name(kind)),
         Pair::Builtin => format!("builtin-{}", kind_name(kind)),
-        Pair::StandIn(way) => way.to_owned(),
+        Pair::Fallback(way) => way.to_owned(),
     };
     match kind.1 {
         Tools::Release(suite, _) => format!("{suite}::{name}"),
@@ -176,23 +201,23 @@ impl Row {
             || self.has("util-linux") && tools.maker() != Maker::UtilLinux
             || self.has("real") && pair == Pair::Builtin
             || self.has("strict") && pair == Pair::Lenient
-            || (self.has("inode") || self.has("gap")) && matches!(pair, Pair::StandIn(_)))
+            || (self.has("inode") || self.has("gap")) && matches!(pair, Pair::Fallback(_)))
     }
 }
 
-fn compare(scratch: &Path, pair: Pair, kind: Kind, rows: &[Row]) {
+fn compare(scratch: &Path, pair: Pair, kind: Kind, rows: &[&Row]) {
     let shimmed = match pair {
         Pair::Honest => Spec::overlay(kind).strict(),
         Pair::Lenient => Spec::overlay(kind),
         Pair::Builtin => Spec { prepare: NO_TOOLS, provide_missing: true, ..Spec::overlay(kind).strict() },
-        Pair::StandIn(way) => {
+        Pair::Fallback(way) => {
             let config = if way == "loop" { LOOP } else { ZRAM };
             Spec { config, ..Spec::overlay(kind) }
         }
     };
     let (beside, before, prelude) = match pair {
         Pair::Lenient => (kind, LENIENT, ""),
-        Pair::StandIn(_) => ((Fs::Ext4, kind.1), "", COPY_ON_WRITE),
+        Pair::Fallback(_) => ((Fs::Ext4, kind.1), "", COPY_ON_WRITE),
         Pair::Honest | Pair::Builtin => (kind, "", ""),
     };
     let [native, shimmed] =
@@ -202,7 +227,7 @@ fn compare(scratch: &Path, pair: Pair, kind: Kind, rows: &[Row]) {
     let mut differ = Vec::new();
     for ((row, native), shimmed) in rows.iter().zip(native).zip(shimmed) {
         let alike = |text: &String| match pair {
-            Pair::StandIn(_) => whatever_device(text),
+            Pair::Fallback(_) => whatever_device(text),
             Pair::Honest | Pair::Lenient | Pair::Builtin => text.clone(),
         };
         let both = native.iter().map(alike).zip(shimmed.iter().map(alike));
@@ -215,8 +240,8 @@ fn compare(scratch: &Path, pair: Pair, kind: Kind, rows: &[Row]) {
 
 /// What each script can tell: status, output, swap areas, files. The swap lock is held only while one runs and while
 /// an area of its is on, so that another test swaps meanwhile.
-fn outcomes(scratch: &Path, guest: &Guest, rows: &[Row], prelude: &str) -> Vec<[String; 5]> {
-    let outcome = |row: &Row| {
+fn outcomes(scratch: &Path, guest: &Guest, rows: &[&Row], prelude: &str) -> Vec<[String; 5]> {
+    let outcome = |row: &&Row| {
         supervise::hold_swap_lock(scratch);
         let ran = guest.sh(&format!("{prelude}{PRELUDE}{}", row.script));
         let areas = guest.swaps();
