@@ -1,8 +1,9 @@
 //! Fixture worlds: a folder is a test.
 //!
-//! `tests/plans/cases/NN-name/` holds a call (`argv`, one argument a line), the machine (`mountinfo`, `swaps`,
-//! `facts.toml`: what opening the paths showed, `config.toml`) and the plan as text (`plan.expected`). With
-//! `BLESS=1` the expectations are written anew, to be read in the diff.
+//! `tests/plans/cases/NN-name/` holds a call (`argv`, one argument a line), the machine (`swaps`, `facts.toml`: what
+//! opening the paths showed, `config.toml`, and `mountinfo` where it is not the one beside this file) and the plan as
+//! text (`plan.expected`). With `BLESS=1` the expectations are written anew, to be read in the diff. The README here
+//! says what `facts.toml` can have.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,7 +15,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use nix::errno::Errno;
@@ -99,7 +100,9 @@ fn check(folder: &Path) -> Result<(), Failed> {
     let tool = Tool::named(&argv[0]).ok_or("argv[0] is no tool")?;
     let kind = if facts.busybox { Kind::Busybox } else { Kind::UtilLinux };
     let (flavour, request) = swap::request(tool, kind, &argv, false).ok_or("no flavour")?;
-    let world = world(facts, &read("mountinfo"), &read("swaps"));
+    let own_mounts = folder.join("mountinfo");
+    let mountinfo = if own_mounts.exists() { own_mounts } else { PathBuf::from("tests/plans/mountinfo") };
+    let world = world(facts, &fs::read(mountinfo)?, &read("swaps"));
     let shown = swap::plan(tool, flavour, &argv, &request, &world, &config).to_string();
     let expected = folder.join("plan.expected");
     if std::env::var_os("BLESS").is_some() {

@@ -27,6 +27,8 @@ pub struct Test {
     pub needs: Vec<Need>,
     /// How long it may take, not counting the wait for the swap lock.
     pub limit: Duration,
+    /// Takes minutes, so that it is begun before the others.
+    pub is_long: bool,
     /// Runs in a process and namespaces of its own.
     pub run: Box<dyn Fn(&Path) + Send + Sync>,
 }
@@ -34,7 +36,8 @@ pub struct Test {
 impl Test {
     /// A test that gets its scratch directory.
     pub fn new(name: impl Into<String>, needs: &[Need], run: impl Fn(&Path) + Send + Sync + 'static) -> Self {
-        Self { name: name.into(), needs: needs.to_vec(), limit: Duration::from_secs(120), run: Box::new(run) }
+        let (name, needs) = (name.into(), needs.to_vec());
+        Self { name, needs, limit: Duration::from_secs(120), is_long: false, run: Box::new(run) }
     }
 }
 

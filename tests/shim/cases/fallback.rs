@@ -58,6 +58,7 @@ pub fn tests() -> Vec<Test> {
             check(&Guest::boot(scratch, Spec { config, ..Spec::overlay(kind) }));
         });
         test.limit = Duration::from_secs(600);
+        test.is_long = name.ends_with(KILLED);
         test
     };
     rows.into_iter().map(test).collect()

@@ -29,7 +29,8 @@ pub fn tests() -> Vec<Test> {
     let needs = [needs(KINDS[0]), vec![Need::Package("strace")]].concat();
     let tests = bodies.into_iter().map(|(name, body)| {
         let mut test = Test::new(format!("killed::{name}"), &needs, body);
-        test.limit = Duration::from_secs(300);
+        test.limit = Duration::from_secs(600);
+        test.is_long = true;
         test
     });
     tests.collect()

@@ -17,9 +17,9 @@ pub mod same_as_native;
 
 use crate::support::Test;
 
-/// Every test that is run.
+/// Every test that is run, in the order in which they begin.
 pub fn all() -> Vec<Test> {
-    [
+    let tests = [
         harness::tests(),
         installation::tests(),
         enabling::tests(),
@@ -36,8 +36,11 @@ pub fn all() -> Vec<Test> {
         area_names::tests(),
     ]
     .into_iter()
-    .flatten()
-    .collect()
+    .flatten();
+    let (mut long, short): (Vec<Test>, Vec<Test>) = tests.partition(|test| test.is_long);
+    // Of the two with devices, one waits for the other.
+    long.sort_by_key(|test| test.name.contains("zram"));
+    [long, short].into_iter().flatten().collect()
 }
 
 /// The rows of that name, each a test, where no test has it.
