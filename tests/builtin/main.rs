@@ -18,18 +18,19 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use rootfs_shim::builtin::header::Header;
 
+#[path = "../support/swap_lock.rs"]
+mod swap_lock;
+#[path = "../support/unchecked.rs"]
+mod unchecked;
 #[path = "../support/view.rs"]
 #[expect(dead_code, reason = "here nobody swaps beside others")]
 mod view;
 
 const SHIM: &str = env!("CARGO_BIN_EXE_rootfs-shim");
-/// Swap is machine-wide: whoever tests with it holds this.
-const LOCK: &str = "/run/lock/rootfs-shim-swap.lock";
 /// The version whose behaviour the builtin has.
 const UTIL_LINUX: &str = "util-linux 2.38.";
 
@@ -59,8 +60,8 @@ fn main() -> ExitCode {
         mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>).unwrap();
     }
     let arguments = Arguments::from_args();
-    let strict = std::env::var_os("ROOTFS_SHIM_REQUIRE_ALL").is_some_and(|value| value == "1");
-    let mut unchecked = Vec::new();
+    let strict = unchecked::is_a_failure();
+    let mut not_checked = Vec::new();
     let mut trials = vec![
         Trial::test("mkswap --file makes a file with all its blocks", || check(file_is_made)),
         Trial::test("mkswap --offset and --endianness", || check(places_and_orders)),
@@ -68,7 +69,7 @@ fn main() -> ExitCode {
     ];
     for (name, script, one, other) in COMPARISONS {
         let why = missing(one);
-        unchecked.extend(why.as_ref().map(|why| format!("NOT CHECKED: {name}: {why}")));
+        not_checked.extend(why.as_ref().map(|why| unchecked::line(name, why)));
         let ignored = why.is_some() && !strict;
         let run = move || match &why {
             Some(why) => Err(Failed::from(format!("cannot run here: {why}"))),
@@ -77,7 +78,7 @@ fn main() -> ExitCode {
         trials.push(Trial::test(name, run).with_ignored_flag(ignored));
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
-    unchecked.iter().for_each(|line| eprintln!("{line}"));
+    not_checked.iter().for_each(|line| eprintln!("{line}"));
     conclusion.exit_code()
 }
 
@@ -101,9 +102,7 @@ fn missing(side: Side) -> Option<String> {
 
 /// Runs a script on both sides and compares.
 fn compare(script: &str, one: Side, other: Side) -> Result<(), String> {
-    let lock =
-        File::options().create(true).append(true).open(LOCK).map_err(|error| format!("{LOCK}: {error}"))?;
-    let _lock = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, errno)| errno.to_string())?;
+    let _lock = swap_lock::take().map_err(|error| format!("the swap lock: {error}"))?;
     // The same paths on both sides, because they are in the outputs.
     let scratch = tempfile::Builder::new().prefix("rootfs-shim-builtin-").tempdir_in("/var/tmp").unwrap();
     hide_own_swap(scratch.path());

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::bench::{Bench, Test, link, run, text};
+use crate::swap_lock;
 
 pub const TESTS: &[Test] = &[
     ("in_a_switched_root_the_device_leads_to_upper", || switched(Visible::Device)),
@@ -14,8 +15,6 @@ pub const TESTS: &[Test] = &[
     ("in_a_switched_root_without_a_lead_calls_are_passed_through", || switched(Visible::Nothing)),
     ("in_a_switched_root_a_false_lead_is_not_followed", || switched(Visible::Wrong)),
 ];
-
-const LOCK: &str = "/run/lock/rootfs-shim-swap.lock";
 
 /// What of the backing filesystem the guest can see.
 #[derive(Clone, Copy, PartialEq)]
@@ -84,8 +83,9 @@ fn switched(visible: Visible) {
         }
         _ => "none".to_owned(),
     };
-    let output = Command::new("flock")
-        .args([LOCK, "unshare", "-m", "--propagation", "private", "sh", "-c", SCRIPT, "sh", guest, &mount])
+    let _lock = swap_lock::take().unwrap();
+    let output = Command::new("unshare")
+        .args(["-m", "--propagation", "private", "sh", "-c", SCRIPT, "sh", guest, &mount])
         .stdin(Stdio::null())
         .output()
         .unwrap();

@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use libtest_mimic::Failed;
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::Flock;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
+
+use crate::swap_lock;
 
 pub type Outcome = Result<(), Failed>;
 pub type Test = fn(&Bench) -> Outcome;
@@ -35,7 +37,10 @@ impl Bench {
     fn run(&self, script: &str) -> std::io::Result<Output> {
         // A shell that starts the tests in the background ignores these two, and what is ignored is inherited.
         let mut command = Command::new("env");
-        command.args(["--default-signal=INT,QUIT", "sh", "-euc", script]).current_dir(self.dir.path()).env("LC_ALL", "C");
+        command
+            .args(["--default-signal=INT,QUIT", "sh", "-euc", script])
+            .current_dir(self.dir.path())
+            .env("LC_ALL", "C");
         command.env("SHIM", env!("CARGO_BIN_EXE_rootfs-shim")).env("D", self.dir.path()).output()
     }
 
@@ -70,10 +75,7 @@ impl Bench {
 
     /// Swap belongs to the whole machine: one test at a time, of all that run on it.
     pub fn take_swap(&self) -> Outcome {
-        std::fs::create_dir_all("/run/lock")?;
-        let file = File::create("/run/lock/rootfs-shim-swap.lock")?;
-        let lock = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno)?;
-        *self.swap.borrow_mut() = Some(lock);
+        *self.swap.borrow_mut() = Some(swap_lock::take()?);
         Ok(())
     }
 

@@ -95,7 +95,7 @@ fn check(folder: &Path) -> Result<(), Failed> {
     let read = |name: &str| fs::read(folder.join(name)).unwrap_or_default();
     let argv: Vec<OsString> =
         read("argv").split(|&b| b == b'\n').filter(|line| !line.is_empty()).map(decoded).collect();
-    let facts: Facts = toml::from_str(std::str::from_utf8(&read("facts.toml"))?)?;
+    let facts: Facts = toml::from_str(str::from_utf8(&read("facts.toml"))?)?;
     let config = Config::parse(&read("config.toml"))?;
     let tool = Tool::named(&argv[0]).ok_or("argv[0] is no tool")?;
     let kind = if facts.busybox { Kind::Busybox } else { Kind::UtilLinux };

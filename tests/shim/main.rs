@@ -23,8 +23,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use support::{Test, needs, supervise};
 use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
+use support::{Test, needs, supervise, unchecked};
 
 /// The hidden argument for one test: its name and its scratch directory follow.
 pub const RUN_ONE: &str = "--inside-run-one";
@@ -54,11 +54,11 @@ fn run_one(name: &str, scratch: &Path) -> ExitCode {
 
 fn run_all() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    let strict = std::env::var_os("ROOTFS_SHIM_REQUIRE_ALL").is_some_and(|value| value == "1");
+    let strict = unchecked::is_a_failure();
     if !arguments.list && nix::unistd::geteuid().is_root() {
         supervise::sweep_strays();
     }
-    let mut unchecked = Vec::new();
+    let mut not_checked = Vec::new();
     let rows = arguments.filter.as_deref().and_then(cases::rows_named);
     if rows.is_some() {
         // They are chosen already, and some by their short names.
@@ -69,16 +69,16 @@ fn run_all() -> ExitCode {
         let why = needs::missing(&test.needs);
         let asked = arguments.filter.as_ref().is_none_or(|filter| test.name.contains(filter));
         if let (Some(why), true) = (&why, asked) {
-            unchecked.push(format!("NOT CHECKED: {}: {why}", test.name));
+            not_checked.push(unchecked::line(&test.name, why));
         }
         trial(test, why, strict)
     });
     let trials = trials.collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     if !arguments.list {
-        unchecked.iter().for_each(|line| eprintln!("{line}"));
+        not_checked.iter().for_each(|line| eprintln!("{line}"));
         if support::tree::releases().is_empty() {
-            eprintln!("NOT CHECKED: the tools of other Debian releases: see tests/shim/trees");
+            eprintln!("{}", unchecked::line("the tools of other Debian releases", "see tests/shim/trees"));
         }
         for row in cases::same_as_native::gaps() {
             eprintln!("KNOWN GAP, not compared under a stand-in: {row}");

@@ -287,7 +287,8 @@ impl Guest {
     /// Whether anything is mounted at or below the directories of a script.
     pub fn has_mounts_of_scripts(&self) -> bool {
         let mounts = fs::read(format!("/proc/{}/mounts", self.holder.id())).expect("the guest runs");
-        let points = mounts.split(|byte| *byte == b'\n').filter_map(|line| line.split(|byte| *byte == b' ').nth(1));
+        let points =
+            mounts.split(|byte| *byte == b'\n').filter_map(|line| line.split(|byte| *byte == b' ').nth(1));
         points.into_iter().any(|point| point.starts_with(b"/w") || point.starts_with(b"/data"))
     }
 

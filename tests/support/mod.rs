@@ -8,7 +8,9 @@ pub mod files;
 pub mod guest;
 pub mod needs;
 pub mod supervise;
+pub mod swap_lock;
 pub mod tree;
+pub mod unchecked;
 pub mod view;
 
 use std::ffi::OsStr;

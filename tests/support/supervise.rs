@@ -19,10 +19,8 @@ use std::time::{Duration, Instant};
 use nix::fcntl::{Flock, FlockArg, Flockable};
 
 use super::view::Own;
-use super::{Test, host, host_sh, needs, text, view};
+use super::{Test, host, host_sh, needs, swap_lock, text, view};
 
-/// Everybody who swaps on this machine for a test holds this file's lock.
-pub const SWAP_LOCK: &str = "/run/lock/rootfs-shim-swap.lock";
 /// Where the scratch directories are: a disk, since they hold images.
 const SCRATCH: &str = "/var/tmp";
 const PREFIX: &str = "rootfs-shim-test.";
@@ -172,7 +170,7 @@ fn try_lock(file: File) -> Option<Flock<File>> {
 }
 
 fn start(test: &Test, scratch: &Path, log: &Path) -> io::Result<(Child, File)> {
-    let lock = File::options().create(true).append(true).open(SWAP_LOCK)?;
+    let lock = swap_lock::open()?;
     let log = File::create(log)?;
     // A shell that starts the tests in the background ignores these two, and what is ignored is inherited.
     let mut command = Command::new("env");
@@ -304,8 +302,7 @@ pub fn swaps() -> String {
 
 /// The machine's swap areas while no test that holds the lock swaps.
 pub fn swaps_when_quiet() -> String {
-    let file = File::options().create(true).append(true).open(SWAP_LOCK).ok();
-    let _lock = file.and_then(|file| Flock::lock(file, FlockArg::LockExclusive).ok());
+    let _lock = swap_lock::take().ok();
     swaps()
 }
 

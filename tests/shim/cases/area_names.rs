@@ -43,7 +43,8 @@ const SLOWLY: &str = "mk /data/s; strace -f -qq -o /dev/null -e trace=swapon -e 
 /// The table with real tools of both kinds and with none, on two filesystems.
 pub fn tests() -> Vec<Test> {
     let mut tests = Vec::new();
-    let missing = |spec: Spec| Spec { prepare: super::same_as_native::NO_TOOLS, provide_missing: true, ..spec };
+    let missing =
+        |spec: Spec| Spec { prepare: super::same_as_native::NO_TOOLS, provide_missing: true, ..spec };
     type Change = fn(Spec) -> Spec;
     let kinds: [(Kind, &str, Change); 5] = [
         (KINDS[0], "", |spec| spec),

@@ -174,7 +174,8 @@ fn made_ready(scratch: &Path, word: &str, unready: &Unready) {
     let make = if unready.make.is_empty() { ":" } else { unready.make };
     for (at, some) in list.chunks(15).enumerate() {
         let (number, moments) = (at * 15 + 1, some.join(" "));
-        let head = format!("D={dir}; N={number}; INJECT='{inject}'; MOMENTS='{moments}'; make() {{ {make}; }}");
+        let head =
+            format!("D={dir}; N={number}; INJECT='{inject}'; MOMENTS='{moments}'; make() {{ {make}; }}");
         let said = guest.sh(&format!("{head}\n{KILL}")).ok("killing");
         assert_eq!(said, "", "killed at one of {moments}");
     }
