@@ -24,14 +24,10 @@ pub(crate) mod names;
 pub(crate) mod options;
 pub(crate) mod plan;
 
-use std::fs::File;
-use std::io::Read;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::fcntl::{OFlag, open};
-use nix::sys::stat::Mode;
 use nix::unistd::geteuid;
 
 use crate::backing::candidates::Trail;
@@ -41,14 +37,14 @@ use crate::error::{Attempt, Error, Kind, Result, advise};
 use crate::installer::execute::transaction::Material;
 use crate::installer::image::guest::Machine;
 use crate::installer::image::our_directory::MARK;
-use crate::installer::image::root_mount::{Hint, NO_PROC, Upper};
+use crate::installer::image::root_mount::{Hint, Upper};
 use crate::installer::image::tree::Tree;
 use crate::installer::image::{Image, elf, file};
 use crate::installer::options::{InstallOptions, InstallReport, UninstallOptions};
 use crate::installer::plan::request::Request;
 use crate::installer::plan::step::{Plan, Step};
 use crate::installer::plan::{install, uninstall};
-use crate::kernel::mounts;
+use crate::kernel::mounts::{self, NO_PROC};
 use crate::untrusted::entry::Entry;
 use crate::untrusted::{Dir, Root};
 use crate::{invocation, paths, sys, text};
@@ -77,7 +73,7 @@ pub fn install_watched(options: &InstallOptions, progress: &mut dyn FnMut(&Step)
     let is_own = options.binary.starts_with("/proc");
     invocation::may_be_shim(&options.binary)?;
     let advise_proc = |error: Error| if is_own { error.or_remedy(NO_PROC) } else { error };
-    let binary = read_file(&options.binary, file::CAP).map_err(advise_proc)?;
+    let binary = invocation::read_file(&options.binary, file::CAP).map_err(advise_proc)?;
     let request = Request {
         token: token()?,
         binary: file::sha256(&binary),
@@ -301,27 +297,8 @@ fn token() -> Result<String> {
 
 /// A configuration, validated: what is wrong with it shall show now, and not at boot.
 fn read_config(path: &Path) -> Result<Vec<u8>> {
-    let bytes = read_file(path, config::SIZE_CAP)
+    let bytes = invocation::read_file(path, config::SIZE_CAP)
         .map_err(|error| error.or_remedy("--config takes a regular file of at most 64 KiB"))?;
     Config::parse(&bytes).map_err(|error| error.at(path).or_remedy("correct it; nothing was changed"))?;
-    Ok(bytes)
-}
-
-/// A regular file of the host's, opened so that nothing can block.
-#[expect(clippy::disallowed_methods, reason = "the caller's own files")]
-fn read_file(path: &Path, cap: u64) -> Result<Vec<u8>> {
-    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-    let fd: OwnedFd = open(path, flags, Mode::empty()).attempt("open", path)?;
-    let file = File::from(fd);
-    let meta = file.metadata().attempt("stat", path)?;
-    let refuse = |reason: String| Err(Error::new(Kind::State, "read", reason).at(path));
-    if !meta.is_file() {
-        return refuse("it is not a regular file".to_owned());
-    }
-    let mut bytes = Vec::new();
-    file.take(cap + 1).read_to_end(&mut bytes).attempt("read", path)?;
-    if bytes.len() as u64 > cap {
-        return refuse(format!("it is larger than {cap} bytes"));
-    }
     Ok(bytes)
 }

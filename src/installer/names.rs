@@ -15,6 +15,9 @@ pub(crate) const BIN: &str = "bin";
 /// The binary, in its directory.
 pub(crate) const BINARY: &str = "rootfs-shim";
 
+/// Where the overlay's upper directory is mounted, from the root.
+pub(crate) const UPPER: &str = ".rootfs-shim/upper";
+
 /// The file by which the upper directory is proved, under a temporary name.
 pub(crate) const MARKER: &str = "marker";
 

@@ -38,9 +38,8 @@ use nix::unistd::geteuid;
 
 use crate::error::{Attempt, Error, Kind, Result};
 use crate::installer::image::guest::Machine;
-use crate::installer::image::root_mount::NO_PROC;
 use crate::installer::plan::uninstall;
-use crate::kernel::mounts::{self, Mounts};
+use crate::kernel::mounts::{self, Mounts, NO_PROC};
 use crate::layers::facts::Layer;
 use crate::layers::mount::build::{self, Progress};
 use crate::layers::mount::plan as mount_plan;

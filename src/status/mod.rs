@@ -6,8 +6,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::backing::swap_areas::Area;
 use crate::error::{Result, advise};
-use crate::installer::image::guest::{Area, Machine};
+use crate::installer::image::guest::Machine;
 use crate::installer::image::root_mount::Upper;
 use crate::installer::image::{Image, Leads, Slot, file};
 use crate::installer::manifest::{Manifest, Real, State};

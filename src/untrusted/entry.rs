@@ -9,7 +9,9 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
 
 use crate::error::{Attempt, Error, Kind, Result};
 use crate::sys::{self, MountId};
-use crate::untrusted::ELSEWHERE;
+
+/// Why something is left alone: nothing can be linked there, and what it is the image does not say.
+pub(crate) const IN_OTHER_MOUNT: &str = "it is in another mount than the root";
 
 /// An inode's identity, within one boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -160,7 +162,7 @@ impl Found {
             return Err(Error::new(Kind::State, "read", reason).at(&self.shown));
         }
         if self.is_elsewhere()? {
-            return Err(Error::new(Kind::State, "read", ELSEWHERE).at(&self.shown));
+            return Err(Error::new(Kind::State, "read", IN_OTHER_MOUNT).at(&self.shown));
         }
         // The descriptor's own name in /proc opens this very inode, whatever stands at its name by now.
         let again = sys::proc_path(&self.fd);

@@ -9,6 +9,7 @@
 
 pub(crate) mod dir;
 pub(crate) mod entry;
+pub(crate) mod mounts;
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -21,11 +22,10 @@ use crate::error::{Attempt, Error, Kind, Result};
 use crate::untrusted::entry::{Entry, FileKind, Found, mount_of};
 
 pub(crate) use crate::untrusted::dir::Dir;
+pub(crate) use crate::untrusted::entry::IN_OTHER_MOUNT;
 
 /// How often a walk that a racing rename disturbed is tried again (openat2 says EAGAIN then).
 const WALK_ATTEMPTS: usize = 64;
-/// Why something is left alone: nothing can be linked there, and what it is the image does not say.
-pub(crate) const ELSEWHERE: &str = "it is in another mount than the root";
 
 /// The root directory of an image, and the one place from which paths are walked.
 #[derive(Debug)]

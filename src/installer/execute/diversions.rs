@@ -6,8 +6,7 @@
 //! the kernel lets go of them when the descriptors are closed. They are taken for reading, which keeps out
 //! whoever wants to write, and needs nothing to be copied up.
 
-use std::fs::File;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -70,7 +69,7 @@ impl Run<'_> {
 }
 
 /// Takes the locks that are there; where there is none, no dpkg has ever run.
-fn lock(dir: &Dir) -> Result<Vec<File>> {
+fn lock(dir: &Dir) -> Result<Vec<OwnedFd>> {
     let end = Instant::now() + PATIENCE;
     let mut held = Vec::new();
     for name in dpkg::LOCKS {
@@ -88,7 +87,7 @@ fn lock(dir: &Dir) -> Result<Vec<File>> {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        held.push(file);
+        held.push(file.into());
     }
     Ok(held)
 }

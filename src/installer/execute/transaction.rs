@@ -1,28 +1,25 @@
 //! What one run of the installer carries along: the tree, the material, and what has been done so far.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
-use nix::mount::{MsFlags, mount};
-
 use crate::error::{Attempt, Error, Kind, Result};
-use crate::installer::execute::undo::{Undo, unmount};
+use crate::installer::execute::undo::Undo;
 use crate::installer::image::tree::Tree;
 use crate::installer::image::{Image, dpkg};
 use crate::installer::manifest::{Manifest, State};
-use crate::installer::names::{BIN, BINARY, CONFIG, MANIFEST, MARKER, temporary};
+use crate::installer::names::{BIN, BINARY, CONFIG, MANIFEST, MARKER, UPPER, temporary};
 use crate::installer::plan::step::{Plan, Step};
 use crate::untrusted::entry::Entry;
-use crate::untrusted::{Dir, Root};
+use crate::untrusted::{Dir, Root, mounts};
 use crate::{paths, sys};
 
 /// What a run knows of dpkg.
 #[derive(Debug)]
 pub(crate) struct Dpkg {
     /// dpkg's locks, once they are taken.
-    pub(crate) locks: Option<Vec<File>>,
+    pub(crate) locks: Option<Vec<OwnedFd>>,
     /// The list as it has to be when it is replaced.
     pub(crate) list: Option<Vec<u8>>,
 }
@@ -134,7 +131,7 @@ impl<'a> Run<'a> {
             Step::StageShim { path } => self.stage_shim(path),
             Step::Sync { path } => self.dir(path)?.sync(),
             Step::PutShim { path, over } => self.put_shim(path, *over),
-            Step::MakePrivate => self.make_private(),
+            Step::MakePrivate => mounts::make_private(self.root.top()),
             Step::BindUpper { .. } => self.bind_upper(),
             Step::Divert { paths, list } => self.divert(paths, list, true),
             Step::Undivert { paths, list } => self.divert(paths, list, false),
@@ -238,18 +235,6 @@ impl<'a> Run<'a> {
         Err(Error::new(Kind::State, "prove the upper directory", reason).at(upper.shown("")))
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the path is a descriptor's")]
-    fn make_private(&self) -> Result<()> {
-        let root = self.root.top();
-        sys::make_private(root.as_fd())
-            .or_else(|_| {
-                // Before Linux 5.12 there is only the old call, which takes a path.
-                let path = sys::proc_path(root);
-                mount(None::<&str>, path.as_str(), None::<&str>, MsFlags::MS_PRIVATE, None::<&str>)
-            })
-            .attempt("make the mount private at", root.shown(""))
-    }
-
     fn bind_upper(&mut self) -> Result<()> {
         let missing = || Error::new(Kind::State, "mount the upper directory", "none was found");
         let upper = self.upper.as_ref().ok_or_else(missing)?.top();
@@ -270,7 +255,7 @@ impl<'a> Run<'a> {
         let home = self.dir(paths::HOME)?;
         let Some(mounted) = home.subdirectory("upper")? else { return Ok(()) };
         let clone = sys::clone_mount(mounted.as_fd()).attempt("clone the mount at", mounted.shown(""))?;
-        unmount(&mounted)?;
+        mounts::unmount(&mounted, UPPER)?;
         self.undo.push(Undo::Mount(clone, home, "upper".to_owned()));
         Ok(())
     }

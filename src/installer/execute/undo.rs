@@ -6,13 +6,13 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
-use nix::mount::{MntFlags, umount2};
-
 use crate::error::{Attempt, Error, Kind, Result};
 use crate::installer::execute::dpkg_divert;
+use crate::installer::names::UPPER;
 use crate::sys;
 use crate::untrusted::Dir;
 use crate::untrusted::entry::Entry;
+use crate::untrusted::mounts::unmount;
 
 /// One thing to be put back.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl Undo {
             }
             Self::SetMode(dir, mode) => dir.set_mode(mode),
             Self::Divert(paths, make) => paths.iter().try_for_each(|path| dpkg_divert(path, make)),
-            Self::Unmount(mount) => unmount(mount),
+            Self::Unmount(mount) => unmount(mount, UPPER),
             Self::Mount(mount, dir, name) => match dir.subdirectory(&name)? {
                 Some(onto) => {
                     sys::attach_mount(mount.as_fd(), onto.as_fd()).attempt("mount on", dir.shown(&name))
@@ -84,10 +84,4 @@ impl Undo {
 
 fn replaced(dir: &Dir, name: &str) -> Error {
     Error::new(Kind::State, "put back", "somebody has replaced it meanwhile").at(dir.shown(name))
-}
-
-/// Unmounts the mount that this descriptor is in, by descriptor: no path is walked.
-#[expect(clippy::disallowed_methods, reason = "the path is a descriptor's")]
-pub(crate) fn unmount(mount: impl AsFd) -> Result<()> {
-    umount2(sys::proc_path(&mount).as_str(), MntFlags::MNT_DETACH).attempt("unmount", ".rootfs-shim/upper")
 }

@@ -11,7 +11,7 @@ use crate::command::tables::{TOOLS, Tool};
 use crate::error::{Error, Kind, Result};
 use crate::installer::names::{REAL, TEMPORARY, temporary};
 use crate::untrusted::entry::{Entry, FileId, FileKind};
-use crate::untrusted::{Dir, ELSEWHERE, Root};
+use crate::untrusted::{Dir, IN_OTHER_MOUNT, Root};
 
 /// dpkg's directory.
 pub const ADMIN: &str = "var/lib/dpkg";
@@ -80,7 +80,7 @@ pub fn look(root: &Root, tokens: &[String]) -> Result<Option<(Dir, Dpkg)>> {
     let Some(info) = dir.subdirectory("info")? else { return Ok(None) };
     for dir in [&dir, &info] {
         if dir.is_elsewhere()? {
-            return Err(Error::new(Kind::State, "use", ELSEWHERE).at(dir.shown("")));
+            return Err(Error::new(Kind::State, "use", IN_OTHER_MOUNT).at(dir.shown("")));
         }
     }
     for name in LOCKS {

@@ -4,7 +4,6 @@
 //! what an install with nothing to do took. An inode is known by everything that stat(2) says of it, change
 //! time included, which nobody can set.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -46,7 +45,7 @@ impl Contents {
     ///
     /// # Errors
     /// What reading says.
-    pub(crate) fn of(&mut self, entry: Entry, file: File, shown: &Path) -> Result<Content> {
+    pub(crate) fn of(&mut self, entry: Entry, file: impl Read, shown: &Path) -> Result<Content> {
         if let Some((_, content)) = self.0.iter().find(|(known, _)| *known == entry) {
             return Ok(content.clone());
         }

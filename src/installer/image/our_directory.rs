@@ -11,7 +11,7 @@ use crate::installer::manifest::{self, Manifest};
 use crate::installer::names::{BIN, BINARY, CONFIG, MANIFEST, MARKER, TEMPORARY};
 use crate::sys;
 use crate::untrusted::entry::FileKind;
-use crate::untrusted::{Dir, ELSEWHERE};
+use crate::untrusted::{Dir, IN_OTHER_MOUNT};
 
 /// The bit of our directory's mode that says that it is half made, or half gone: there may be no manifest in it
 /// that says whose it is, and an image's own directory has no such bit.
@@ -59,7 +59,7 @@ pub(crate) fn look_home(home: &Dir, contents: &mut Contents, warnings: &mut Vec<
                 // What somebody put there while nothing was mounted.
                 ("upper", false) => look_names(&dir, "upper/", &[], &mut facts)?,
                 (BIN, true) => {
-                    let error = Error::new(Kind::State, "use", ELSEWHERE).at(dir.shown(""));
+                    let error = Error::new(Kind::State, "use", IN_OTHER_MOUNT).at(dir.shown(""));
                     return Err(error.remedy("unmount what is mounted there"));
                 }
                 _ => {}
@@ -93,7 +93,7 @@ fn look_binary(bin: &Dir, contents: &mut Contents) -> Result<Option<Standing>> {
     }
     let elsewhere = found.is_elsewhere()?;
     if elsewhere {
-        return Err(Error::new(Kind::State, "read", ELSEWHERE).at(bin.shown(BINARY)));
+        return Err(Error::new(Kind::State, "read", IN_OTHER_MOUNT).at(bin.shown(BINARY)));
     }
     let file = found.open()?;
     let flags = sys::inode_flags(file.as_fd()).unwrap_or(0);

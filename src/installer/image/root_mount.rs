@@ -8,17 +8,14 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use crate::error::{Attempt, Result};
-use crate::kernel::mounts::{Mount, Mounts};
+use crate::error::Result;
+use crate::kernel::mounts::{Mount, mount_of_id};
 use crate::paths;
 use crate::sys;
 use crate::untrusted::{Dir, Root};
 
 /// How often two directories are compared, if one changes in between (a running guest's `/`).
 const LOOKS: usize = 5;
-
-/// What helps where the kernel's tables are not to be read.
-pub(crate) const NO_PROC: &str = "mount /proc first";
 
 /// How the image's root is mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,14 +70,9 @@ impl Layer {
 ///
 /// # Errors
 /// If `/proc/thread-self/mountinfo` cannot be read.
-#[expect(clippy::disallowed_methods, reason = "the kernel's own table")]
 pub(crate) fn look(root: &Root, home: Option<&Dir>, hint: Hint<'_>) -> Result<(Layer, Option<Root>)> {
-    let text = std::fs::read("/proc/thread-self/mountinfo")
-        .attempt("read", "/proc/thread-self/mountinfo")
-        .map_err(|error| error.or_remedy(NO_PROC))?;
-    let id = root.top().mount()?;
-    let mounts = Mounts::parse(&text, |line| line == id);
-    let mount = mounts.iter().next();
+    let mount = mount_of_id(root.top().mount()?)?;
+    let mount = mount.as_ref();
     let path = root.top().path()?;
     let whole = mount.is_some_and(|mount| mount.point == path);
     let is_overlay = whole && mount.is_some_and(|mount| mount.fstype == "overlay");

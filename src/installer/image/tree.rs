@@ -6,7 +6,7 @@ use crate::command::tables::TOOLS;
 use crate::error::{Error, Kind, Result};
 use crate::paths;
 use crate::untrusted::entry::FileId;
-use crate::untrusted::{Dir, ELSEWHERE, Root};
+use crate::untrusted::{Dir, IN_OTHER_MOUNT, Root};
 
 /// A tree's directories, each opened once.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl Tree {
         if let Some(home) = &home
             && home.is_elsewhere()?
         {
-            let error = Error::new(Kind::State, "use", ELSEWHERE).at(home.shown(""));
+            let error = Error::new(Kind::State, "use", IN_OTHER_MOUNT).at(home.shown(""));
             return Err(error.remedy("unmount what is mounted there"));
         }
         let mut tree = Self { home, root, places: Vec::new(), upper: None, detached: false, dpkg: None };

@@ -9,7 +9,7 @@ use crate::installer::image::file::Standing;
 use crate::installer::image::{Image, Slot};
 use crate::installer::manifest::{Manifest, Real, Tool};
 use crate::installer::plan::request::Request;
-use crate::untrusted::ELSEWHERE;
+use crate::untrusted::IN_OTHER_MOUNT;
 use crate::untrusted::entry::FileKind;
 
 /// The mode of the binary.
@@ -38,7 +38,7 @@ pub(crate) fn hidden(image: &Image, tool: &Tool) -> Option<&'static str> {
     let place = image.places.get(slot.place);
     let covered = |standing: &Option<Standing>| standing.as_ref().is_some_and(|standing| standing.elsewhere);
     let is_hidden = place.is_some_and(|place| place.elsewhere) || covered(&slot.name) || covered(&slot.real);
-    is_hidden.then_some(ELSEWHERE)
+    is_hidden.then_some(IN_OTHER_MOUNT)
 }
 
 /// Whether the owner and the mode are those that install gives.

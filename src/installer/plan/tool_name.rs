@@ -11,7 +11,7 @@ use crate::installer::plan::checks::{changeable, reachable};
 use crate::installer::plan::ownership::{self, is_known, recorded};
 use crate::installer::plan::request::Request;
 use crate::installer::plan::step::{Over, Step};
-use crate::untrusted::ELSEWHERE;
+use crate::untrusted::IN_OTHER_MOUNT;
 use crate::untrusted::entry::FileKind;
 
 /// What happens at one name.
@@ -172,7 +172,7 @@ fn usable(image: &Image, request: &Request, slot: &Slot, name: &Standing) -> std
         return Err(format!("it is for another architecture (ELF machine {}, ours is {})", theirs.0, ours.0));
     }
     reachable(image.places.get(slot.place))?;
-    if name.elsewhere { Err(ELSEWHERE.to_owned()) } else { Ok(()) }
+    if name.elsewhere { Err(IN_OTHER_MOUNT.to_owned()) } else { Ok(()) }
 }
 
 /// Whether an image with tools for `theirs` can run a binary for `ours`: also the 32-bit brother's.

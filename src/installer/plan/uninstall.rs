@@ -4,9 +4,10 @@
 //! and named. The manifest comes first (`state = "uninstalling"`), then the tools, our own directory last and the
 //! manifest last in it, so that a crash in between leaves working names and what says what is still to be done.
 
+use crate::backing::swap_areas::Area;
 use crate::error::{Error, Kind, Result};
 use crate::installer::image::file::Standing;
-use crate::installer::image::guest::{Area, Machine};
+use crate::installer::image::guest::Machine;
 use crate::installer::image::our_directory::{Home, MARK};
 use crate::installer::image::root_mount::Upper;
 use crate::installer::image::{Image, Leads, Slot};
