@@ -19,7 +19,7 @@ use crate::untrusted::{Dir, Root};
 
 /// An active swap area.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Area {
+pub(crate) struct ListedArea {
     /// As the kernel lists it.
     pub swap: Swap,
     /// Where it lies, if it is a file of this root's overlay.
@@ -33,7 +33,12 @@ pub(crate) struct Area {
 
 /// Every active area; `upper` is the root's upper directory and where it is visible, `running` whether the root is
 /// this process's own.
-pub(crate) fn gather(running: bool, upper: Option<(&Path, &Dir)>, mounts: &Mounts, root: &Root) -> Vec<Area> {
+pub(crate) fn gather(
+    running: bool,
+    upper: Option<(&Path, &Dir)>,
+    mounts: &Mounts,
+    root: &Root,
+) -> Vec<ListedArea> {
     let all = active::active_swaps();
     let stand_ins = fallback::look(&all);
     let upper = upper.and_then(|(path, dir)| Some((path, dir.as_fd().try_clone_to_owned().ok()?)));
@@ -50,7 +55,7 @@ pub(crate) fn gather(running: bool, upper: Option<(&Path, &Dir)>, mounts: &Mount
             || !swap.is_file || places::open_path(&swap.path).is_ok_and(|file| active::is_active(&file));
         let stands_in = stand_in(&swap, &stand_ins, running, root);
         let ours = backing.is_some() || stands_in.is_some();
-        Area { of_this_root: ours || (running && shown()), swap, backing, stands_in }
+        ListedArea { of_this_root: ours || (running && shown()), swap, backing, stands_in }
     };
     all.iter().cloned().zip(backing).map(area).collect()
 }
@@ -59,7 +64,7 @@ pub(crate) fn gather(running: bool, upper: Option<(&Path, &Dir)>, mounts: &Mount
 /// disables the device all the same.
 fn stand_in(swap: &Swap, stand_ins: &[StandIn], running: bool, root: &Root) -> Option<PathBuf> {
     let named = stand_ins.iter().filter(|area| !swap.is_file && area.name == swap.path);
-    let file = root.find(swap.path.strip_prefix("/").ok()?).ok().flatten().map(|found| found.entry.id);
+    let file = root.find(swap.path.strip_prefix("/").ok()?).ok().flatten().map(|found| found.inode.id);
     let mut ours = named.filter(|area| running || file.is_some_and(|id| area.file.is(id.dev, id.ino)));
     ours.next().map(|area| area.device.clone())
 }

@@ -40,7 +40,7 @@ pub struct Manifest {
     pub made_diversions: bool,
     /// Each name where the shim stands.
     #[serde(default, rename = "tool")]
-    pub tools: Vec<Tool>,
+    pub tools: Vec<ToolRecord>,
 }
 
 /// How far the job went.
@@ -71,7 +71,7 @@ pub struct Shim {
 /// A name where the shim stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Tool {
+pub struct ToolRecord {
     /// Relative to the root, through real directories: `usr/sbin/swapon`.
     pub path: String,
     /// What stood there and is at `path` + `.real` now.
@@ -128,7 +128,7 @@ impl Manifest {
     }
 
     /// The entry of that path.
-    pub fn tool(&self, path: &str) -> Option<&Tool> {
+    pub fn tool(&self, path: &str) -> Option<&ToolRecord> {
         self.tools.iter().find(|tool| tool.path == path)
     }
 
@@ -175,7 +175,7 @@ mod tests {
             directories: vec![".rootfs-shim".to_owned()],
             diversions: vec!["/sbin/swapon".to_owned()],
             made_diversions: true,
-            tools: vec![Tool {
+            tools: vec![ToolRecord {
                 path: "usr/sbin/swapon".to_owned(),
                 real: Real::Link,
                 sha256: Some(sha256(b"/bin/busybox")),

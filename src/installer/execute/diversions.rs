@@ -12,27 +12,27 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Attempt, Error, Kind, Result};
 use crate::installer::execute::dpkg_divert::dpkg_divert;
-use crate::installer::execute::transaction::Run;
+use crate::installer::execute::transaction::Transaction;
 use crate::installer::execute::undo::Undo;
 use crate::installer::image::dpkg::{self, DIVERSIONS};
-use crate::installer::plan::step::List;
+use crate::installer::plan::step::ListWriter;
 use crate::sys;
 use crate::untrusted::Dir;
 
 /// How long another package manager is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-impl Run<'_> {
+impl Transaction<'_> {
     /// Makes the diversions, or ends them. A tool of the running system that will not make one is named among the
     /// warnings: without the diversion the shims work, and the next install makes it.
-    pub(crate) fn divert(&mut self, paths: &[String], list: &List, make: bool) -> Result<()> {
+    pub(crate) fn divert(&mut self, paths: &[String], list: &ListWriter, make: bool) -> Result<()> {
         let dir = self.dir(dpkg::ADMIN)?;
         if self.dpkg.locks.is_none() {
             self.dpkg.locks = Some(lock(&dir)?);
         }
         let content = match list {
-            List::File { content } => content,
-            List::DpkgDivert => {
+            ListWriter::File { content } => content,
+            ListWriter::DpkgDivert => {
                 let mut done = paths.iter().try_for_each(|path| {
                     dpkg_divert(path, make)?;
                     self.undo.push(Undo::Divert(vec![path.clone()], !make));
@@ -55,11 +55,11 @@ impl Run<'_> {
         let path = format!("{}/{DIVERSIONS}", dpkg::ADMIN);
         match content {
             Some(content) => {
-                let mode = dir.entry(DIVERSIONS)?.map_or(0o644, |entry| entry.mode);
+                let mode = dir.inode_at(DIVERSIONS)?.map_or(0o644, |inode| inode.mode);
                 self.put_file(&path, content, mode)
             }
             None => {
-                if dir.entry(DIVERSIONS)?.is_some() {
+                if dir.inode_at(DIVERSIONS)?.is_some() {
                     self.set_aside(&path)?;
                 }
                 Rc::clone(&dir).sync()

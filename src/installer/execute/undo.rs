@@ -11,14 +11,14 @@ use crate::installer::execute::dpkg_divert;
 use crate::installer::names::UPPER;
 use crate::sys;
 use crate::untrusted::Dir;
-use crate::untrusted::entry::Entry;
+use crate::untrusted::inode::Inode;
 use crate::untrusted::mounts::unmount;
 
 /// One thing to be put back.
 #[derive(Debug)]
 pub(crate) enum Undo {
     /// A name that was made, and what was put there: what somebody put there since is left.
-    RemoveName(Rc<Dir>, String, Option<Entry>),
+    RemoveName(Rc<Dir>, String, Option<Inode>),
     /// A directory that was made.
     RemoveDirectory(Rc<Dir>, String),
     /// A file of ours that was saved under the first name and takes the place of what is under the second.
@@ -34,7 +34,7 @@ pub(crate) enum Undo {
         /// A temporary name.
         spare: String,
         /// What the image's name was given, which goes back to ours.
-        put: Option<Entry>,
+        put: Option<Inode>,
     },
     /// A directory, and the permission bits that it had.
     SetMode(Rc<Dir>, u32),
@@ -51,7 +51,7 @@ impl Undo {
     pub(crate) fn run(self) -> Result<()> {
         match self {
             Self::RemoveName(dir, name, None) => dir.unlink(&name),
-            Self::RemoveName(dir, name, Some(put)) => match dir.entry(&name)? {
+            Self::RemoveName(dir, name, Some(put)) => match dir.inode_at(&name)? {
                 Some(now) if !now.resembles(&put) => Err(replaced(&dir, &name)),
                 _ => dir.unlink(&name),
             },
@@ -64,7 +64,7 @@ impl Undo {
             Self::PutBack(dir, saved, name) => dir.rename_new(&saved, &name),
             Self::Exchange { dir, names: [ours, name], spare, put } => {
                 dir.exchange(&ours, &name, &spare)?;
-                match (dir.entry(&ours)?, put) {
+                match (dir.inode_at(&ours)?, put) {
                     (Some(now), Some(put)) if now.resembles(&put) => Ok(()),
                     _ => dir.exchange(&ours, &name, &spare).and(Err(replaced(&dir, &name))),
                 }

@@ -9,11 +9,11 @@
 
 use crate::error::Result;
 use crate::installer::image::dpkg::{self, Diversion, Dpkg};
-use crate::installer::image::{Image, Slot};
-use crate::installer::manifest::{Manifest, Real, Tool};
+use crate::installer::image::{Image, ToolName};
+use crate::installer::manifest::{Manifest, Real, ToolRecord};
 use crate::installer::plan::checks::changeable;
 use crate::installer::plan::ownership;
-use crate::installer::plan::step::{List, Step};
+use crate::installer::plan::step::{ListWriter, Step};
 
 /// No package may ship anything below this (Debian Policy 9.1.2).
 const NO_PACKAGE: &str = "usr/local/";
@@ -33,13 +33,8 @@ pub(crate) struct Diverting {
 ///
 /// # Errors
 /// State if chattr(1) forbids it.
-pub(crate) fn install(
-    image: &Image,
-    running: bool,
-    tools: &[Tool],
-    warnings: &mut Vec<String>,
-) -> Result<Diverting> {
-    let before = image.home.as_ref().and_then(|home| home.manifest.as_ref());
+pub(crate) fn install(image: &Image, tools: &[ToolRecord], warnings: &mut Vec<String>) -> Result<Diverting> {
+    let before = image.our_directory.as_ref().and_then(|our_directory| our_directory.manifest.as_ref());
     let recorded = before.map(recorded).unwrap_or_default();
     let made_before = before.is_some_and(|before| before.made_diversions);
     let Some(dpkg) = &image.dpkg else {
@@ -69,7 +64,8 @@ pub(crate) fn install(
     let gone: Vec<String> =
         recorded.into_iter().filter(|path| !wanted.contains(path) && is_there(path)).collect();
     let made_list = made_before || (dpkg.list.is_none() && !add.is_empty());
-    let mut work = Work { image, dpkg, tool: running && dpkg.has_tool, made_list, steps: Vec::new() };
+    let mut work =
+        DiversionSteps { image, dpkg, tool: image.running && dpkg.has_tool, made_list, steps: Vec::new() };
     let list = dpkg::without(dpkg.list.as_deref().unwrap_or_default(), &gone);
     work.push(gone, list.clone(), false)?;
     let list = dpkg::with(&list, &add);
@@ -81,13 +77,13 @@ pub(crate) fn install(
 ///
 /// # Errors
 /// State if chattr(1) forbids it.
-pub(crate) fn uninstall(image: &Image, running: bool, manifest: &Manifest) -> Result<Vec<Step>> {
+pub(crate) fn uninstall(image: &Image, manifest: &Manifest) -> Result<Vec<Step>> {
     let Some(dpkg) = &image.dpkg else { return Ok(Vec::new()) };
     let there = present(dpkg);
     let mut paths = recorded(manifest);
     paths.retain(|path| there.iter().any(|one| dpkg::is_ours(one, path)));
-    let (tool, made_list) = (running && dpkg.has_tool, manifest.made_diversions);
-    let mut work = Work { image, dpkg, tool, made_list, steps: Vec::new() };
+    let (tool, made_list) = (image.running && dpkg.has_tool, manifest.made_diversions);
+    let mut work = DiversionSteps { image, dpkg, tool, made_list, steps: Vec::new() };
     let list = dpkg::without(dpkg.list.as_deref().unwrap_or_default(), &paths);
     work.push(paths, list, false)?;
     Ok(work.steps)
@@ -102,7 +98,7 @@ pub(crate) fn missing(image: &Image, manifest: &Manifest) -> Vec<String> {
     paths
 }
 
-struct Work<'a> {
+struct DiversionSteps<'a> {
     image: &'a Image,
     dpkg: &'a Dpkg,
     tool: bool,
@@ -110,16 +106,16 @@ struct Work<'a> {
     steps: Vec<Step>,
 }
 
-impl Work<'_> {
+impl DiversionSteps<'_> {
     fn push(&mut self, paths: Vec<String>, list: Vec<u8>, make: bool) -> Result<()> {
         if paths.is_empty() {
             return Ok(());
         }
         let list = if self.tool {
-            List::DpkgDivert
+            ListWriter::DpkgDivert
         } else {
             changeable(self.dpkg.flags, &self.image.root.join(dpkg::ADMIN))?;
-            List::File { content: (!list.is_empty() || !self.made_list).then_some(list) }
+            ListWriter::File { content: (!list.is_empty() || !self.made_list).then_some(list) }
         };
         let step = if make { Step::Divert { paths, list } } else { Step::Undivert { paths, list } };
         self.steps.push(step);
@@ -137,17 +133,20 @@ fn recorded(manifest: &Manifest) -> Vec<String> {
 }
 
 /// The absolute paths that a package has, or may once have, for one of these shims.
-fn spellings(image: &Image, dpkg: &Dpkg, tools: &[Tool]) -> Vec<String> {
+fn spellings(image: &Image, dpkg: &Dpkg, tools: &[ToolRecord]) -> Vec<String> {
     // Where the shim is gone, a package that comes again shall put its tool at the name itself.
-    let stands = |tool: &Tool, slot: &&Slot| slot.name.is_some() || tool.real == Real::Nothing;
-    let slots = tools.iter().filter_map(|tool| image.slot(&tool.path).filter(|slot| stands(tool, slot)));
+    let stands =
+        |tool: &ToolRecord, tool_name: &&ToolName| tool_name.at_name.is_some() || tool.real == Real::Nothing;
+    let tool_names = tools
+        .iter()
+        .filter_map(|tool| image.tool_name(&tool.path).filter(|tool_name| stands(tool, tool_name)));
     let mut paths = Vec::new();
-    for slot in slots {
-        let place = image.places.get(slot.place);
-        let directories = place.iter().flat_map(|place| &place.spellings);
+    for tool_name in tool_names {
+        let directory = image.directory_of(tool_name);
+        let directories = directory.iter().flat_map(|directory| &directory.spellings);
         let all: Vec<String> = directories
             .filter(|directory| !directory.starts_with(NO_PACKAGE))
-            .map(|directory| format!("/{directory}/{}", slot.tool))
+            .map(|directory| format!("/{directory}/{}", tool_name.tool))
             .collect();
         let own: Vec<String> = all.iter().filter(|path| dpkg.listed.contains(path)).cloned().collect();
         paths.extend(if own.is_empty() { all } else { own });
