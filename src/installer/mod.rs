@@ -88,7 +88,7 @@ pub fn uninstall_watched(
     progress: &mut dyn FnMut(&Step),
 ) -> Result<InstallReport> {
     root_only(options.dry_run)?;
-    uninstall::may_go(&Guest::gather(&options.chroot).map_err(advise)?, "uninstall from")?;
+    uninstall::refuse_while_swap_is_on(&Guest::gather(&options.chroot).map_err(advise)?, "uninstall from")?;
     let payload = Payload::nothing()?;
     let change = Change {
         chroot: &options.chroot,

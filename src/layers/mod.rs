@@ -138,7 +138,7 @@ pub fn unmount(target: &Path, dry_run: bool) -> Result<LayersReport> {
     if !points.is_empty()
         && let Ok(guest) = Guest::gather(&target)
     {
-        uninstall::may_go(&guest, "unmount")?;
+        uninstall::refuse_while_swap_is_on(&guest, "unmount")?;
     }
     if !dry_run && !points.is_empty() {
         build::unmount(&points)?;

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::error::{Attempt, Error, Kind, Result};
-use crate::installer::execute::dpkg_divert::dpkg_divert;
+use crate::installer::execute::dpkg_divert::{Divert, dpkg_divert};
 use crate::installer::execute::transaction::Transaction;
 use crate::installer::execute::undo::Undo;
 use crate::installer::image::dpkg::{self, DIVERSIONS};
@@ -23,35 +23,43 @@ use crate::untrusted::Dir;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Transaction<'_> {
-    /// Makes the diversions, or ends them. A tool of the running system that will not make one is named among the
-    /// warnings: without the diversion the shims work, and the next install makes it.
-    pub(crate) fn divert(&mut self, paths: &[String], list: &ListWriter, make: bool) -> Result<()> {
+    /// Makes the diversions, or ends them.
+    pub(crate) fn divert(&mut self, paths: &[String], list: &ListWriter, divert: Divert) -> Result<()> {
         let dir = self.dir(dpkg::ADMIN)?;
         if self.dpkg.locks.is_none() {
             self.dpkg.locks = Some(lock(&dir)?);
         }
-        let content = match list {
-            ListWriter::File { content } => content,
-            ListWriter::DpkgDivert => {
-                let mut done = paths.iter().try_for_each(|path| {
-                    dpkg_divert(path, make)?;
-                    self.undo.push(Undo::Divert(vec![path.clone()], !make));
-                    Ok(())
-                });
-                if let (true, Err(error)) = (make, &done) {
-                    self.warnings
-                        .push(format!("{error}; so an upgrade of its package will replace the shim"));
-                    done = Ok(());
-                }
-                return done;
+        match list {
+            ListWriter::DpkgDivert => self.divert_by_tool(paths, divert),
+            ListWriter::File { content } => self.replace_list(&dir, content.as_deref()),
+        }
+    }
+
+    /// A tool of the running system that will not make a diversion is named among the warnings: without the diversion
+    /// the shims work, and the next install makes it.
+    fn divert_by_tool(&mut self, paths: &[String], divert: Divert) -> Result<()> {
+        let done = paths.iter().try_for_each(|path| {
+            dpkg_divert(path, divert)?;
+            self.undo.push(Undo::Divert { path: path.clone(), divert: divert.opposite() });
+            Ok(())
+        });
+        match (divert, done) {
+            (Divert::Make, Err(error)) => {
+                self.warnings.push(format!("{error}; so an upgrade of its package will replace the shim"));
+                Ok(())
             }
-        };
+            (_, done) => done,
+        }
+    }
+
+    /// Puts the whole list there, or none at all, if it is still as the plan saw it.
+    fn replace_list(&mut self, dir: &Rc<Dir>, content: Option<&[u8]>) -> Result<()> {
         if dir.read(DIVERSIONS, dpkg::CAP)? != self.dpkg.list {
             let error =
                 Error::new(Kind::State, "replace", "it was changed meanwhile").at(dir.shown(DIVERSIONS));
             return Err(error.remedy("run it again"));
         }
-        self.dpkg.list.clone_from(content);
+        self.dpkg.list = content.map(<[u8]>::to_vec);
         let path = format!("{}/{DIVERSIONS}", dpkg::ADMIN);
         match content {
             Some(content) => {
@@ -62,7 +70,7 @@ impl Transaction<'_> {
                 if dir.inode_at(DIVERSIONS)?.is_some() {
                     self.set_aside(&path)?;
                 }
-                Rc::clone(&dir).sync()
+                dir.sync()
             }
         }
     }

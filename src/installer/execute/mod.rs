@@ -17,8 +17,6 @@ use crate::installer::image::tree::Tree;
 use crate::installer::payload::Payload;
 use crate::installer::plan::step::{InstallerPlan, Step};
 
-pub(crate) use crate::installer::execute::dpkg_divert::dpkg_divert;
-
 /// Does every step of `plan`, telling `progress` before each; what could not be done and need not be.
 ///
 /// # Errors

@@ -22,7 +22,7 @@ impl Transaction<'_> {
         let real = format!("{name}{REAL}");
         let put = dir.inode_at(&name)?;
         dir.link(&name, &dir, &real)?;
-        self.undo.push(Undo::RemoveName(Rc::clone(&dir), real.clone(), put));
+        self.undo.push(Undo::RemoveName { dir: Rc::clone(&dir), name: real.clone(), put });
         same(&dir, &name, &real)
     }
 
@@ -31,7 +31,7 @@ impl Transaction<'_> {
         let (real, tool) = (format!("{name}{REAL}"), self.temporary(&name, "tool"));
         let put = dir.inode_at(&name)?;
         dir.link(&name, &dir, &tool)?;
-        self.undo.push(Undo::RemoveName(Rc::clone(&dir), tool.clone(), put));
+        self.undo.push(Undo::RemoveName { dir: Rc::clone(&dir), name: tool.clone(), put });
         self.exchange(&dir, &tool, &real, &format!("{path}{REAL}"))?;
         self.saved.push((Rc::clone(&dir), tool));
         same(&dir, &name, &real)
@@ -43,7 +43,7 @@ impl Transaction<'_> {
         let bin = self.dir(&format!("{}/{BIN}", paths::OUR_DIRECTORY))?;
         let put = bin.inode_at(BINARY)?;
         bin.link(BINARY, &dir, &staged)?;
-        self.undo.push(Undo::RemoveName(dir, staged, put));
+        self.undo.push(Undo::RemoveName { dir, name: staged, put });
         Ok(())
     }
 
@@ -54,7 +54,7 @@ impl Transaction<'_> {
             // link, not rename: it fails if something has appeared there.
             let put = dir.inode_at(&staged)?;
             dir.link(&staged, &dir, &name)?;
-            self.undo.push(Undo::RemoveName(Rc::clone(&dir), name, put));
+            self.undo.push(Undo::RemoveName { dir: Rc::clone(&dir), name, put });
             return dir.unlink(&staged);
         }
         if over == Over::Tool {
@@ -87,7 +87,7 @@ impl Transaction<'_> {
     fn take(&mut self, dir: &Rc<Dir>, name: &str, seen: Option<Inode>) -> Result<()> {
         let old = self.temporary(name.strip_suffix(REAL).unwrap_or(name), "old");
         dir.rename_new(name, &old)?;
-        self.undo.push(Undo::PutBack(Rc::clone(dir), old.clone(), name.to_owned()));
+        self.undo.push(Undo::PutBack { dir: Rc::clone(dir), saved: old.clone(), name: name.to_owned() });
         as_seen(dir, &old, seen)?;
         self.saved.push((Rc::clone(dir), old));
         Ok(())
@@ -98,15 +98,15 @@ impl Transaction<'_> {
         let spare = self.temporary(name.strip_suffix(REAL).unwrap_or(name), "old");
         let put = dir.inode_at(ours)?;
         dir.exchange(ours, name, &spare)?;
-        let names = [ours.to_owned(), name.to_owned()];
-        self.undo.push(Undo::Exchange { dir: Rc::clone(dir), names, spare, put });
+        let (dir_again, ours_again, name) = (Rc::clone(dir), ours.to_owned(), name.to_owned());
+        self.undo.push(Undo::Exchange { dir: dir_again, ours: ours_again, name, spare, put });
         as_seen(dir, ours, self.seen(path))
     }
 
     /// What the plan saw at a name of the image's.
     fn seen(&self, path: &str) -> Option<Inode> {
         let real = path.strip_suffix(REAL);
-        let tool_name = self.image.tool_names.iter().find(|tool_name| tool_name.path == real.unwrap_or(path));
+        let tool_name = self.image.tool_names.iter().find(|at| at.path == real.unwrap_or(path));
         let standing = |tool_name: &ToolName| {
             if real.is_some() { tool_name.at_real.clone() } else { tool_name.at_name.clone() }
         };

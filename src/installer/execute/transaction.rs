@@ -5,18 +5,19 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
 use crate::error::{Attempt, Error, Kind, Result};
+use crate::installer::execute::dpkg_divert::Divert;
 use crate::installer::execute::undo::Undo;
 use crate::installer::image::tree::Tree;
 use crate::installer::image::{Image, dpkg};
 use crate::installer::manifest::{Manifest, State};
-use crate::installer::names::{BIN, BINARY, CONFIG, MANIFEST, MARKER, UPPER, temporary};
+use crate::installer::names::{BIN, BINARY, CONFIG, MANIFEST, MARKER, UPPER, UPPER_PATH, temporary};
 use crate::installer::payload::Payload;
 use crate::installer::plan::step::{InstallerPlan, Step};
 use crate::untrusted::inode::Inode;
 use crate::untrusted::{Dir, Root, mounts};
 use crate::{paths, sys};
 
-/// What a run knows of dpkg.
+/// What a run holds of dpkg, so that nobody else changes its list meanwhile.
 #[derive(Debug)]
 pub(crate) struct DpkgHold {
     /// dpkg's locks, once they are taken.
@@ -26,8 +27,7 @@ pub(crate) struct DpkgHold {
 }
 
 impl DpkgHold {
-    /// As it was seen.
-    pub(crate) fn of(image: &Image) -> Self {
+    fn of(image: &Image) -> Self {
         Self { locks: None, list: image.dpkg.as_ref().and_then(|dpkg| dpkg.list.clone()) }
     }
 }
@@ -35,7 +35,7 @@ impl DpkgHold {
 /// What an error says of an attack; once is enough.
 pub(crate) const HOSTILE: &str = " (the image may be hostile)";
 
-/// The state of a run.
+/// One run of the installer: where it works, and what it has done so far.
 pub(crate) struct Transaction<'a> {
     root: Root,
     upper: Option<Root>,
@@ -53,7 +53,7 @@ pub(crate) struct Transaction<'a> {
 }
 
 /// What goes when nothing can fail any more, and so needs no undoing.
-pub(crate) enum LastRemoval {
+enum LastRemoval {
     File(Rc<Dir>, String),
     Directory(Rc<Dir>, String),
 }
@@ -77,7 +77,7 @@ impl<'a> Transaction<'a> {
             before.push((Rc::clone(dir), dir.stat()?));
         }
         if let Some(our_directory) = tree.our_directory {
-            for name in [BIN, "upper"] {
+            for name in [BIN, UPPER] {
                 if let Some(dir) = our_directory.subdirectory(name)? {
                     dirs.insert(format!("{}/{name}", paths::OUR_DIRECTORY), Rc::new(dir));
                 }
@@ -86,7 +86,7 @@ impl<'a> Transaction<'a> {
         }
         let top =
             dirs.get(".").cloned().filter(|_| image.our_directory.as_ref().is_some_and(|ours| ours.is_new));
-        let undo = top.map(|top| Undo::RemoveDirectory(top, paths::OUR_DIRECTORY.to_owned()));
+        let undo = top.map(|parent| Undo::RemoveDirectory { parent, name: paths::OUR_DIRECTORY.to_owned() });
         Ok(Self {
             root: tree.root,
             upper: tree.upper,
@@ -127,8 +127,8 @@ impl<'a> Transaction<'a> {
             Step::PutShim { path, over } => self.put_shim(path, *over),
             Step::MakePrivate => mounts::make_private(self.root.top()),
             Step::BindUpper { .. } => self.bind_upper(),
-            Step::Divert { paths, list } => self.divert(paths, list, true),
-            Step::Undivert { paths, list } => self.divert(paths, list, false),
+            Step::Divert { paths, list } => self.divert(paths, list, Divert::Make),
+            Step::Undivert { paths, list } => self.divert(paths, list, Divert::End),
             Step::Restore { path } => self.restore(path),
             Step::RemoveShim { path } => self.set_aside(path),
             Step::RemoveFile { path } if path.starts_with(paths::OUR_DIRECTORY) => {
@@ -165,7 +165,7 @@ impl<'a> Transaction<'a> {
         let (parent, name) = self.at(path)?;
         let (dir, made) = parent.make_directory(&name, mode)?;
         if made {
-            self.undo.push(Undo::RemoveDirectory(parent, name));
+            self.undo.push(Undo::RemoveDirectory { parent, name });
         }
         self.dirs.entry(path.to_owned()).or_insert_with(|| Rc::new(dir));
         Ok(())
@@ -174,7 +174,7 @@ impl<'a> Transaction<'a> {
     fn set_mode(&mut self, path: &str, mode: u32) -> Result<()> {
         let dir = self.dir(path)?;
         let before = dir.stat()?.mode;
-        self.undo.push(Undo::SetMode(Rc::clone(&dir), before));
+        self.undo.push(Undo::SetMode { dir: Rc::clone(&dir), mode: before });
         dir.set_mode(mode)
     }
 
@@ -188,14 +188,14 @@ impl<'a> Transaction<'a> {
     pub(crate) fn put_file(&mut self, path: &str, content: &[u8], mode: u32) -> Result<()> {
         let (dir, name) = self.at(path)?;
         let (new, old) = (self.temporary(&name, "new"), self.temporary(&name, "old"));
-        self.undo.push(Undo::RemoveName(Rc::clone(&dir), new.clone(), None));
+        self.undo.push(Undo::RemoveName { dir: Rc::clone(&dir), name: new.clone(), put: None });
         dir.create(&new, content, mode)?;
         let again = self.saved.iter().any(|saved| Rc::ptr_eq(&saved.0, &dir) && saved.1 == old);
         let first = dir.inode_at(&name)?.is_none();
         if !again && !first {
             self.save(&dir, &name, &old)?;
         } else if first {
-            self.undo.push(Undo::RemoveName(Rc::clone(&dir), name.clone(), None));
+            self.undo.push(Undo::RemoveName { dir: Rc::clone(&dir), name: name.clone(), put: None });
         }
         dir.rename(&new, &name)?;
         dir.sync()
@@ -205,7 +205,7 @@ impl<'a> Transaction<'a> {
     fn save(&mut self, dir: &Rc<Dir>, name: &str, old: &str) -> Result<()> {
         dir.link(name, dir, old)?;
         self.saved.push((Rc::clone(dir), old.to_owned()));
-        self.undo.push(Undo::PutOver(Rc::clone(dir), old.to_owned(), name.to_owned()));
+        self.undo.push(Undo::PutOver { dir: Rc::clone(dir), saved: old.to_owned(), name: name.to_owned() });
         Ok(())
     }
 
@@ -215,7 +215,7 @@ impl<'a> Transaction<'a> {
         let missing = || Error::new(Kind::State, "prove the upper directory", "none was found");
         let upper = self.upper.as_ref().ok_or_else(missing)?.top();
         let name = self.temporary(MARKER, "new");
-        self.undo.push(Undo::RemoveName(Rc::clone(&our_directory), name.clone(), None));
+        self.undo.push(Undo::RemoveName { dir: Rc::clone(&our_directory), name: name.clone(), put: None });
         our_directory.create(&name, self.payload.token.as_bytes(), 0o600)?;
         let seen = upper.subdirectory(paths::OUR_DIRECTORY).and_then(|dir| match dir {
             Some(dir) => dir.read(&name, self.payload.token.len() as u64),
@@ -232,7 +232,7 @@ impl<'a> Transaction<'a> {
     fn bind_upper(&mut self) -> Result<()> {
         let missing = || Error::new(Kind::State, "mount the upper directory", "none was found");
         let upper = self.upper.as_ref().ok_or_else(missing)?.top();
-        let onto = self.dir(&format!("{}/upper", paths::OUR_DIRECTORY))?;
+        let onto = self.dir(UPPER_PATH)?;
         let clone = if self.detached {
             upper.as_fd().try_clone_to_owned().attempt("keep open", upper.shown(""))?
         } else {
@@ -247,10 +247,10 @@ impl<'a> Transaction<'a> {
 
     fn detach_upper(&mut self) -> Result<()> {
         let our_directory = self.dir(paths::OUR_DIRECTORY)?;
-        let Some(mounted) = our_directory.subdirectory("upper")? else { return Ok(()) };
+        let Some(mounted) = our_directory.subdirectory(UPPER)? else { return Ok(()) };
         let clone = sys::clone_mount(mounted.as_fd()).attempt("clone the mount at", mounted.shown(""))?;
-        mounts::unmount(&mounted, UPPER)?;
-        self.undo.push(Undo::Mount(clone, our_directory, "upper".to_owned()));
+        mounts::unmount(&mounted, UPPER_PATH)?;
+        self.undo.push(Undo::Mount { mount: clone, dir: our_directory, name: UPPER.to_owned() });
         Ok(())
     }
 

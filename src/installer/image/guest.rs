@@ -89,7 +89,7 @@ impl Guest {
         let upper = join(&path, Path::new(paths::UPPER));
         let mounts = mounts::all_mounts();
         let backing = mounts.at(&upper).cloned();
-        let bound = tree.our_directory.as_ref().and_then(|dir| dir.subdirectory("upper").ok()?);
+        let bound = tree.our_directory.as_ref().and_then(|dir| dir.subdirectory(names::UPPER).ok()?);
         let capacity = backing.as_ref().and_then(|_| capacity(bound.as_ref()?));
         let config = load(tree.our_directory.as_ref());
         let wanted = config.as_ref().map_or(&[][..], |config| &config.layers.passthrough);

@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use crate::error::{Error, Kind, Result};
 use crate::installer::image::file::{self, ContentCache, FileAtName};
 use crate::installer::manifest::{self, Manifest};
-use crate::installer::names::{BIN, BINARY, CONFIG, MANIFEST, MARKER, TEMPORARY};
+use crate::installer::names::{BIN, BINARY, CONFIG, MANIFEST, MARKER, TEMPORARY, UPPER};
 use crate::untrusted::inode::FileKind;
 use crate::untrusted::{Dir, IN_OTHER_MOUNT};
 use crate::{sys, text};
@@ -61,12 +61,12 @@ pub(crate) fn gather(
         return Err(error.remedy("remove it from the image, or chown and chmod it if it is yours"));
     }
     let mut facts = OurDirectory { unfinished: inode.mode & UNFINISHED != 0, ..OurDirectory::default() };
-    for name in [BIN, "upper"] {
+    for name in [BIN, UPPER] {
         if let Some(dir) = our_directory.subdirectory(name)? {
             facts.directories.push(name.to_owned());
             match (name, dir.is_in_other_mount()?) {
                 // What somebody put there while nothing was mounted.
-                ("upper", false) => sort_names(&dir, "upper/", &[], &mut facts)?,
+                (UPPER, false) => sort_names(&dir, "upper/", &[], &mut facts)?,
                 (BIN, true) => {
                     let error = Error::new(Kind::State, "use", IN_OTHER_MOUNT).at(dir.shown(""));
                     return Err(error.remedy("unmount what is mounted there"));

@@ -22,11 +22,10 @@ const NO_PACKAGE: &str = "usr/local/";
 #[derive(Debug, Default)]
 pub(crate) struct Diverting {
     /// What the manifest says is ours.
-    pub(crate) paths: Vec<String>,
+    pub paths: Vec<String>,
     /// Whether there was no list before us.
-    pub(crate) made_list: bool,
-    /// What is to be done.
-    pub(crate) steps: Vec<Step>,
+    pub made_list: bool,
+    pub steps: Vec<Step>,
 }
 
 /// What install does, so that exactly the shims at `tools` are diverted.
@@ -34,7 +33,7 @@ pub(crate) struct Diverting {
 /// # Errors
 /// State if chattr(1) forbids it.
 pub(crate) fn install(image: &Image, tools: &[ToolRecord], warnings: &mut Vec<String>) -> Result<Diverting> {
-    let before = image.our_directory.as_ref().and_then(|our_directory| our_directory.manifest.as_ref());
+    let before = image.manifest();
     let recorded = before.map(recorded).unwrap_or_default();
     let made_before = before.is_some_and(|before| before.made_diversions);
     let Some(dpkg) = &image.dpkg else {
@@ -42,7 +41,7 @@ pub(crate) fn install(image: &Image, tools: &[ToolRecord], warnings: &mut Vec<St
         return Ok(Diverting { paths: recorded, made_list: made_before, steps: Vec::new() });
     };
     let there = present(dpkg);
-    let is_there = |path: &String| there.iter().any(|one| dpkg::is_ours(one, path));
+    let is_there = |path: &String| is_made(&there, path);
     let (mut paths, mut add) = (Vec::new(), Vec::new());
     let mut wanted = spellings(image, dpkg, tools);
     if tools.iter().any(|tool| ownership::hidden(image, tool).is_some()) {
@@ -64,13 +63,10 @@ pub(crate) fn install(image: &Image, tools: &[ToolRecord], warnings: &mut Vec<St
     let gone: Vec<String> =
         recorded.into_iter().filter(|path| !wanted.contains(path) && is_there(path)).collect();
     let made_list = made_before || (dpkg.list.is_none() && !add.is_empty());
-    let mut work =
-        DiversionSteps { image, dpkg, tool: image.running && dpkg.has_tool, made_list, steps: Vec::new() };
-    let list = dpkg::without(dpkg.list.as_deref().unwrap_or_default(), &gone);
-    work.push(gone, list.clone(), false)?;
-    let list = dpkg::with(&list, &add);
-    work.push(add, list, true)?;
-    Ok(Diverting { paths, made_list, steps: work.steps })
+    let mut changes = ListChanges::new(image, dpkg, made_list);
+    changes.end(gone)?;
+    changes.make(add)?;
+    Ok(Diverting { paths, made_list, steps: changes.steps })
 }
 
 /// What uninstall does: only the diversions that are ours, and still are, go.
@@ -79,48 +75,66 @@ pub(crate) fn install(image: &Image, tools: &[ToolRecord], warnings: &mut Vec<St
 /// State if chattr(1) forbids it.
 pub(crate) fn uninstall(image: &Image, manifest: &Manifest) -> Result<Vec<Step>> {
     let Some(dpkg) = &image.dpkg else { return Ok(Vec::new()) };
+    let mut changes = ListChanges::new(image, dpkg, manifest.made_diversions);
     let there = present(dpkg);
-    let mut paths = recorded(manifest);
-    paths.retain(|path| there.iter().any(|one| dpkg::is_ours(one, path)));
-    let (tool, made_list) = (image.running && dpkg.has_tool, manifest.made_diversions);
-    let mut work = DiversionSteps { image, dpkg, tool, made_list, steps: Vec::new() };
-    let list = dpkg::without(dpkg.list.as_deref().unwrap_or_default(), &paths);
-    work.push(paths, list, false)?;
-    Ok(work.steps)
+    changes.end(recorded(manifest).into_iter().filter(|path| is_made(&there, path)).collect())?;
+    Ok(changes.steps)
 }
 
 /// Which of the recorded diversions dpkg does not have any more.
 pub(crate) fn missing(image: &Image, manifest: &Manifest) -> Vec<String> {
     let Some(dpkg) = &image.dpkg else { return Vec::new() };
     let there = present(dpkg);
-    let mut paths = recorded(manifest);
-    paths.retain(|path| !there.iter().any(|one| dpkg::is_ours(one, path)));
-    paths
+    recorded(manifest).into_iter().filter(|path| !is_made(&there, path)).collect()
 }
 
-struct DiversionSteps<'a> {
+/// The steps that change dpkg's list, and what it is after them.
+struct ListChanges<'a> {
     image: &'a Image,
     dpkg: &'a Dpkg,
-    tool: bool,
+    /// Whether there was no list before us, so that an empty one goes.
     made_list: bool,
+    list: Vec<u8>,
     steps: Vec<Step>,
 }
 
-impl DiversionSteps<'_> {
-    fn push(&mut self, paths: Vec<String>, list: Vec<u8>, make: bool) -> Result<()> {
-        if paths.is_empty() {
-            return Ok(());
+impl<'a> ListChanges<'a> {
+    fn new(image: &'a Image, dpkg: &'a Dpkg, made_list: bool) -> Self {
+        Self { image, dpkg, made_list, list: dpkg.list.clone().unwrap_or_default(), steps: Vec::new() }
+    }
+
+    fn make(&mut self, paths: Vec<String>) -> Result<()> {
+        if !paths.is_empty() {
+            self.list = dpkg::with(&self.list, &paths);
+            let list = self.writer()?;
+            self.steps.push(Step::Divert { paths, list });
         }
-        let list = if self.tool {
-            ListWriter::DpkgDivert
-        } else {
-            changeable(self.dpkg.flags, &self.image.root.join(dpkg::ADMIN))?;
-            ListWriter::File { content: (!list.is_empty() || !self.made_list).then_some(list) }
-        };
-        let step = if make { Step::Divert { paths, list } } else { Step::Undivert { paths, list } };
-        self.steps.push(step);
         Ok(())
     }
+
+    fn end(&mut self, paths: Vec<String>) -> Result<()> {
+        if !paths.is_empty() {
+            self.list = dpkg::without(&self.list, &paths);
+            let list = self.writer()?;
+            self.steps.push(Step::Undivert { paths, list });
+        }
+        Ok(())
+    }
+
+    /// Who writes the list as it is now.
+    fn writer(&self) -> Result<ListWriter> {
+        if self.image.running && self.dpkg.has_tool {
+            return Ok(ListWriter::DpkgDivert);
+        }
+        changeable(self.dpkg.flags, &self.image.root.join(dpkg::ADMIN))?;
+        let has_content = !self.list.is_empty() || !self.made_list;
+        Ok(ListWriter::File { content: has_content.then(|| self.list.clone()) })
+    }
+}
+
+/// Whether dpkg has the diversion that install makes of that path.
+fn is_made(there: &[Diversion<'_>], path: &str) -> bool {
+    there.iter().any(|one| dpkg::is_ours(one, path))
 }
 
 fn present(dpkg: &Dpkg) -> Vec<Diversion<'_>> {

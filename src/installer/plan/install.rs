@@ -13,7 +13,7 @@ use crate::installer::image::our_directory::UNFINISHED;
 use crate::installer::image::root_mount::Upper;
 use crate::installer::image::{Image, ToolName};
 use crate::installer::manifest::{self, Manifest, Real, Shim, State, ToolRecord};
-use crate::installer::names::BIN;
+use crate::installer::names::{BIN, UPPER};
 use crate::installer::plan::checks::{changeable, config_path, leftovers, may_be_changed, reachable};
 use crate::installer::plan::diversions::{self, Diverting};
 use crate::installer::plan::orders::Orders;
@@ -371,7 +371,7 @@ fn missing(image: &Image) -> impl Iterator<Item = String> {
             .flat_map(|our_directory| &our_directory.directories)
             .any(|there| there == name)
     };
-    [BIN, "upper"]
+    [BIN, UPPER]
         .into_iter()
         .filter(move |name| !is_there(name))
         .map(|name| format!("{}/{name}", paths::OUR_DIRECTORY))

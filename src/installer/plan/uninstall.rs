@@ -13,7 +13,7 @@ use crate::installer::image::our_directory::{OurDirectory, UNFINISHED};
 use crate::installer::image::root_mount::Upper;
 use crate::installer::image::{Image, ToolName};
 use crate::installer::manifest::{Manifest, Real, State, ToolRecord};
-use crate::installer::names::{BIN, BINARY, MANIFEST, REAL};
+use crate::installer::names::{BIN, BINARY, MANIFEST, REAL, UPPER, UPPER_PATH};
 use crate::installer::plan::checks::{changeable, config_path, leftovers, may_be_changed};
 use crate::installer::plan::step::{InstallerPlan, Step};
 use crate::installer::plan::{diversions, ownership};
@@ -23,19 +23,19 @@ use crate::{paths, text};
 /// So many names in our directory that are somebody else's are told one by one.
 const NAMED: usize = 16;
 
+/// Plans an uninstall; `token` is in the temporary names of this run.
+///
 /// # Errors
 /// State if our directory is there, but no manifest that says what to do.
 pub(crate) fn plan(image: &Image, token: &str) -> Result<InstallerPlan> {
     let mut plan = InstallerPlan { steps: Vec::new(), warnings: image.warnings.clone(), manifest: None };
-    let Some(our_directory) = &image.our_directory else { return Ok(plan) };
+    let Some(ours) = &image.our_directory else { return Ok(plan) };
     plan.steps.extend(leftovers(image).into_iter().map(|path| Step::Clean { path }));
-    match &our_directory.manifest {
-        Some(manifest) => recorded(image, our_directory, manifest, token, &mut plan)?,
+    match &ours.manifest {
+        Some(manifest) => recorded(image, ours, manifest, token, &mut plan)?,
         // Made for an install that came to nothing, or what an uninstall left that did not end.
-        None if our_directory.binary.is_none() && our_directory.unfinished => {
-            own_files(image, our_directory, &mut plan)
-        }
-        None if our_directory.binary.is_none() => {}
+        None if ours.binary.is_none() && ours.unfinished => own_files(image, ours, &mut plan),
+        None if ours.binary.is_none() => {}
         None => {
             let reason = format!("there is no {MANIFEST} in it that says what is ours");
             let error =
@@ -52,7 +52,7 @@ pub(crate) fn plan(image: &Image, token: &str) -> Result<InstallerPlan> {
 /// What is done where a manifest says what is ours.
 fn recorded(
     image: &Image,
-    our_directory: &OurDirectory,
+    ours: &OurDirectory,
     manifest: &Manifest,
     token: &str,
     plan: &mut InstallerPlan,
@@ -66,7 +66,7 @@ fn recorded(
         let reason = "is kept until nothing of the image needs it: run rootfs-shim uninstall again then";
         plan.warnings.push(format!("{} {reason}", paths::OUR_DIRECTORY));
     } else {
-        own_files(image, our_directory, plan);
+        own_files(image, ours, plan);
     }
     if plan.steps.len() > begin {
         // The temporary names of the steps after it are those that this one tells.
@@ -76,12 +76,12 @@ fn recorded(
     Ok(())
 }
 
-/// Whether the shim may go. While a swapfile of this root is on, only the shim knows how to swap it off: the real
-/// tool does not find it by the path that the kernel lists, and `rm` cannot remove it.
+/// Refuses to go on while a swapfile of this root is on. Only the shim knows how to swap it off: the real tool does not
+/// find it by the path that the kernel lists, and `rm` cannot remove it.
 ///
 /// # Errors
 /// State if a swapfile of this root is active: which, and how it is swapped off.
-pub(crate) fn may_go(guest: &Guest, attempt: &str) -> Result<()> {
+pub(crate) fn refuse_while_swap_is_on(guest: &Guest, attempt: &str) -> Result<()> {
     let of_shims = |area: &&ListedArea| area.backing.is_some() || area.stands_in.is_some();
     let active: Vec<&ListedArea> = guest.swaps.iter().filter(of_shims).collect();
     let (Some(_), Some(first)) = (&guest.image.our_directory, active.first()) else { return Ok(()) };
@@ -110,31 +110,23 @@ fn tools(image: &Image, manifest: &Manifest, plan: &mut InstallerPlan) -> Result
             plan.warnings.push(format!("{} is not where a tool may stand: left", text::path(&tool.path)));
             continue;
         };
+        let path = &tool_name.path;
         // Merged since: two records of one name.
-        if done.contains(&&tool_name.path) {
+        if done.contains(&path) {
             continue;
         }
-        done.push(&tool_name.path);
-        match one(image, tool, tool_name, &mut plan.warnings) {
+        done.push(path);
+        match at_name(image, tool, tool_name, &mut plan.warnings) {
             Verdict::Do(step) => {
-                let directory = image.directory_of(tool_name);
-                changeable(
-                    tool_name.at_name.as_ref().map_or(0, |name| name.flags),
-                    &image.root.join(&tool_name.path),
-                )?;
-                let real = image.root.join(format!("{}{REAL}", tool_name.path));
-                changeable(tool_name.at_real.as_ref().map_or(0, |real| real.flags), &real)?;
-                if let Some(directory) = directory {
-                    changeable(directory.flags, &image.root.join(&directory.path))?;
-                    touched.push(directory.path.clone());
-                }
+                name_may_be_changed(image, tool_name)?;
+                touched.extend(image.directory_of(tool_name).map(|directory| directory.path.clone()));
                 plan.steps.push(step);
             }
             Verdict::Nothing => {}
-            Verdict::Leave(reason) => plan.warnings.push(format!("{}: {reason}", tool_name.path)),
+            Verdict::Leave(reason) => plan.warnings.push(format!("{path}: {reason}")),
             Verdict::Keep(reason) => {
                 kept = true;
-                plan.warnings.push(format!("{}: {reason}, so the shim is left", tool_name.path));
+                plan.warnings.push(format!("{path}: {reason}, so the shim is left"));
             }
         }
     }
@@ -143,9 +135,19 @@ fn tools(image: &Image, manifest: &Manifest, plan: &mut InstallerPlan) -> Result
     Ok(kept)
 }
 
-/// What is done at one name.
+/// That chattr(1) forbids nothing at a name, at its `.real` and in their directory.
+fn name_may_be_changed(image: &Image, tool_name: &ToolName) -> Result<()> {
+    let flags = |file: &Option<FileAtName>| file.as_ref().map_or(0, |file| file.flags);
+    changeable(flags(&tool_name.at_name), &image.root.join(&tool_name.path))?;
+    changeable(flags(&tool_name.at_real), &image.root.join(format!("{}{REAL}", tool_name.path)))?;
+    match image.directory_of(tool_name) {
+        Some(directory) => changeable(directory.flags, &image.root.join(&directory.path)),
+        None => Ok(()),
+    }
+}
+
+/// What is to be done at one name.
 enum Verdict {
-    /// This.
     Do(Step),
     /// It is as it was before us.
     Nothing,
@@ -155,7 +157,7 @@ enum Verdict {
     Keep(String),
 }
 
-fn one(image: &Image, tool: &ToolRecord, tool_name: &ToolName, warnings: &mut Vec<String>) -> Verdict {
+fn at_name(image: &Image, tool: &ToolRecord, tool_name: &ToolName, warnings: &mut Vec<String>) -> Verdict {
     let path = tool_name.path.clone();
     let Some(name) = &tool_name.at_name else {
         return match &tool_name.at_real {
@@ -211,27 +213,25 @@ fn works(image: &Image, real: &FileAtName) -> std::result::Result<(), &'static s
 }
 
 /// Our own files and directories. The manifest goes when all else is gone, and what is left to be done after it
-/// the mark tells.
-fn own_files(image: &Image, our_directory: &OurDirectory, plan: &mut InstallerPlan) {
+/// the mode of our directory tells.
+fn own_files(image: &Image, ours: &OurDirectory, plan: &mut InstallerPlan) {
     let under = |name: &str| format!("{}/{name}", paths::OUR_DIRECTORY);
-    let manifest = our_directory.manifest.as_ref();
+    let manifest = ours.manifest.as_ref();
     let made = |path: &str| match manifest {
         Some(manifest) => manifest.directories.iter().any(|directory| directory == path),
         None => true,
     };
     match image.root_mount.upper {
         Upper::Bound => plan.steps.push(Step::DetachUpper),
-        Upper::Occupied => {
-            plan.warnings.push("something else is mounted at .rootfs-shim/upper: left".to_owned())
-        }
+        Upper::Occupied => plan.warnings.push(format!("something else is mounted at {UPPER_PATH}: left")),
         _ => {}
     }
-    if our_directory.binary.is_some() {
+    if ours.binary.is_some() {
         plan.steps.push(Step::RemoveFile { path: under(&format!("{BIN}/{BINARY}")) });
     }
-    let mut left: Vec<String> = our_directory.foreign.iter().map(|name| under(name)).collect();
-    if our_directory.config.is_some() {
-        if manifest.is_some_and(|manifest| manifest.config == our_directory.config) {
+    let mut left: Vec<String> = ours.foreign.iter().map(|name| under(name)).collect();
+    if ours.config.is_some() {
+        if manifest.is_some_and(|manifest| manifest.config == ours.config) {
             plan.steps.push(Step::RemoveFile { path: config_path() });
         } else {
             left.push(config_path());
@@ -239,15 +239,14 @@ fn own_files(image: &Image, our_directory: &OurDirectory, plan: &mut InstallerPl
     }
     let occupied = image.root_mount.upper == Upper::Occupied;
     let busy = |name: &str| left.iter().any(|left| left.starts_with(&under(&format!("{name}/"))));
-    let directories =
-        our_directory.directories.iter().filter(|name| !(busy(name) || occupied && *name == "upper"));
+    let directories = ours.directories.iter().filter(|name| !(busy(name) || occupied && *name == UPPER));
     let directories = directories.map(|name| under(name)).filter(|path| made(path));
     plan.steps.extend(directories.map(|path| Step::RemoveDirectory { path }));
     if manifest.is_some() && made("sbin") {
         plan.steps.push(Step::RemoveDirectory { path: "sbin".to_owned() });
     }
     let goes = made(paths::OUR_DIRECTORY) && left.is_empty() && !occupied;
-    if goes && !our_directory.unfinished {
+    if goes && !ours.unfinished {
         plan.steps.push(Step::SetMode { path: paths::OUR_DIRECTORY.to_owned(), mode: 0o700 | UNFINISHED });
     }
     if manifest.is_some() {
@@ -256,11 +255,15 @@ fn own_files(image: &Image, our_directory: &OurDirectory, plan: &mut InstallerPl
     if goes {
         plan.steps.push(Step::RemoveDirectory { path: paths::OUR_DIRECTORY.to_owned() });
     }
-    // An image may have a hundred thousand.
+    name_what_is_left(left, &mut plan.warnings);
+    plan.steps.push(Step::Sync { path: ".".to_owned() });
+}
+
+/// One warning each for the first names in our directory that are somebody else's: an image may have a hundred
+/// thousand.
+fn name_what_is_left(left: Vec<String>, warnings: &mut Vec<String>) {
     let more = left.len().saturating_sub(NAMED);
     let named = left.into_iter().take(NAMED);
-    plan.warnings.extend(named.map(|path| format!("{path} is not what install wrote: left")));
-    plan.warnings
-        .extend((more > 0).then(|| format!("{more} more in {} are left as well", paths::OUR_DIRECTORY)));
-    plan.steps.push(Step::Sync { path: ".".to_owned() });
+    warnings.extend(named.map(|path| format!("{path} is not what install wrote: left")));
+    warnings.extend((more > 0).then(|| format!("{more} more in {} are left as well", paths::OUR_DIRECTORY)));
 }
