@@ -7,7 +7,7 @@ use crate::cli::output::{print, print_json};
 use crate::error::Result;
 use crate::status;
 use crate::status::{
-    BackingStatus, CommandState, CommandStatus, KeptStatus, Status, SwapDeviceStatus, SwapStatus,
+    BackingStatus, CommandState, CommandStatus, PassthroughStatus, Status, SwapDeviceStatus, SwapStatus,
 };
 use crate::text::size_words;
 
@@ -82,9 +82,9 @@ fn root(status: &Status) -> Rows {
     rows.extend(status.backing.iter().map(|backing| ("upper", backing.upper.clone())));
     for kept in &status.kept {
         let state = match kept {
-            KeptStatus { bound: false, .. } => "not bound",
-            KeptStatus { seeded: true, .. } => "bound, seeded",
-            KeptStatus { .. } => "bound from outside of the layer's passthrough directories",
+            PassthroughStatus { bound: false, .. } => "not bound",
+            PassthroughStatus { seeded: true, .. } => "bound, seeded",
+            PassthroughStatus { .. } => "bound from outside of the layer's passthrough directories",
         };
         rows.push(("passthrough", format!("{} ({state})", kept.path)));
     }

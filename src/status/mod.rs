@@ -13,13 +13,14 @@ use crate::installer::image::guest::Guest;
 use crate::installer::image::link::LinkTarget;
 use crate::installer::image::root_mount::Upper;
 use crate::installer::image::{Image, ToolName};
-use crate::installer::manifest::{Manifest, Real, State};
+use crate::installer::manifest::{Manifest, Original, State};
 use crate::installer::names::{BIN, BINARY, REAL};
 use crate::installer::plan::{checks, diversions, ownership};
+use crate::kernel::mounts::Mount;
 use crate::untrusted::inode::FileKind;
 use crate::{paths, text};
 
-pub(crate) use crate::status::root::{BackingStatus, KeptStatus, SwapDeviceStatus};
+pub(crate) use crate::status::root::{BackingStatus, PassthroughStatus, SwapDeviceStatus};
 
 /// `rootfs-shim status` as data; JSON of version 1. Fields may be added, none goes.
 #[derive(Debug, Clone, Serialize)]
@@ -47,7 +48,7 @@ pub struct Status {
     /// Directories kept on the backing filesystem.
     pub passthrough: Vec<String>,
     /// The same and those that should be, in detail.
-    pub kept: Vec<KeptStatus>,
+    pub kept: Vec<PassthroughStatus>,
     /// The platform's own swap device, if one is configured.
     pub swap_device: Option<String>,
     /// The same, in detail.
@@ -130,20 +131,12 @@ pub struct VolumeStatus {
 /// What the facts mean.
 pub(crate) fn judge(guest: &Guest) -> Status {
     let image = &guest.image;
-    let manifest = image.our_directory.as_ref().and_then(|our_directory| our_directory.manifest.as_ref());
+    let manifest = image.manifest();
     let commands: Vec<CommandStatus> =
         image.tool_names.iter().filter_map(|tool_name| command(image, tool_name, manifest)).collect();
-    let mut problems = problems(guest, manifest, &commands);
-    problems.extend(root::problems(guest));
-    problems.extend(image.warnings.iter().cloned());
-    if !guest.image.running {
-        // As it is typed: without --chroot the remedy would be for the machine's own root.
-        let there = format!("install --chroot {}`", text::path(&image.root));
-        for problem in &mut problems {
-            *problem = problem.replace("install`", &there);
-        }
-    }
-    let (kept, device) = (root::kept(guest), guest.swap_device.as_ref().map(root::swap_device));
+    let problems = problems(guest, manifest, &commands);
+    let kept = root::passthrough(guest);
+    let device = guest.swap_device.as_ref().map(root::swap_device);
     Status {
         version: 1,
         healthy: problems.is_empty(),
@@ -160,30 +153,31 @@ pub(crate) fn judge(guest: &Guest) -> Status {
         swap_device: device.as_ref().map(|device| device.path.clone()),
         swap_device_state: device,
         commands,
-        swaps: guest
-            .swaps
-            .iter()
-            .map(|ListedArea { swap, backing, stands_in, of_this_root }| SwapStatus {
-                path: text::path(&swap.path),
-                backing: backing.as_ref().map(|path| text::path(path.as_path())),
-                size: swap.size * 1024,
-                used: swap.used * 1024,
-                priority: swap.priority,
-                stands_in: stands_in.as_ref().map(text::path),
-                of_this_root: *of_this_root,
-            })
-            .collect(),
-        volumes: guest
-            .volumes
-            .iter()
-            .map(|mount| VolumeStatus {
-                path: text::path(&mount.point),
-                fstype: text::escape(mount.fstype.as_bytes()),
-                source: text::path(&mount.source),
-            })
-            .collect(),
+        swaps: guest.swaps.iter().map(swap).collect(),
+        volumes: guest.volumes.iter().map(volume).collect(),
         notes: notes(guest, manifest),
         problems,
+    }
+}
+
+fn swap(area: &ListedArea) -> SwapStatus {
+    let ListedArea { swap, backing, stands_in, of_this_root } = area;
+    SwapStatus {
+        path: text::path(&swap.path),
+        backing: backing.as_ref().map(|path| text::path(path.as_path())),
+        stands_in: stands_in.as_ref().map(text::path),
+        size: swap.size * 1024,
+        used: swap.used * 1024,
+        priority: swap.priority,
+        of_this_root: *of_this_root,
+    }
+}
+
+fn volume(mount: &Mount) -> VolumeStatus {
+    VolumeStatus {
+        path: text::path(&mount.point),
+        fstype: text::escape(mount.fstype.as_bytes()),
+        source: text::path(&mount.source),
     }
 }
 
@@ -258,11 +252,29 @@ fn leads_to_shim(image: &Image, path: &str, manifest: Option<&Manifest>) -> bool
     hash.is_some_and(|hash| manifest.is_some_and(|manifest| manifest.is_shim(hash)))
 }
 
+/// What is off, in the order in which it is told.
 fn problems(guest: &Guest, manifest: Option<&Manifest>, commands: &[CommandStatus]) -> Vec<String> {
-    let image = &guest.image;
     let mut problems = unfinished(guest, manifest);
-    let Some(manifest) = manifest else { return problems };
-    if image.our_directory.as_ref().is_some_and(|our_directory| our_directory.binary.is_some())
+    if let Some(manifest) = manifest {
+        problems.extend(install_problems(guest, manifest, commands));
+    }
+    problems.extend(root::problems(guest));
+    problems.extend(guest.image.warnings.iter().cloned());
+    if !guest.image.running {
+        // As it is typed: without --chroot the remedy would be for the machine's own root.
+        let there = format!("install --chroot {}`", text::path(&guest.image.root));
+        for problem in &mut problems {
+            *problem = problem.replace("install`", &there);
+        }
+    }
+    problems
+}
+
+/// What is not as install left it.
+fn install_problems(guest: &Guest, manifest: &Manifest, commands: &[CommandStatus]) -> Vec<String> {
+    let image = &guest.image;
+    let mut problems = Vec::new();
+    if image.our_directory.as_ref().is_some_and(|ours| ours.binary.is_some())
         && !ownership::has_binary(image, &manifest.shim.sha256)
     {
         problems.push(format!(
@@ -271,47 +283,44 @@ fn problems(guest: &Guest, manifest: Option<&Manifest>, commands: &[CommandStatu
             paths::OUR_DIRECTORY
         ));
     }
-    for command in commands {
-        let (path, name) = (&command.path, command.command);
-        let recorded = image
-            .tool_name(relative(image, path))
-            .and_then(|tool_name| ownership::recorded(image, tool_name));
-        if let Some(reason) = recorded.and_then(|tool| ownership::hidden(image, tool)) {
-            problems.push(format!("nobody can tell whether {path} is the shim: {reason}"));
-            continue;
-        }
-        let provided = recorded.is_some_and(|tool| tool.real == Real::Nothing);
-        match command.state {
-            CommandState::Shim if command.real.is_none() && !provided => {
-                problems.push(format!("{path} is the shim, but its real tool {path}.real is gone; reinstall the package of {name}"));
-            }
-            CommandState::OlderShim => {
-                problems.push(format!("{path} is an older shim; `rootfs-shim install` upgrades it"))
-            }
-            CommandState::ChangedShim => problems.push(format!(
-                "{path} is the shim, but not as install left it (content, owner, mode or inode); \
-                 `rootfs-shim install` puts it there again"
-            )),
-            CommandState::Tool if manifest.state == State::Uninstalling => {}
-            CommandState::Replaced => problems.push(format!(
-                "{path} was replaced by something else; `rootfs-shim install` adopts it, or says why not"
-            )),
-            CommandState::Gone => problems
-                .push(format!("{path} is gone; reinstall the package of {name}, then `rootfs-shim install`")),
-            CommandState::Tool => {
-                problems.push(format!("{path} has no shim; `rootfs-shim install` says why, or puts it there"))
-            }
-            CommandState::Shim | CommandState::Link => {}
-        }
-    }
+    problems.extend(commands.iter().filter_map(|command| command_problem(image, manifest, command)));
     problems.extend(diversions::missing(image, manifest).into_iter().map(|path| {
         format!("dpkg has lost the diversion of {path}, so an upgrade will replace the shim; `rootfs-shim install` makes it again")
     }));
     problems.extend(upper_problem(image));
-    if let Err(error) = &guest.config {
-        problems.push(error.clone());
-    }
+    problems.extend(guest.config.as_ref().err().cloned());
     problems
+}
+
+/// What is off at a command's name.
+fn command_problem(image: &Image, manifest: &Manifest, command: &CommandStatus) -> Option<String> {
+    let (path, name) = (&command.path, command.command);
+    let recorded =
+        image.tool_name(relative(image, path)).and_then(|tool_name| ownership::recorded(image, tool_name));
+    if let Some(reason) = recorded.and_then(|tool| ownership::hidden(image, tool)) {
+        return Some(format!("nobody can tell whether {path} is the shim: {reason}"));
+    }
+    let provided = recorded.is_some_and(|tool| tool.real == Original::Nothing);
+    Some(match command.state {
+        CommandState::Shim if command.real.is_none() && !provided => format!(
+            "{path} is the shim, but its real tool {path}.real is gone; reinstall the package of {name}"
+        ),
+        CommandState::OlderShim => format!("{path} is an older shim; `rootfs-shim install` upgrades it"),
+        CommandState::ChangedShim => format!(
+            "{path} is the shim, but not as install left it (content, owner, mode or inode); \
+             `rootfs-shim install` puts it there again"
+        ),
+        CommandState::Replaced => {
+            format!("{path} was replaced by something else; `rootfs-shim install` adopts it, or says why not")
+        }
+        CommandState::Gone => {
+            format!("{path} is gone; reinstall the package of {name}, then `rootfs-shim install`")
+        }
+        CommandState::Tool if manifest.state != State::Uninstalling => {
+            format!("{path} has no shim; `rootfs-shim install` says why, or puts it there")
+        }
+        CommandState::Tool | CommandState::Shim | CommandState::Link => return None,
+    })
 }
 
 /// What a run that did not end left, the manifest first.

@@ -34,7 +34,7 @@ pub struct BackingStatus {
 
 /// A directory kept on the backing filesystem, or one that should be.
 #[derive(Debug, Clone, Serialize)]
-pub struct KeptStatus {
+pub struct PassthroughStatus {
     /// Where it is.
     pub path: String,
     /// Whether the configuration names it.
@@ -77,13 +77,13 @@ pub(crate) fn backing(guest: &Guest) -> Option<BackingStatus> {
     })
 }
 
-/// Each kept directory.
-pub(crate) fn kept(guest: &Guest) -> Vec<KeptStatus> {
-    let status = |kept: &PassthroughDirectory| KeptStatus {
-        path: text::path(&kept.path),
-        configured: kept.configured,
-        bound: kept.bound,
-        seeded: kept.seeded,
+/// Each directory that is kept on the backing filesystem, or should be.
+pub(crate) fn passthrough(guest: &Guest) -> Vec<PassthroughStatus> {
+    let status = |directory: &PassthroughDirectory| PassthroughStatus {
+        path: text::path(&directory.path),
+        configured: directory.configured,
+        bound: directory.bound,
+        seeded: directory.seeded,
     };
     guest.passthrough.iter().map(status).collect()
 }
@@ -115,10 +115,10 @@ pub(crate) fn problems(guest: &Guest) -> Vec<String> {
         }
         problems.extend(guest.capacity.and_then(|capacity| nearly_full(&source, capacity)));
     }
-    for kept in guest.passthrough.iter().filter(|kept| !kept.bound) {
+    for directory in guest.passthrough.iter().filter(|directory| !directory.bound) {
         problems.push(format!(
             "{} is to be kept on the backing filesystem, but is not bound there; mount the root with --passthrough",
-            text::path(&kept.path)
+            text::path(&directory.path)
         ));
     }
     if let Some(PlatformSwapDevice { path, active: None }) = &guest.swap_device {

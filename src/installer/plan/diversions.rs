@@ -10,7 +10,7 @@
 use crate::error::Result;
 use crate::installer::image::dpkg::{self, Diversion, Dpkg};
 use crate::installer::image::{Image, ToolName};
-use crate::installer::manifest::{Manifest, Real, ToolRecord};
+use crate::installer::manifest::{Manifest, Original, ToolRecord};
 use crate::installer::plan::checks::changeable;
 use crate::installer::plan::ownership;
 use crate::installer::plan::step::{ListWriter, Step};
@@ -149,8 +149,9 @@ fn recorded(manifest: &Manifest) -> Vec<String> {
 /// The absolute paths that a package has, or may once have, for one of these shims.
 fn spellings(image: &Image, dpkg: &Dpkg, tools: &[ToolRecord]) -> Vec<String> {
     // Where the shim is gone, a package that comes again shall put its tool at the name itself.
-    let stands =
-        |tool: &ToolRecord, tool_name: &&ToolName| tool_name.at_name.is_some() || tool.real == Real::Nothing;
+    let stands = |tool: &ToolRecord, tool_name: &&ToolName| {
+        tool_name.at_name.is_some() || tool.real == Original::Nothing
+    };
     let tool_names = tools
         .iter()
         .filter_map(|tool| image.tool_name(&tool.path).filter(|tool_name| stands(tool, tool_name)));

@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::installer::image::our_directory::UNFINISHED;
 use crate::installer::image::root_mount::Upper;
 use crate::installer::image::{Image, ToolName};
-use crate::installer::manifest::{self, Manifest, Real, Shim, State, ToolRecord};
+use crate::installer::manifest::{self, Manifest, Original, Shim, State, ToolRecord};
 use crate::installer::names::{BIN, UPPER};
 use crate::installer::plan::checks::{changeable, config_path, leftovers, may_be_changed, reachable};
 use crate::installer::plan::diversions::{self, Diverting};
@@ -201,7 +201,7 @@ fn provide(image: &Image, orders: &Orders, shims: &mut Shims, warnings: &mut Vec
             keep_real: None,
             stage_shim: Some(Step::StageShim { path: path.clone() }),
             put_shim: Some(Step::PutShim { path: path.clone(), over: Over::Nothing }),
-            record: ToolRecord { path, real: Real::Nothing, sha256: None },
+            record: ToolRecord { path, real: Original::Nothing, sha256: None },
         };
         shims.names.push((directory, steps));
     }
@@ -226,7 +226,7 @@ fn lasting(image: &Image, tools: &[ToolRecord]) -> Vec<ToolRecord> {
     let lasts = |(tool, tool_name): &(&ToolRecord, Option<&ToolName>)| {
         let path = tool_name.map_or(&tool.path, |tool_name| &tool_name.path);
         let has_real =
-            tool.real != Real::Nothing && tool_name.is_some_and(|tool_name| tool_name.at_real.is_some());
+            tool.real != Original::Nothing && tool_name.is_some_and(|tool_name| tool_name.at_real.is_some());
         !tools.iter().any(|tool| tool.path == *path) && (has_real || ownership::hidden(image, tool).is_some())
     };
     let mut lasting: Vec<ToolRecord> = named.filter(lasts).map(|(tool, _)| tool.clone()).collect();

@@ -7,7 +7,7 @@
 
 use crate::installer::image::file::FileAtName;
 use crate::installer::image::{Image, ToolName};
-use crate::installer::manifest::{Real, ToolRecord};
+use crate::installer::manifest::{Original, ToolRecord};
 use crate::installer::plan::orders::Orders;
 use crate::untrusted::IN_OTHER_MOUNT;
 use crate::untrusted::inode::FileKind;
@@ -83,7 +83,8 @@ pub(crate) fn is_shim(image: &Image, orders: &Orders, tool_name: &ToolName, file
         return tool.is_some() || is_link(image, file) || tool_name.at_real.is_some();
     }
     // Something was written into it by one of its names. Its real tool is there, or there never was one.
-    is_link(image, file) && tool.is_some_and(|tool| tool.real == Real::Nothing || tool_name.at_real.is_some())
+    is_link(image, file)
+        && tool.is_some_and(|tool| tool.real == Original::Nothing || tool_name.at_real.is_some())
 }
 
 /// Whether uninstall may take away what stands at a recorded name.

@@ -9,7 +9,7 @@ use crate::installer::image::elf::Architecture;
 use crate::installer::image::file::FileAtName;
 use crate::installer::image::link::LinkTarget;
 use crate::installer::image::{Image, ToolName};
-use crate::installer::manifest::{Real, ToolRecord};
+use crate::installer::manifest::{Original, ToolRecord};
 use crate::installer::plan::checks::{changeable, reachable};
 use crate::installer::plan::orders::Orders;
 use crate::installer::plan::ownership::{self, is_known, recorded};
@@ -110,13 +110,13 @@ fn over_shim(
         (Some(real), _) => record(path, real),
         // What stood here before us is not forgotten because somebody removed it: uninstall would take the
         // name away for good.
-        (None, Some(tool)) if tool.real != Real::Nothing => {
+        (None, Some(tool)) if tool.real != Original::Nothing => {
             warnings.push(format!(
                 "{path}.real is gone, so the shim at {path} does the work itself; install its package again"
             ));
             tool.clone()
         }
-        (None, _) => ToolRecord { path: path.clone(), real: Real::Nothing, sha256: None },
+        (None, _) => ToolRecord { path: path.clone(), real: Original::Nothing, sha256: None },
     };
     if ownership::is_current(image, orders, file) {
         return Ok(ToolSteps { keep_real: None, stage_shim: None, put_shim: None, record });
@@ -141,7 +141,7 @@ fn over_tool(image: &Image, orders: &Orders, tool_name: &ToolName, file: &FileAt
     can_be_replaced(image, orders, tool_name, file)?;
     let path = &tool_name.path;
     let recorded = recorded(image, tool_name);
-    let is_ours = recorded.is_some_and(|tool| tool.real != Real::Nothing);
+    let is_ours = recorded.is_some_and(|tool| tool.real != Original::Nothing);
     let keep_real = match &tool_name.at_real {
         None => Some(Step::KeepReal { path: path.clone() }),
         Some(real) if file.is_same_file(real) && recorded.is_some() => None,
@@ -210,6 +210,6 @@ fn runs_on(ours: Architecture, theirs: Architecture) -> bool {
 
 /// What the manifest says of a name, at whose `.real` this file is to be or is.
 fn record(path: &str, real: &FileAtName) -> ToolRecord {
-    let kind = if real.inode.kind == FileKind::Symlink { Real::Link } else { Real::File };
+    let kind = if real.inode.kind == FileKind::Symlink { Original::Link } else { Original::File };
     ToolRecord { path: path.to_owned(), real: kind, sha256: real.sha256.clone() }
 }

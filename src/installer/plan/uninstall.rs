@@ -12,7 +12,7 @@ use crate::installer::image::link::LinkTarget;
 use crate::installer::image::our_directory::{OurDirectory, UNFINISHED};
 use crate::installer::image::root_mount::Upper;
 use crate::installer::image::{Image, ToolName};
-use crate::installer::manifest::{Manifest, Real, State, ToolRecord};
+use crate::installer::manifest::{Manifest, Original, State, ToolRecord};
 use crate::installer::names::{BIN, BINARY, MANIFEST, REAL, UPPER, UPPER_PATH};
 use crate::installer::plan::checks::{changeable, config_path, leftovers, may_be_changed};
 use crate::installer::plan::step::{InstallerPlan, Step};
@@ -167,7 +167,7 @@ fn at_name(image: &Image, tool: &ToolRecord, tool_name: &ToolName, warnings: &mu
     };
     let is_shim = ownership::may_go(image, name);
     match &tool_name.at_real {
-        None if is_shim && tool.real == Real::Nothing => Verdict::Do(Step::RemoveShim { path }),
+        None if is_shim && tool.real == Original::Nothing => Verdict::Do(Step::RemoveShim { path }),
         None if is_shim && package_is_gone(image, tool_name) => Verdict::Do(Step::RemoveShim { path }),
         None if is_shim => Verdict::Keep(format!("{path}.real is gone")),
         None => Verdict::Nothing,
