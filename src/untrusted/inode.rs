@@ -9,11 +9,13 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
 
 use crate::error::{Attempt, Error, Kind, Result};
 use crate::sys::{self, MountId};
-use crate::untrusted::ELSEWHERE;
+
+/// Why something is left alone: nothing can be linked there, and what it is the image does not say.
+pub(crate) const IN_OTHER_MOUNT: &str = "it is in another mount than the root";
 
 /// An inode's identity, within one boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct FileId {
+pub struct InodeId {
     /// The filesystem.
     pub dev: u64,
     /// The inode in it.
@@ -53,9 +55,9 @@ impl FileKind {
 
 /// What stands at a name, or behind a descriptor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
+pub struct Inode {
     /// Which inode.
-    pub id: FileId,
+    pub id: InodeId,
     /// What it is.
     pub kind: FileKind,
     /// The permission bits.
@@ -74,7 +76,7 @@ pub struct Entry {
     pub changed: (i64, i64),
 }
 
-impl From<FileStat> for Entry {
+impl From<FileStat> for Inode {
     fn from(stat: FileStat) -> Self {
         let kind = match SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT {
             SFlag::S_IFREG => FileKind::Regular,
@@ -85,7 +87,7 @@ impl From<FileStat> for Entry {
             _ => FileKind::Device,
         };
         Self {
-            id: FileId { dev: stat.st_dev, ino: stat.st_ino },
+            id: InodeId { dev: stat.st_dev, ino: stat.st_ino },
             kind,
             mode: stat.st_mode & 0o7777,
             uid: stat.st_uid,
@@ -98,34 +100,34 @@ impl From<FileStat> for Entry {
     }
 }
 
-impl Entry {
+impl Inode {
     /// Whether two names are one inode. On overlayfs a new link of a copied-up file shows another number
     /// than the old name, until both are looked up anew; what tells then is the change time, which nobody
     /// can set, with everything else that stat(2) says. Two files that differ in content may in theory pass:
     /// who would lose one compares that as well.
     pub fn is_same_file(&self, other: &Self) -> bool {
-        let inode = |entry: &Self| Self { id: self.id, ..*entry };
-        self.id == other.id || (self.links > 1 && inode(self) == inode(other))
+        let but_number = |inode: &Self| Self { id: self.id, ..*inode };
+        self.id == other.id || (self.links > 1 && but_number(self) == but_number(other))
     }
 
     /// Whether this is what `other` was seen as, other names of it having come and gone: that changes an inode's
     /// count of links and its change time, and on overlayfs its number.
     pub fn resembles(&self, other: &Self) -> bool {
         let lasting =
-            |entry: &Self| (entry.kind, entry.mode, entry.uid, entry.gid, entry.size, entry.modified);
+            |inode: &Self| (inode.kind, inode.mode, inode.uid, inode.gid, inode.size, inode.modified);
         lasting(self) == lasting(other)
     }
 }
 
 /// A file that was found by a walk and is pinned, but not opened.
 #[derive(Debug)]
-pub struct Found {
+pub struct PinnedFile {
     pub(crate) fd: OwnedFd,
     pub(crate) shown: PathBuf,
     /// The root's mount.
-    pub(crate) home: MountId,
+    pub(crate) root_mount: MountId,
     /// What it is.
-    pub entry: Entry,
+    pub inode: Inode,
 }
 
 /// The mount that an open file is in.
@@ -135,18 +137,18 @@ pub(crate) fn mount_of(fd: &OwnedFd, shown: &Path) -> Result<MountId> {
         .map_err(|error| error.remedy("mount /proc, or run it on Linux 5.8 or later"))
 }
 
-impl Found {
+impl PinnedFile {
     /// Whether it is in another mount than the root.
     ///
     /// # Errors
     /// If nobody tells.
-    pub fn is_elsewhere(&self) -> Result<bool> {
-        Ok(mount_of(&self.fd, &self.shown)? != self.home)
+    pub fn is_in_other_mount(&self) -> Result<bool> {
+        Ok(mount_of(&self.fd, &self.shown)? != self.root_mount)
     }
 
     /// The number of the device that it is, if it is one.
     pub fn device(&self) -> Option<u64> {
-        let stat = fstat(&self.fd).ok().filter(|_| self.entry.kind == FileKind::Device)?;
+        let stat = fstat(&self.fd).ok().filter(|_| self.inode.kind == FileKind::Device)?;
         Some(stat.st_rdev)
     }
 
@@ -155,12 +157,12 @@ impl Found {
     /// # Errors
     /// State for any other; what open(2) says.
     pub fn open(&self) -> Result<File> {
-        if self.entry.kind != FileKind::Regular {
-            let reason = format!("it is {}, not a regular file", self.entry.kind.words());
+        if self.inode.kind != FileKind::Regular {
+            let reason = format!("it is {}, not a regular file", self.inode.kind.words());
             return Err(Error::new(Kind::State, "read", reason).at(&self.shown));
         }
-        if self.is_elsewhere()? {
-            return Err(Error::new(Kind::State, "read", ELSEWHERE).at(&self.shown));
+        if self.is_in_other_mount()? {
+            return Err(Error::new(Kind::State, "read", IN_OTHER_MOUNT).at(&self.shown));
         }
         // The descriptor's own name in /proc opens this very inode, whatever stands at its name by now.
         let again = sys::proc_path(&self.fd);
