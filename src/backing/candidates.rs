@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use crate::config::Config;
 use crate::kernel::mounts::{Mount, Mounts};
 use crate::kernel::places;
-use crate::swap::header;
+use crate::swap::uuid;
 use crate::sys::{self, FileHandle};
 
 /// Leads to the upper directory of the overlay at `/`.
@@ -52,7 +52,7 @@ impl Trail {
         let mut devices: Vec<PathBuf> = vec![PathBuf::from(&root.source)];
         devices.extend(config.layers.writable.clone());
         if let Some((_, uuid)) = &inner {
-            devices.push(Path::new("/dev/disk/by-uuid").join(header::uuid_text(uuid)));
+            devices.push(Path::new("/dev/disk/by-uuid").join(uuid::text(uuid)));
         }
         devices.retain(|device| is_busy_device(device));
         devices.dedup();

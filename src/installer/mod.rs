@@ -296,7 +296,7 @@ fn root_only(dry_run: bool) -> Result<()> {
 }
 
 fn token() -> Result<String> {
-    Ok(text::hex(&sys::random().attempt("get random bytes from", "the kernel")?))
+    Ok(text::hex(&sys::random_bytes::<8>().attempt("get random bytes from", "the kernel")?))
 }
 
 /// A configuration, validated: what is wrong with it shall show now, and not at boot.

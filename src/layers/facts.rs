@@ -17,14 +17,9 @@ use nix::sys::stat::{major, minor};
 use crate::error::{Attempt, Error, Kind, Result};
 use crate::kernel::mounts::{DevNo, Mounts};
 use crate::layers::content::{self, Content};
-use crate::layers::state_file::{READY, STATE_FILE};
+use crate::layers::writable::{ASIDE, PARTS, READY, STATE_FILE};
 use crate::swap::active::Swap;
 use crate::sys::block;
-
-/// What a writable layer holds; the rest is not ours.
-pub(crate) const PARTS: [&str; 3] = ["upper", "work", "passthrough"];
-/// Names that begin so are ours as well: what a reset moved aside to delete it.
-pub(crate) const ASIDE: &str = ".rootfs-shim-old-";
 
 /// One layer, looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]

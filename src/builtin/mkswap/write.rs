@@ -15,11 +15,11 @@ use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
 
 use crate::builtin::call::Console;
-use crate::builtin::mkswap::ask::{Format, Layout, Lock, Uuid, layout, page_size_note};
+use crate::builtin::mkswap::ask::{Format, Layout, Lock, NewUuid, layout, page_size_note};
 use crate::builtin::show;
 use crate::error::errno_of;
-use crate::swap::header::{self, Fields, time_uuid, versioned};
-use crate::swap::{signature, tag};
+use crate::swap::header::{self, Fields};
+use crate::swap::{signature, tag, uuid};
 use crate::sys;
 
 /// It failed, and why has been said.
@@ -271,7 +271,7 @@ fn write(
     console: &mut Console,
 ) -> Done<()> {
     let name = format.device.as_bytes();
-    let uuid = new_uuid(format.uuid).or_else(|errno| failed(console, &[b"cannot make a UUID"], errno))?;
+    let own = new_uuid(format.uuid).or_else(|errno| failed(console, &[b"cannot make a UUID"], errno))?;
     let used = u64::from(layout.pages).saturating_sub(1 + bad_pages.len() as u64);
     if bad_pages.first() == Some(&0) {
         return refused(console, &[b"Unable to set up swap-space: unreadable"]);
@@ -288,13 +288,13 @@ fn write(
             Some(label) => console.say(&[b"LABEL=", label, b", "]),
             None => console.say(&[b"no label, "]),
         }
-        console.say(&[b"UUID=", header::uuid_text(&uuid).as_bytes(), b"\n"]);
+        console.say(&[b"UUID=", uuid::text(&own).as_bytes(), b"\n"]);
     }
     let page = header::page(&Fields {
         page_size: layout.page_size,
         last_page: layout.pages.saturating_sub(1),
         bad_pages,
-        uuid,
+        uuid: own,
         label: format.label.as_deref().unwrap_or_default(),
         swapped: format.swapped,
     });
@@ -333,11 +333,11 @@ fn erase_old(format: &Format, file: &File, console: &mut Console) -> Done<()> {
     Ok(())
 }
 
-fn new_uuid(choice: Uuid) -> nix::Result<[u8; 16]> {
+fn new_uuid(choice: NewUuid) -> nix::Result<[u8; 16]> {
     match choice {
-        Uuid::Given(uuid) => Ok(uuid),
-        Uuid::Random => Ok(versioned(sys::random_bytes()?, 4)),
-        Uuid::Time => time_uuid(),
+        NewUuid::Given(uuid) => Ok(uuid),
+        NewUuid::Random => uuid::random(),
+        NewUuid::OfTheTime => uuid::of_the_time(),
     }
 }
 

@@ -38,7 +38,7 @@ impl Stage {
     pub(crate) fn find(scratch: &Path) -> Result<Self> {
         // The mount table has absolute paths without symlinks.
         let scratch = fs::canonicalize(scratch).attempt("resolve", scratch)?;
-        let token = text::hex(&sys::random().attempt("get random bytes from", "the kernel")?);
+        let token = text::hex(&sys::random_bytes::<8>().attempt("get random bytes from", "the kernel")?);
         unshare(CloneFlags::CLONE_NEWNS).attempt("unshare the mounts of", "/")?;
         let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
         mount(None::<&str>, "/", None::<&str>, private, None::<&str>)

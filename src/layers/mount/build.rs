@@ -24,13 +24,12 @@ use crate::error::{Attempt, Error, Kind, Result};
 use crate::kernel::namespace::apart;
 use crate::kernel::places::directory;
 use crate::layers::device;
-use crate::layers::facts::ASIDE;
 use crate::layers::mount::passthrough;
 use crate::layers::mount::plan::{MountPlan, Part, PartKind};
 use crate::layers::reset::pending::{self, Pending};
 use crate::layers::reset::plan::Discard;
 use crate::layers::reset::renew;
-use crate::layers::state_file::{self, READY, STATE_FILE};
+use crate::layers::writable::{self, ASIDE, READY, STATE_FILE};
 use crate::sys;
 
 /// What happens to a finished root before anybody sees it; its argument is where it stands for now.
@@ -245,7 +244,7 @@ fn lay_out(layer: &Path, image: &Path) -> Result<Vec<PathBuf>> {
     let _ = fs::remove_dir_all(layer.join(RESERVE));
     // A layer that its guest has filled is mounted all the same: nothing is written that is there.
     if !fs::read(layer.join(STATE_FILE)).is_ok_and(|state| state == READY) {
-        state_file::write_state(layer, READY)?;
+        writable::write_state(layer, READY)?;
     }
     let mut old = Vec::new();
     for entry in fs::read_dir(layer).attempt("read", layer)?.flatten() {
