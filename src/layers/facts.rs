@@ -10,16 +10,18 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::stat::{major, minor};
 
 use crate::error::{Attempt, Error, Kind, Result};
+use crate::kernel::devices::is_held;
 use crate::kernel::mounts::{DevNo, Mounts};
 use crate::layers::content::{self, Content};
 use crate::layers::writable::{ASIDE, PARTS, READY, STATE_FILE};
 use crate::swap::active::Swap;
-use crate::sys::block;
+use crate::sys::{block, wait_for};
 
 /// One layer, looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -233,17 +235,12 @@ fn user_of_device(path: &Path, device: DevNo, key: &str, mounts: &Mounts, swaps:
         return Some(User::Swap);
     }
     // A filesystem that was unmounted a moment ago lets go of its device a moment later.
-    for _ in 0..10 {
-        match open(path, libc::O_EXCL) {
-            Err(error) if error.raw_os_error() == Some(Errno::EBUSY as i32) => {}
-            _ => return None,
-        }
-        if is_trimming(key) {
-            return Some(User::Trimming);
-        }
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    Some(User::Somebody)
+    const PATIENCE: Duration = Duration::from_millis(200);
+    let user = wait_for(PATIENCE, || match is_held(path) {
+        false => Some(None),
+        true => is_trimming(key).then_some(Some(User::Trimming)),
+    });
+    user.unwrap_or(Some(User::Somebody))
 }
 
 /// An image is used through the loop devices that show it.

@@ -81,25 +81,38 @@ pub(crate) struct Extent {
     reserved: [u32; 3],
 }
 
+/// The bits of [`Extent::flags`], without their prefix `FIEMAP_EXTENT_`.
 impl Extent {
+    pub(crate) const UNKNOWN: u32 = 0x2;
+    const DELALLOC: u32 = 0x4;
+    const ENCODED: u32 = 0x8;
+    pub(crate) const INLINE: u32 = 0x200;
+    const TAIL: u32 = 0x400;
+    pub(crate) const UNWRITTEN: u32 = 0x800;
+    pub(crate) const SHARED: u32 = 0x2000;
+
     /// Whether `physical` is a place that no other file has: known, not inline, not encoded, not shared.
     pub(crate) fn is_exclusive(&self) -> bool {
-        const UNKNOWN: u32 = 0x2;
-        const DELALLOC: u32 = 0x4;
-        const ENCODED: u32 = 0x8;
-        const INLINE: u32 = 0x200;
-        const TAIL: u32 = 0x400;
-        const SHARED: u32 = 0x2000;
-        self.flags & (UNKNOWN | DELALLOC | ENCODED | INLINE | TAIL | SHARED) == 0 && self.length > 0
+        let elsewhere =
+            Self::UNKNOWN | Self::DELALLOC | Self::ENCODED | Self::INLINE | Self::TAIL | Self::SHARED;
+        self.flags & elsewhere == 0 && self.length > 0
     }
 }
 
-/// The extents from byte `start` on, at most [`EXTENTS_AT_ONCE`]; with `settled`, after the file's dirty pages
-/// were given their places.
+/// What becomes of pages that were written and have no blocks yet, before the extents are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DirtyPages {
+    /// They are left as they are, and listed as delayed.
+    Left,
+    /// They are given their places first, which takes as long as writing them.
+    Placed,
+}
+
+/// The extents from byte `start` on, at most [`EXTENTS_AT_ONCE`].
 ///
 /// # Errors
 /// EOPNOTSUPP where the filesystem does not tell.
-pub(crate) fn extents(fd: BorrowedFd<'_>, start: u64, settled: bool) -> Result<Vec<Extent>> {
+pub(crate) fn extents(fd: BorrowedFd<'_>, start: u64, dirty: DirtyPages) -> Result<Vec<Extent>> {
     const FS_IOC_FIEMAP: libc::Ioctl = 0xC020_660B;
     const FLAG_SYNC: u32 = 1;
     #[repr(C)]
@@ -116,7 +129,7 @@ pub(crate) fn extents(fd: BorrowedFd<'_>, start: u64, settled: bool) -> Result<V
     let mut map: Map = unsafe { mem::zeroed() };
     map.start = start;
     map.length = u64::MAX - start;
-    map.flags = if settled { FLAG_SYNC } else { 0 };
+    map.flags = if dirty == DirtyPages::Placed { FLAG_SYNC } else { 0 };
     map.count = EXTENTS_AT_ONCE as u32;
     // SAFETY: struct fiemap with `count` extents behind it, all ours.
     Errno::result(unsafe { libc::ioctl(fd.as_raw_fd(), FS_IOC_FIEMAP, &raw mut map) })?;

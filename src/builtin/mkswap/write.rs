@@ -6,7 +6,6 @@
 
 use std::fs::{self, File, Metadata};
 use std::io::Seek;
-use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -18,9 +17,11 @@ use crate::builtin::call::Console;
 use crate::builtin::mkswap::ask::{Format, Layout, Lock, NewUuid, layout, page_size_note};
 use crate::builtin::show;
 use crate::error::errno_of;
+use crate::kernel::devices;
+use crate::kernel::extents::extents;
 use crate::swap::header::{self, Fields};
 use crate::swap::{signature, tag, uuid};
-use crate::sys;
+use crate::sys::{DirtyPages, Extent};
 
 /// It failed, and why has been said.
 #[derive(Debug)]
@@ -131,11 +132,7 @@ fn is_mounted(device: &Path) -> bool {
     is_swap
         || crate::kernel::mounts::all_mounts().iter().any(|mount| {
             let source = Path::new(&mount.source);
-            let is_same = || {
-                fs::metadata(source)
-                    .is_ok_and(|other| other.rdev() == meta.rdev() && other.file_type().is_block_device())
-            };
-            source == device || (source.starts_with("/dev") && is_same())
+            source == device || (source.starts_with("/dev") && devices::is_node_of(source, meta.rdev()))
         })
 }
 
@@ -234,28 +231,20 @@ fn warn_of_holes(format: &Format, file: &File, console: &mut Console) {
 }
 
 fn holes(file: &File) -> Option<Vec<String>> {
-    const UNKNOWN: u32 = 0x2;
-    const INLINE: u32 = 0x200;
-    const SHARED: u32 = 0x2000;
+    const UNFIT: [(u32, &str); 3] = [
+        (Extent::INLINE, "data inline extent"),
+        (Extent::SHARED, "shared extent"),
+        (Extent::UNKNOWN, "unallocated extent"),
+    ];
     let size = file.metadata().ok()?.size();
     let (mut end, mut findings) = (0, Vec::new());
-    loop {
-        let extents = sys::extents(file.as_fd(), end, true).ok()?;
-        let Some(last) = extents.last().copied() else { break };
-        for extent in extents {
-            if extent.logical > end {
-                findings.push(format!("hole detected at offset {end}"));
-            }
-            let words =
-                [(INLINE, "data inline extent"), (SHARED, "shared extent"), (UNKNOWN, "unallocated extent")];
-            let unfit = words.iter().find(|(flag, _)| extent.flags & flag != 0);
-            findings.extend(unfit.map(|(_, what)| format!("{what} at offset {}", extent.logical)));
-            end = extent.logical.saturating_add(extent.length);
+    for extent in extents(file, DirtyPages::Placed).ok()? {
+        if extent.logical > end {
+            findings.push(format!("hole detected at offset {end}"));
         }
-        const LAST: u32 = 0x1;
-        if last.flags & LAST != 0 || last.length == 0 {
-            break;
-        }
+        let unfit = UNFIT.iter().find(|(flag, _)| extent.flags & flag != 0);
+        findings.extend(unfit.map(|(_, what)| format!("{what} at offset {}", extent.logical)));
+        end = extent.logical.saturating_add(extent.length);
     }
     if end < size {
         findings.push(format!("hole detected at offset {end}"));

@@ -14,10 +14,10 @@ use std::process::{Command, Stdio};
 
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sched::{CloneFlags, unshare};
 
 use crate::error::{Attempt, Error, Kind, Result};
 use crate::kernel::mounts;
+use crate::kernel::namespace::unshare_mounts;
 use crate::sys;
 use crate::text;
 
@@ -39,10 +39,7 @@ impl Stage {
         // The mount table has absolute paths without symlinks.
         let scratch = fs::canonicalize(scratch).attempt("resolve", scratch)?;
         let token = text::hex(&sys::random_bytes::<8>().attempt("get random bytes from", "the kernel")?);
-        unshare(CloneFlags::CLONE_NEWNS).attempt("unshare the mounts of", "/")?;
-        let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-        mount(None::<&str>, "/", None::<&str>, private, None::<&str>)
-            .attempt("make the mounts private of", "/")?;
+        unshare_mounts()?;
         Ok(Self { dir: scratch.join(format!("rootfs-shim-demo.{token}")) })
     }
 

@@ -21,7 +21,7 @@ use nix::mount::{MntFlags, MsFlags, mount as mount2, umount2};
 use nix::sys::stat::Mode;
 
 use crate::error::{Attempt, Error, Kind, Result};
-use crate::kernel::namespace::apart;
+use crate::kernel::namespace::in_private_namespace;
 use crate::kernel::places::directory;
 use crate::layers::device;
 use crate::layers::mount::passthrough;
@@ -75,7 +75,7 @@ pub(crate) fn mount(
     if let Some(key) = &plan.trimming {
         pending::stop(key);
     }
-    let built = apart(|| build(plan, progress, finish))?;
+    let built = in_private_namespace(|| build(plan, progress, finish))?;
     sys::attach_mount(built.tree.as_fd(), target.as_fd()).attempt("mount the root at", &plan.target)?;
     let renewed = plan.reset.as_ref().filter(|reset| reset.discard != Discard::Never);
     let device = !matches!(plan.writable.how, PartKind::Directory(_));
@@ -121,7 +121,7 @@ fn build(plan: &MountPlan, progress: &mut Progress<'_>, finish: &mut Finish<'_>)
 
 /// Tries what a reset cannot undo: a root that will not stand for its image's sake costs no layer.
 fn rehearse(plan: &MountPlan) -> Result<()> {
-    apart(|| {
+    in_private_namespace(|| {
         let stage = std::path::absolute(&plan.target).attempt("find", &plan.target)?;
         set_stage(&stage, plan, &sources(&plan.lower)?).map(drop)
     })

@@ -14,6 +14,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::error::{Attempt, Error, Kind, Result};
+use crate::kernel::devices::open_when_free;
 use crate::layers::content::{LABEL, MARK, MARK_BLOCK, mark_offset};
 use crate::sys::block;
 use crate::text;
@@ -50,23 +51,10 @@ fn write(path: &Path, offset: u64, bytes: &[u8]) -> Result<File> {
     if block::device_size(File::open(path).attempt("open", path)?.as_fd()).is_ok() {
         options.custom_flags(libc::O_CLOEXEC | libc::O_EXCL);
     }
-    let file = patiently(|| options.open(path)).attempt("open for formatting", path)?;
+    let file = open_when_free(|| options.open(path)).attempt("open for formatting", path)?;
     file.write_all_at(bytes, offset).attempt("write to", path)?;
     file.sync_data().attempt("sync", path)?;
     Ok(file)
-}
-
-/// A filesystem that was unmounted a moment ago lets go of its device a moment later.
-fn patiently<T>(open: impl Fn() -> std::io::Result<T>) -> std::io::Result<T> {
-    for _ in 0..20 {
-        match open() {
-            Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
-                std::thread::sleep(std::time::Duration::from_millis(20));
-            }
-            other => return other,
-        }
-    }
-    open()
 }
 
 /// No reserved blocks: the capacity is the device's, all of it. None of them discards: that is for later.

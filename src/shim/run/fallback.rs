@@ -64,15 +64,12 @@ pub(crate) fn take_turn(path: &Path) -> Result<Turn> {
 
 /// Others may lock the file too, so the wait has an end.
 fn lock(file: &File, path: &Path) -> Result<()> {
-    const TRIES: u32 = 1000;
-    let mut tries = 0;
-    loop {
-        match sys::try_lock_among_us(file.as_fd()) {
-            Err(Errno::EWOULDBLOCK) if tries < TRIES => tries += 1,
-            done => return done.attempt("lock", path),
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    const PATIENCE: Duration = Duration::from_secs(20);
+    let taken = sys::wait_for(PATIENCE, || match sys::try_lock_among_us(file.as_fd()) {
+        Err(Errno::EWOULDBLOCK) => None,
+        done => Some(done),
+    });
+    taken.unwrap_or(Err(Errno::EWOULDBLOCK)).attempt("lock", path)
 }
 
 impl Turn {
