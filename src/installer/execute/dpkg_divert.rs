@@ -15,11 +15,11 @@ pub(crate) fn dpkg_divert(path: &str, make: bool) -> Result<()> {
     let (tool, real) = (format!("/{}", dpkg::TOOL), dpkg::real_of(path));
     let change = if make { "--add" } else { "--remove" };
     let arguments = ["--quiet", "--local", "--no-rename", "--divert", &real, change, path];
-    let (status, said) = program::run(&tool, &arguments, LIMIT)?;
-    if status.success() {
+    let outcome = program::run(program::system_tool(&tool).args(arguments), LIMIT)?;
+    if outcome.status.success() {
         return Ok(());
     }
-    let words = said.trim_ascii().split(|byte| *byte == b'\n').next_back().unwrap_or_default();
+    let words = outcome.stderr.trim_ascii().split(|byte| *byte == b'\n').next_back().unwrap_or_default();
     let reason = format!("dpkg-divert says: {}", text::escape(words));
     Err(Error::new(Kind::State, if make { "divert" } else { "end the diversion of" }, reason).at(path))
 }

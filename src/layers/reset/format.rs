@@ -12,9 +12,11 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use crate::error::{Attempt, Error, Kind, Result};
 use crate::kernel::devices::open_when_free;
+use crate::kernel::program;
 use crate::layers::content::{LABEL, MARK, MARK_BLOCK, mark_offset};
 use crate::sys::block;
 use crate::text;
@@ -59,6 +61,8 @@ fn write(path: &Path, offset: u64, bytes: &[u8]) -> Result<File> {
 
 /// No reserved blocks: the capacity is the device's, all of it. None of them discards: that is for later.
 fn run_mkfs(path: &Path, end: u64, kind: &str, mkfs: &Path) -> Result<()> {
+    /// It writes little, but the disk may be slow, and what it writes may wait behind what others write.
+    const LIMIT: Duration = Duration::from_secs(600);
     let mut command = Command::new(mkfs);
     command.args(["-q", "-L", LABEL]);
     match kind {
@@ -67,13 +71,11 @@ fn run_mkfs(path: &Path, end: u64, kind: &str, mkfs: &Path) -> Result<()> {
         _ => command.args(["-F", "-m", "0", "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1"]),
     };
     command.arg("--").arg(path);
-    command.stdin(Stdio::null()).env("LC_ALL", "C");
-    crate::sys::expect_children();
-    let output = command.output().attempt("run", mkfs)?;
-    if output.status.success() {
+    command.stdout(Stdio::null()).stderr(Stdio::piped()).env("LC_ALL", "C");
+    let outcome = program::run(&mut command, LIMIT)?;
+    if outcome.status.success() {
         return Ok(());
     }
-    let mut lines = output.stderr.split(|b| *b == b'\n').filter(|line| !line.is_empty());
-    let words = lines.next_back().map_or("it said nothing".to_owned(), text::escape);
+    let words = outcome.last_words().map_or("it said nothing".to_owned(), text::escape);
     Err(Error::new(Kind::State, "format", format!("mkfs.{kind} failed: {words}")).at(path))
 }
