@@ -149,8 +149,9 @@ mod tests {
 
     #[test]
     fn both_outputs_are_read_while_it_runs_and_only_their_ends_are_kept() {
-        let script = "yes 12345678 | head -c 300000; echo out; yes 12345678 | head -c 300000 >&2; echo err >&2; exit 3";
-        let outcome = run(&mut shell(script), Duration::from_secs(60)).unwrap();
+        let talk = "head -c 300000 /dev/zero | tr '\\0' x; echo";
+        let script = format!("{talk}; echo out; ({talk}) >&2; echo err >&2; exit 3");
+        let outcome = run(&mut shell(&script), Duration::from_secs(60)).unwrap();
         assert_eq!(outcome.status.code(), Some(3));
         assert!(outcome.stdout.ends_with(b"out\n") && outcome.stdout.len() == KEPT);
         assert!(outcome.last_words() == Some(b"err") && outcome.stderr.len() == KEPT);
