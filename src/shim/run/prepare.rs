@@ -160,7 +160,7 @@ fn same_handle(user: &File, backing: &File) -> Option<bool> {
 /// Two files never have the same blocks, unless those are shared; FIEMAP through the overlay tells the real
 /// file's.
 fn same_blocks(user: &File, backing: &File) -> Option<bool> {
-    let (a, b) = (sys::extents(user.as_fd(), 0, true).ok()?, sys::extents(backing.as_fd(), 0, true).ok()?);
+    let (a, b) = (first_extents(user)?, first_extents(backing)?);
     let runs = |extents: &[sys::Extent]| {
         merged(extents.iter().map(|extent| Run {
             logical: extent.logical,
@@ -172,6 +172,10 @@ fn same_blocks(user: &File, backing: &File) -> Option<bool> {
         return Some(false);
     }
     a.iter().any(sys::Extent::is_exclusive).then_some(true)
+}
+
+fn first_extents(file: &File) -> Option<Vec<sys::Extent>> {
+    sys::extents(file.as_fd(), 0, sys::DirtyPages::Placed).ok()
 }
 
 /// Where some bytes of a file lie.

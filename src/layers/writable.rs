@@ -1,4 +1,5 @@
-//! The file that says in which state a writable layer is: ready, or in the middle of a reset.
+//! What lies at the top of a writable layer, by name, and the file there that says in which state the layer is:
+//! ready, or in the middle of a reset.
 
 use std::fs;
 use std::io::Write;
@@ -6,7 +7,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use crate::error::{Attempt, Result};
-use crate::layers::facts::ASIDE;
+
+/// What a writable layer holds; everything else in it is not ours.
+pub(crate) const PARTS: [&str; 3] = ["upper", "work", "passthrough"];
+
+/// Names that begin so are ours as well: a reset moves the old parts aside under such a name to delete them later.
+pub(crate) const ASIDE: &str = ".rootfs-shim-old-";
 
 /// The file at the top of a writable layer that says it is ours, and in which state.
 pub(crate) const STATE_FILE: &str = ".rootfs-shim-layer";
