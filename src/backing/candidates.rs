@@ -18,7 +18,7 @@ use crate::sys::{self, FileHandle};
 
 /// Leads to the upper directory of the overlay at `/`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Trail {
+pub(crate) struct Candidates {
     /// Upper's own handle of the upper directory.
     pub handle: Option<FileHandle>,
     /// What its path may end in, longest first; the whole path is among them.
@@ -44,7 +44,7 @@ pub(crate) fn embedded(outer: &FileHandle) -> Option<(FileHandle, [u8; 16])> {
     Some((FileHandle { kind: i32::from(*kind), bytes: rest.get(16..end)?.to_vec() }, uuid))
 }
 
-impl Trail {
+impl Candidates {
     /// Gathers the leads. Only looks; a device is opened but not read.
     pub(crate) fn gather(root: &Mount, mounts: &Mounts, config: &Config) -> Self {
         let top = places::open_path(Path::new("/")).and_then(|dir| sys::file_handle(dir.as_fd())).ok();

@@ -34,7 +34,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::geteuid;
 
-use crate::backing::candidates::Trail;
+use crate::backing::candidates::Candidates;
 use crate::backing::reveal;
 use crate::config::{self, Config};
 use crate::error::{Attempt, Error, Kind, Result, advise};
@@ -220,8 +220,10 @@ impl Job<'_> {
         // In a guest that has switched its root, what mountinfo says of upper leads nowhere.
         let mounts = mounts::all_mounts();
         let mount = sys::mount_id(tree.root.top().as_fd()).ok().and_then(|id| mounts.get(id));
-        let trail = mount.map(|mount| Trail::gather(mount, &mounts, &self.config));
-        let found = trail.filter(|trail| !trail.is_empty()).map(|trail| reveal::detached(&trail));
+        let candidates = mount.map(|mount| Candidates::gather(mount, &mounts, &self.config));
+        let found = candidates
+            .filter(|candidates| !candidates.is_empty())
+            .map(|candidates| reveal::detached(&candidates));
         match found.transpose().ok().flatten().flatten() {
             None => Ok((tree, image)),
             Some(upper) => {

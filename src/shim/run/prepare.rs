@@ -7,7 +7,7 @@
 #![expect(clippy::disallowed_methods, reason = "the running system's own files, and never an image's")]
 
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -19,42 +19,46 @@ use crate::error::{Attempt, Error, Kind, Result};
 use crate::kernel::extents;
 use crate::kernel::places;
 use crate::shim::plan::outcome::{Done, Prepared};
-use crate::shim::plan::types::{Plan, Twofold};
+use crate::shim::plan::types::{BackedFile, Plan};
 use crate::sys;
 
-use crate::shim::run::{blocks, recreate};
+use crate::shim::run::blocks::{self, Unwritten};
+use crate::shim::run::recreate::{self, CopyOnWrite};
 
-/// Prepares and proves each operand that has two names. The descriptor is the backing file's.
-pub(crate) fn prepare_all(plan: &Plan) -> Vec<(Prepared, Option<OwnedFd>)> {
-    let one = |at: usize| match plan.backing(at) {
-        None => (Prepared::Nothing, None),
-        Some(twofold) => match prepare(twofold, plan) {
-            Ok((done, fd)) => (Prepared::Proved(done), Some(fd)),
-            Err(error) => (Prepared::Doubt(error.to_string()), None),
-        },
+/// Prepares and proves each operand that has two names.
+pub(crate) fn prepare_all(plan: &Plan) -> Vec<Prepared> {
+    let one = |at: usize| match plan.backing(at).map(|file| prepare(file, plan)) {
+        None => Prepared::Nothing,
+        Some(Ok(done)) => Prepared::Proved(done),
+        Some(Err(error)) => Prepared::Doubt(error.to_string()),
     };
     (0..plan.operands.len()).map(one).collect()
 }
 
-fn prepare(twofold: &Twofold, plan: &Plan) -> Result<(Vec<Done>, OwnedFd)> {
-    let seen = &twofold.seen;
+fn prepare(file: &BackedFile, plan: &Plan) -> Result<Vec<Done>> {
+    let (seen, orders) = (&file.seen, &file.orders);
     let mut done = Vec::new();
     // If it cannot be made new, it is copied up, which is slower and no worse.
-    if twofold.remake && recreate::remake(twofold, &plan.upper, plan.fstype == "btrfs").unwrap_or(false) {
-        done.push(Done::Remade);
+    if orders.recreate && recreate::recreate(file, &plan.upper, copy_on_write(plan)).unwrap_or(false) {
+        done.push(Done::Recreated);
     }
-    let user = open_regular(seen, twofold.bring_up)?;
+    let user = open_regular(seen, orders.copy_up)?;
     // Nothing that is done to its blocks helps a file with copy-on-write.
-    let worthwhile = plan.fstype != "btrfs" || sys::is_no_cow(user.as_fd());
-    if twofold.fill && worthwhile {
+    let worthwhile = !plan.is_btrfs() || sys::is_no_cow(user.as_fd());
+    if orders.fill_holes && worthwhile {
         done.extend(fill_holes(&user, seen)?);
     }
-    let backing = open_backing(twofold, &plan.upper)?;
-    if twofold.rewrite && worthwhile {
+    let backing = open_backing(file, &plan.upper)?;
+    if orders.rewrite_blocks && worthwhile {
         done.extend(blocks::unshare(&user, seen)?);
     }
     prove(&user, &backing, seen)?;
-    Ok((done, backing.into()))
+    Ok(done)
+}
+
+/// btrfs refuses a swapfile with copy-on-write.
+fn copy_on_write(plan: &Plan) -> CopyOnWrite {
+    if plan.is_btrfs() { CopyOnWrite::Off } else { CopyOnWrite::AsItComes }
 }
 
 /// Writes a file's blocks anew after the kernel has refused them; `None` if there is nothing that could be
@@ -62,16 +66,15 @@ fn prepare(twofold: &Twofold, plan: &Plan) -> Result<(Vec<Done>, OwnedFd)> {
 ///
 /// # Errors
 /// A write that failed.
-pub(crate) fn second_chance(twofold: &Twofold, plan: &Plan) -> Result<Option<Done>> {
-    let backing = open_backing(twofold, &plan.upper)?;
-    let is_btrfs = plan.fstype == "btrfs";
-    let hopeless = is_btrfs && !sys::is_no_cow(backing.as_fd());
-    if !twofold.rewrite || hopeless || sys::is_written(backing.as_fd()).unwrap_or(true) {
+pub(crate) fn second_chance(file: &BackedFile, plan: &Plan) -> Result<Option<Done>> {
+    let backing = open_backing(file, &plan.upper)?;
+    let hopeless = plan.is_btrfs() && !sys::is_no_cow(backing.as_fd());
+    if !file.orders.rewrite_blocks || hopeless || sys::is_written(backing.as_fd()).unwrap_or(true) {
         return Ok(None);
     }
-    let user = open_regular(&twofold.seen, true)?;
-    prove(&user, &backing, &twofold.seen)?;
-    blocks::rewrite(&user, &twofold.seen, !is_btrfs)
+    let user = open_regular(&file.seen, true)?;
+    prove(&user, &backing, &file.seen)?;
+    blocks::rewrite(&user, &file.seen, if plan.is_btrfs() { Unwritten::Fit } else { Unwritten::Refused })
 }
 
 /// Opening for writing is what copies a lower file up, a metacopy stub's data too.
@@ -107,10 +110,10 @@ fn fill_holes(user: &File, path: &Path) -> Result<Option<Done>> {
     Ok(Some(Done::Filled(holes)))
 }
 
-fn open_backing(twofold: &Twofold, upper: &Path) -> Result<File> {
-    let path = twofold.backing.as_path();
+fn open_backing(file: &BackedFile, upper: &Path) -> Result<File> {
+    let path = file.backing.as_path();
     let dir = places::open_path(upper).attempt("open", upper)?;
-    let fd = places::open_beneath(&dir, &twofold.overlay, OFlag::O_RDONLY).attempt("open", path)?;
+    let fd = places::open_beneath(&dir, &file.overlay, OFlag::O_RDONLY).attempt("open", path)?;
     Ok(File::from(fd))
 }
 
