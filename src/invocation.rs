@@ -42,11 +42,11 @@ pub struct Invocation {
 /// Which of the standard descriptors a process was started without.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Closed {
-    /// Descriptor 0.
+    /// Descriptor 0 was closed.
     pub stdin: bool,
-    /// Descriptor 1.
+    /// Descriptor 1 was closed.
     pub stdout: bool,
-    /// Descriptor 2.
+    /// Descriptor 2 was closed.
     pub stderr: bool,
 }
 

@@ -1,7 +1,7 @@
 //! A private mount namespace in which the upper directory is visible, for a guest where it is not.
 //!
-//! The revealed is this process's own namespace, and the way home is kept: operands that are as the user wrote
-//! them are enabled from home, because the kernel prints their names from the mount they were opened in.
+//! This process enters it and keeps the way back to its caller's: operands that are as the user wrote them are
+//! enabled from there, because the kernel prints their names from the mount they were opened in.
 #![expect(clippy::disallowed_methods, reason = "the running system's own files, and never an image's")]
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -21,7 +21,7 @@ use crate::sys::{self, Caller};
 /// A namespace of our own, and where the upper directory is in it.
 #[derive(Debug)]
 pub(crate) struct Revealed {
-    /// Where we came from.
+    /// The way back to the namespace that we came from.
     pub caller: Caller,
     /// The upper directory's mount point.
     pub upper: PathBuf,
@@ -30,8 +30,8 @@ pub(crate) struct Revealed {
 /// A directory that every image has and that no real tool needs while it runs.
 const PLACES: &[&str] = &["/.rootfs-shim/upper", "/mnt", "/media", "/srv", "/opt", "/home", "/boot"];
 
-/// Follows a candidates; `None` if it leads nowhere, and then we are home again. Nothing is mounted over a path
-/// in `avoid`.
+/// Looks at the candidates from a namespace of our own and mounts what is found; `None` if none of them is it, and
+/// then we are in our caller's namespace again. Nothing is mounted over a path in `avoid`.
 ///
 /// # Errors
 /// If there can be no namespace.

@@ -42,7 +42,7 @@ pub(crate) fn carry_out(
 /// Becomes the real tool with this argv; the builtin does the work where that fails, or where there is none.
 pub(crate) fn hand_over(call: &Call<'_>, argv: &[OsString]) -> i32 {
     let (tool, real) = (call.tool, call.real);
-    if real.is_builtin {
+    if real.is_builtin() {
         return builtin::run(tool, argv, call.invocation);
     }
     let errno = tool::become_it(&real.path, argv);

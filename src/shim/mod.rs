@@ -34,7 +34,7 @@ pub(crate) fn run_with(tool: &'static Tool, real: &Real, invocation: &Invocation
     let builtin = Real::builtin();
     // Whoever set the variable, nothing worse can come of it than our own tool doing the work.
     let real = if invocation.depth >= DEPTH_AT_MOST { &builtin } else { real };
-    if !real.is_builtin {
+    if !real.is_builtin() {
         fall_back_to(real, invocation);
     }
     sys::set_environment(DEPTH_VARIABLE, &(invocation.depth + 1).to_string());

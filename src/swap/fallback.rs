@@ -40,7 +40,6 @@ pub(crate) const ZRAM_NOTE: &CStr = c"trusted.rootfs-shim";
 pub struct FallbackDevice {
     /// What `/proc/swaps` calls it: the file's path.
     pub name: PathBuf,
-    /// `/dev/zram0` or `/dev/loop0`.
     pub path: PathBuf,
     pub kind: Fallback,
     /// The file in whose place it is.

@@ -37,7 +37,7 @@ pub struct World {
     pub operands: Vec<Operand>,
     /// The mounts that operands are in.
     pub mounts: Mounts,
-    /// Active swap areas.
+    /// The active swap areas, as `/proc/swaps` lists them.
     pub swaps: Vec<Swap>,
     /// Those of them that are fallback devices, each in the place of a file.
     pub fallbacks: Vec<FallbackDevice>,
@@ -58,7 +58,7 @@ pub struct World {
 /// A swap entry of fstab.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
-    /// The line.
+    /// What its line says.
     pub entry: fstab::Entry,
     /// Its first field, looked at as an operand.
     pub operand: Operand,
@@ -93,11 +93,11 @@ pub struct Sighted {
     pub root: Option<MountId>,
     /// The mount that `/.rootfs-shim/upper` is in.
     pub upper: Option<MountId>,
-    /// The operands.
+    /// What the command line names, in its order.
     pub operands: Vec<Operand>,
-    /// Active swap areas.
+    /// The active swap areas, if they were asked for.
     pub active: Vec<Operand>,
-    /// fstab's entries.
+    /// The swap entries of fstab, if they were asked for.
     pub fstab: Vec<Listed>,
     /// Files that libblkid remembers.
     pub remembered: Vec<Operand>,

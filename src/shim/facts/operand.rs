@@ -48,7 +48,7 @@ pub enum What {
     },
     /// A device, directory, socket or FIFO.
     NotAFile(Thing),
-    /// A regular file.
+    /// A regular file, and what is known of it.
     File(FileFacts),
 }
 
@@ -66,9 +66,9 @@ pub struct Thing {
 /// A regular file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileFacts {
-    /// Where it is.
+    /// The mount that it is in, and its path.
     pub location: Location,
-    /// In bytes.
+    /// Its size in bytes.
     pub size: u64,
     /// Which file it is, whatever its name.
     pub id: FileId,
@@ -82,7 +82,7 @@ pub struct FileFacts {
     pub links: u64,
     /// The bytes that no block holds; known of swap areas only.
     pub holes: u64,
-    /// Its swap header.
+    /// The swap header in its first page.
     pub header: Header,
     /// What stands at its backing path; `None` if it has none.
     pub at_backing_path: Option<AtBackingPath>,

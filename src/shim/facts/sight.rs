@@ -80,7 +80,7 @@ pub(super) fn complete(world: &mut World, scope: &Scope) {
 /// The filesystem that holds the upper directory, as the overlay at `/` itself says.
 fn upper_filesystem() -> Option<[u8; 16]> {
     let handle = places::open_path(Path::new("/")).and_then(|top| sys::file_handle(top.as_fd())).ok()?;
-    candidates::embedded(&handle).map(|(_, uuid)| uuid).filter(|uuid| *uuid != [0; 16])
+    candidates::embedded(&handle).map(|inner| inner.filesystem).filter(|uuid| *uuid != [0; 16])
 }
 
 /// The tags that fstab and the call name.

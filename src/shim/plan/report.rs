@@ -13,9 +13,7 @@ use crate::text::{self, size_words};
 /// What the caller is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Report {
-    /// Our exit status.
     pub status: i32,
-    /// For the console.
     pub notices: Vec<Notice>,
 }
 

@@ -32,7 +32,6 @@ pub struct Run {
 /// A fallback device under a file's name in a detached mount, as [`Detached`] has the file itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FallbackOperand {
-    /// The device.
     pub device: PathBuf,
     /// The name that it gets.
     pub name: OverlayPath,
@@ -59,13 +58,11 @@ pub struct Fallbacks<'a> {
 /// the real tool cannot turn the name that it is given into a path of the overlay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Detached<'a> {
-    /// The file.
     pub file: &'a BackedFile,
     /// Its name from the upper directory, which stands in `argv`.
     pub name: PathBuf,
     /// What the user shall read in the place of that name.
     pub user: &'a Path,
-    /// The run's arguments.
     pub argv: Vec<OsString>,
 }
 
@@ -73,7 +70,7 @@ impl Plan {
     /// How a private run is done in a detached mount. Not by a script: a shell would begin with a complaint about
     /// its working directory.
     pub fn detached(&self, run: &Run, real: &Real) -> Option<Detached<'_>> {
-        let at = *run.operands.first().filter(|_| run.private && !real.is_script)?;
+        let at = *run.operands.first().filter(|_| run.private && !real.is_script())?;
         let (file, user) = (self.backing(at)?, self.user_reads(at)?);
         let (backing, name) = (file.backing.as_path().as_os_str(), file.overlay.below_upper());
         let argument = |given: &OsString| if given == backing { name.clone().into() } else { given.clone() };

@@ -45,9 +45,7 @@ impl fmt::Display for Plan {
 /// The JSON of `explain --json`.
 #[derive(Debug, Serialize)]
 pub struct PlanJson {
-    /// The shape's version.
     pub version: u32,
-    /// The command.
     pub command: &'static str,
     /// The operands, escaped, with what shall happen to each.
     pub operands: Vec<OperandJson>,
@@ -69,14 +67,12 @@ pub struct OperandJson {
     pub decision: &'static str,
     /// The file on the backing filesystem, where one is used.
     pub backing: Option<String>,
-    /// In words.
     pub why: String,
 }
 
 /// One run of [`PlanJson`].
 #[derive(Debug, Serialize)]
 pub struct RunJson {
-    /// Its arguments.
     pub argv: Vec<String>,
     /// In a mount, or a mount namespace, of its own.
     pub private: bool,

@@ -12,7 +12,7 @@ use crate::swap::fallback::FallbackDevice;
 /// What shall be done.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// The command.
+    /// The command that was called.
     pub tool: &'static Tool,
     /// The implementation by whose rules its arguments were read.
     pub flavour: &'static Flavour,
@@ -34,7 +34,7 @@ pub struct Plan {
     pub is_split: bool,
     /// Lines for stderr that the real tool says first, and does not where the call is split.
     pub foreword: Vec<OsString>,
-    /// `-v` was given.
+    /// The caller wants to be told what is left alone (`-v`).
     pub verbose: bool,
     /// The real tool has to find an area by its tag.
     pub by_tag: bool,
@@ -49,7 +49,6 @@ pub struct Decided {
     pub origin: Origin,
     /// As it was given.
     pub given: OsString,
-    /// What shall happen.
     pub decision: Decision,
 }
 
@@ -80,7 +79,6 @@ pub struct FstabArguments {
 pub enum Decision {
     /// The real tool gets what the user wrote.
     AsItIs {
-        /// Why.
         why: String,
         /// Whether the user is told.
         told: bool,
@@ -89,36 +87,24 @@ pub enum Decision {
     Backing(BackedFile),
     /// The real tool is not run for it: it is on a volume.
     Refuse {
-        /// The file.
         path: PathBuf,
         /// Where the volume is mounted.
         point: PathBuf,
-        /// What was mounted.
         source: OsString,
     },
     /// The real tool is not run for it: the filesystem cannot hold swap.
-    Skip {
-        /// The file.
-        path: PathBuf,
-        /// The filesystem's type.
-        fstype: String,
-        /// Why.
-        reason: &'static str,
-    },
+    Skip { path: PathBuf, fstype: String, reason: &'static str },
     /// The filesystem cannot hold swap, and a fallback shall take the file's place.
     Fallback {
-        /// The file.
         path: PathBuf,
         /// In bytes.
         size: u64,
-        /// The filesystem's type.
         fstype: String,
         /// What to try, in this order.
         fallbacks: Vec<Fallback>,
     },
     /// A fallback device is active in the file's place already, and that is what the real tool gets.
     ActiveFallback {
-        /// The file.
         path: PathBuf,
         /// The device in its place.
         device: FallbackDevice,
@@ -151,7 +137,6 @@ pub enum FileNow {
 pub struct BackedFile {
     /// As the user sees it, without symlinks.
     pub seen: PathBuf,
-    /// In the overlay.
     pub overlay: OverlayPath,
     /// On the backing filesystem, unproved.
     pub backing: BackingPath,
@@ -181,7 +166,6 @@ pub struct BackedFacts {
 /// What a file's first page says of the swap area in it, as far as a failure has to be explained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Area {
-    /// There is none.
     Missing,
     /// There is one, but for another machine.
     Foreign,

@@ -32,7 +32,6 @@ const ZRAM_REMOVE: &str = "/sys/class/zram-control/hot_remove";
 /// A device that holds the file's area and is not active yet.
 #[derive(Debug)]
 pub(crate) struct Made {
-    /// Its path.
     pub device: PathBuf,
     kind: Fallback,
     /// A loop device lives as long as somebody has it open.

@@ -44,7 +44,7 @@ pub(crate) fn mask(plan: &Plan, prepared: &[Prepared]) -> Result<Mask> {
     if active::swaps_text() != shown {
         // Worth trying only: without it, `swapoff -a` in a chroot misses what is not masked, and `swapoff -U` a
         // fallback device.
-        let _ = keep_names(&shown);
+        let _ = cover_swaps(&shown);
     }
     for (at, prepared) in prepared.iter().enumerate() {
         if let Some(file) = plan.backing(at).filter(|_| prepared.is_proved()) {
@@ -121,7 +121,7 @@ impl Mask {
 
 /// In a chroot the kernel prints the paths of areas that were enabled in another namespace from that one's own
 /// root, and no such path leads anywhere here. So the list as it was is mounted over `/proc/swaps`.
-fn keep_names(swaps: &[u8]) -> Result<()> {
+fn cover_swaps(swaps: &[u8]) -> Result<()> {
     let place = ["/mnt", "/media", "/srv", "/opt", "/home", "/boot"].map(Path::new);
     let Some(place) = place.into_iter().find(|place| place.is_dir()) else { return Ok(()) };
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;

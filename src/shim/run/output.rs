@@ -44,7 +44,7 @@ pub(crate) struct Heard {
 
 /// What is not passed on at once.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Keep {
+pub(crate) struct HoldBack {
     /// All of it, for [`release`].
     pub all: bool,
     /// What goes to stdout, for [`say_what_waited`].
@@ -59,15 +59,18 @@ pub(crate) struct Pipes {
 }
 
 /// Passes both pipes on until they are closed, or until `ended` says that the real tool is gone: what it left
-/// running in the background may keep them open for ever. What is to be kept it keeps.
+/// running in the background may keep them open for ever.
 pub(crate) fn pump(
     pipes: Pipes,
     ended: Option<&OwnedFd>,
     translations: &Translations<'_>,
-    keep: Keep,
+    hold_back: HoldBack,
 ) -> Heard {
-    let mut heard =
-        Heard { held: keep.all.then(Vec::new), late: keep.stdout.then(Vec::new), ..Heard::default() };
+    let mut heard = Heard {
+        held: hold_back.all.then(Vec::new),
+        late: hold_back.stdout.then(Vec::new),
+        ..Heard::default()
+    };
     let mut streams = [Stream::new(pipes.stdout, Output::Stdout), Stream::new(pipes.stderr, Output::Stderr)];
     let mut gone = false;
     loop {
@@ -76,9 +79,9 @@ pub(crate) fn pump(
         let ready = match wait_for(&streams, ended.filter(|_| !gone), timeout) {
             Err(Errno::EINTR) => continue,
             Err(_) => break,
-            Ok((ready, now)) => {
-                gone |= now;
-                ready
+            Ok(ready) => {
+                gone |= ready.gone;
+                ready.streams
             }
         };
         if ready.is_empty() && gone {
@@ -99,15 +102,18 @@ pub(crate) fn pump(
     heard
 }
 
-/// Which streams have something, and whether the child is gone.
-fn wait_for(
-    streams: &[Stream; 2],
-    ended: Option<&OwnedFd>,
-    timeout: PollTimeout,
-) -> nix::Result<(Vec<usize>, bool)> {
+/// What a wait came to.
+struct Ready {
+    /// The streams that have something.
+    streams: Vec<usize>,
+    /// Whether the child is gone.
+    gone: bool,
+}
+
+fn wait_for(streams: &[Stream; 2], ended: Option<&OwnedFd>, timeout: PollTimeout) -> nix::Result<Ready> {
     let open: Vec<usize> = (0..2).filter(|at| streams.get(*at).is_some_and(|s| s.pipe.is_some())).collect();
     if open.is_empty() {
-        return Ok((Vec::new(), true));
+        return Ok(Ready { streams: Vec::new(), gone: true });
     }
     let pipes = open.iter().filter_map(|at| streams.get(*at)?.pipe.as_ref()).map(AsFd::as_fd);
     let all = pipes.chain(ended.map(AsFd::as_fd));
@@ -115,7 +121,7 @@ fn wait_for(
     poll(&mut polled, timeout)?;
     let has = |at: usize| polled.get(at).is_some_and(|fd| fd.any() != Some(false));
     let ready = open.iter().enumerate().filter(|(at, _)| has(*at)).map(|(_, stream)| *stream);
-    Ok((ready.collect(), ended.is_some() && has(open.len())))
+    Ok(Ready { streams: ready.collect(), gone: ended.is_some() && has(open.len()) })
 }
 
 /// `text` with each backing path turned back.

@@ -20,7 +20,7 @@ use crate::shim::call::Call;
 use crate::shim::plan::outcome::Ran;
 use crate::shim::plan::runs::{Detached, Run};
 use crate::shim::plan::types::Plan;
-use crate::shim::run::output::{Keep, Pipes};
+use crate::shim::run::output::{HoldBack, Pipes};
 use crate::shim::run::{fallback, output};
 use crate::sys::{self, Program, Where};
 
@@ -81,12 +81,13 @@ impl<'a> Runner<'a> {
     /// If no child could be started.
     pub(crate) fn run(&self, run: Run) -> Result<Ran> {
         let path = &self.call.real.path;
-        let keep = Keep { all: self.plan.may_be_repeated(&run), stdout: keeps_its_stdout(self.call.real) };
+        let hold_back =
+            HoldBack { all: self.plan.may_be_repeated(&run), stdout: holds_back_stdout(self.call.real) };
         let access = self.access(&run)?;
         let translations = self.translations(&run, &access);
         let pipe = |wanted: bool| if wanted { pipe2(OFlag::O_CLOEXEC).map(Some) } else { Ok(None) };
         let closed = self.call.invocation.closed;
-        let reads_stdout = keep.all || keep.stdout || !translations.is_empty();
+        let reads_stdout = hold_back.all || hold_back.stdout || !translations.is_empty();
         let out = pipe(reads_stdout && !closed.stdout).attempt("make a pipe for", path)?;
         let err = pipe(!closed.stderr).attempt("make a pipe for", path)?;
         let (out_read, out_write) = out.unzip();
@@ -97,7 +98,7 @@ impl<'a> Runner<'a> {
         let child = self.start(argv, ends, place)?;
         drop((out_write, err_write));
         let pipes = Pipes { stdout: out_read, stderr: err_read };
-        let heard = output::pump(pipes, child.ended.as_ref(), &translations, keep);
+        let heard = output::pump(pipes, child.ended.as_ref(), &translations, hold_back);
         let status = sys::wait(child.pid).attempt("wait for", path)?;
         drop(translations);
         Ok(Ran {
@@ -155,7 +156,7 @@ impl<'a> Runner<'a> {
     /// does the work.
     fn start(&self, argv: &[OsString], ends: Ends<'_>, place: Where<'_>) -> Result<sys::Child> {
         let Call { tool, real, invocation, .. } = self.call;
-        if !real.is_builtin {
+        if !real.is_builtin() {
             let program = Program::new(real.path.as_os_str(), argv).attempt("run", &real.path)?;
             let child = program.spawn(ends.stdout, ends.stderr, place).attempt("start", &real.path)?;
             if child.refused.is_none() {
@@ -188,8 +189,8 @@ fn stay_callable(argv: &mut [OsString]) {
 
 /// Whether what this tool says on stdout leaves it when it ends, after all that it says on stderr. Not on a
 /// terminal, which has each line at once, and not a script, where each program that it runs ends for itself.
-fn keeps_its_stdout(real: &Real) -> bool {
-    !real.is_script && !sys::stdio(1).is_terminal()
+fn holds_back_stdout(real: &Real) -> bool {
+    !real.is_script() && !sys::stdio(1).is_terminal()
 }
 
 /// A mount of the upper directory that is attached nowhere. The file is opened in it once, because a policy
