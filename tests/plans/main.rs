@@ -20,13 +20,13 @@ use std::path::{Path, PathBuf};
 use libtest_mimic::{Arguments, Failed, Trial};
 use nix::errno::Errno;
 use rootfs_shim::Config;
-use rootfs_shim::internals::command::{Kind, Tool};
+use rootfs_shim::internals::command::{Kind, Real, Tool};
 use rootfs_shim::internals::facts::{
-    Backing, FileFacts, FileId, Header, Listed, Location, MountId, Mounts, Operand, Sighted, Thing, Twin,
-    What, World, fstab,
+    AtBackingPath, Backing, FileFacts, FileId, Header, Listed, Location, MountId, Mounts, Operand, Sighted,
+    Thing, What, World, fstab,
 };
 use rootfs_shim::internals::swap::{Tag, active};
-use rootfs_shim::internals::{octal, plan};
+use rootfs_shim::internals::{Closed, Invocation, octal, plan};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -96,11 +96,13 @@ fn check(folder: &Path) -> Result<(), Failed> {
     let config = Config::parse(&read("config.toml"))?;
     let tool = Tool::named(&argv[0]).ok_or("argv[0] is no tool")?;
     let kind = if facts.busybox { Kind::Busybox } else { Kind::UtilLinux };
-    let (flavour, request) = plan::request(tool, kind, &argv, false).ok_or("no flavour")?;
+    let real = Real { kind, ..Real::builtin() };
+    let invocation = Invocation { argv, posixly: false, fstab: None, depth: 0, closed: Closed::default() };
+    let call = plan::Call::read(tool, &real, &invocation).ok_or("no flavour")?;
     let own_mounts = folder.join("mountinfo");
     let mountinfo = if own_mounts.exists() { own_mounts } else { PathBuf::from("tests/plans/mountinfo") };
     let world = world(facts, &fs::read(mountinfo)?, &read("swaps"));
-    let shown = plan::plan(tool, flavour, &argv, &request, &world, &config).to_string();
+    let shown = plan::plan(&plan::Call { config, ..call }, &world).to_string();
     let expected = folder.join("plan.expected");
     if std::env::var_os("BLESS").is_some() {
         fs::write(&expected, &shown)?;
@@ -181,10 +183,10 @@ fn operand(facts: OperandFacts) -> Operand {
                     usable: true,
                 },
             },
-            twin: facts.twin.as_deref().map(|twin| match twin {
-                "file" => Twin::File,
-                "nothing" => Twin::Nothing,
-                _ => Twin::Other,
+            at_backing_path: facts.twin.as_deref().map(|twin| match twin {
+                "file" => AtBackingPath::File,
+                "nothing" => AtBackingPath::Nothing,
+                _ => AtBackingPath::Other,
             }),
         }),
         ("block device", _) => What::NotAFile(Thing {
