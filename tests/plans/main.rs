@@ -84,7 +84,7 @@ fn main() {
         fs::read_dir("tests/plans/cases").unwrap().map(|entry| entry.unwrap().path()).collect();
     folders.sort();
     assert!(folders.len() >= 20, "the fixture worlds are not here");
-    let trial = |folder: std::path::PathBuf| {
+    let trial = |folder: PathBuf| {
         let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
         Trial::test(name, move || check(&folder))
     };
