@@ -18,16 +18,16 @@ mod docker;
 #[expect(dead_code, reason = "scripts run in a bench")]
 mod host;
 mod library;
-mod looking;
-mod mounting;
+mod mount;
 #[path = "../support/namespace.rs"]
 mod namespace;
-mod refusing;
-mod resetting;
-mod seeding;
+mod passthrough;
+mod refusals;
+mod reset;
+mod status;
+mod swap_device;
 #[path = "../support/swap_lock.rs"]
 mod swap_lock;
-mod swapping;
 #[path = "../support/unchecked.rs"]
 mod unchecked;
 
@@ -40,12 +40,12 @@ use namespace::Inside;
 fn main() -> ExitCode {
     let own = [
         library::TESTS,
-        looking::TESTS,
-        mounting::TESTS,
-        refusing::TESTS,
-        resetting::TESTS,
-        seeding::TESTS,
-        swapping::TESTS,
+        status::TESTS,
+        mount::TESTS,
+        refusals::TESTS,
+        reset::TESTS,
+        passthrough::TESTS,
+        swap_device::TESTS,
     ]
     .concat();
     if let Some(inside) = namespace::inside() {
