@@ -375,7 +375,8 @@ fn fail(stage: &Stage, call: &str, nth: usize, error: &str) {
         assert_ne!(before, scene.facts(call), "{when}");
     } else {
         assert_eq!(before, scene.facts(call), "{when}");
-        let said: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{when}: {error}"));
+        let said: Value =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{when}: {error}"));
         assert_eq!(said["changed"], false, "{when}");
         assert!(said["error"].as_str().unwrap().len() > 10, "{when}");
     }

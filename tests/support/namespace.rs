@@ -4,11 +4,14 @@
 //! and does not, so what a test that failed has left of them is taken away by the parent.
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use super::disk;
 use super::host::{host, text};
@@ -56,11 +59,27 @@ pub fn wait(mut child: Child, limit: Duration, is_waiting: impl Fn() -> bool) ->
             deadline = Instant::now() + limit;
         }
         if Instant::now() > deadline {
+            kill_all(&child);
             let _ = child.kill();
             let _ = child.wait();
             return Err(format!("it did not end within {limit:?} and was killed"));
         }
         std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Kills what runs in a test's mount namespace: the programs that it waits for would outlive it.
+fn kill_all(child: &Child) {
+    let namespace_of = |process: &Path| fs::read_link(process.join("ns/mnt")).ok();
+    let its = namespace_of(&Path::new("/proc").join(child.id().to_string()));
+    if its.is_none() || its == namespace_of(Path::new("/proc/self")) {
+        return;
+    }
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    for process in processes.filter(|entry| namespace_of(&entry.path()) == its) {
+        if let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
     }
 }
 
