@@ -20,6 +20,7 @@ use crate::kernel::devices::is_held;
 use crate::kernel::mounts::{DevNo, Mounts};
 use crate::kernel::program;
 use crate::layers::content::{self, Content};
+use crate::layers::device::Storage;
 use crate::layers::writable::{ASIDE, PARTS, READY, STATE_FILE};
 use crate::swap::active::Swap;
 use crate::sys::{block, wait_for};
@@ -122,6 +123,15 @@ impl Layer {
             user => user,
         };
         Ok(Self { path: path.to_owned(), kind, user, key })
+    }
+
+    /// What holds the layer's filesystem, if it is a device or an image.
+    pub(crate) fn storage(&self) -> Option<Storage> {
+        match &self.kind {
+            LayerKind::Device(_) => Some(Storage::Device),
+            LayerKind::Image(_) => Some(Storage::Image),
+            LayerKind::Directory(_) => None,
+        }
     }
 
     /// Size and content, if it is a device or an image.
