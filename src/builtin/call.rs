@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use nix::errno::Errno;
@@ -9,6 +10,7 @@ use nix::errno::Errno;
 use crate::command::getopt::{Given, Parts};
 use crate::command::tables::{Flavour, Purpose, Tool};
 use crate::error::{errno_of, strerror};
+use crate::swap::tag::{Key, Tag};
 
 /// A call of a builtin, with argv taken apart.
 #[derive(Debug)]
@@ -52,6 +54,16 @@ impl Call<'_> {
         let line = [self.tool.name.as_bytes(), b": ", &words.concat(), b"\n"].concat();
         Refusal { line, status: self.flavour.usage_status, hint: false }
     }
+}
+
+/// Something failed, and why has been said on the console.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reported;
+
+/// What the option `-L` or `-U` names, if it is one of these.
+pub(crate) fn tag_of(given: &Given) -> Option<Tag> {
+    let key = if given.option.short? == b'L' { Key::Label } else { Key::Uuid };
+    Some(Tag { key, value: given.value.as_deref().unwrap_or_default().as_bytes().to_owned() })
 }
 
 /// A command line that the tool does not take.
@@ -114,22 +126,22 @@ pub(crate) struct Console {
     pub(crate) interactive: bool,
     /// stderr was closed when we were started; what is there now is ours.
     pub(crate) deaf: bool,
-    /// Something could not be written to stderr.
+    /// Something that was written to stderr could not reach anybody.
     pub(crate) lost: bool,
 }
 
 impl Console {
-    /// For the tool of that name.
+    /// The console of the tool of that name.
     pub(crate) fn new(name: &'static str) -> Self {
         Self { name, out: Vec::new(), interactive: std::io::stdout().is_terminal(), deaf: false, lost: false }
     }
 
-    /// Under another tool's name, as a tool that runs another.
+    /// Takes another tool's name for as long as one tool runs another, and gives back the one that it had.
     pub(crate) fn renamed(&mut self, name: &'static str) -> &'static str {
         std::mem::replace(&mut self.name, name)
     }
 
-    /// To stdout.
+    /// Writes to stdout, sooner or later.
     pub(crate) fn say(&mut self, parts: &[&[u8]]) {
         self.out.extend_from_slice(&parts.concat());
         if self.interactive {
@@ -137,7 +149,7 @@ impl Console {
         }
     }
 
-    /// A line on stderr, after the tool's name.
+    /// Writes a line to stderr, after the tool's name.
     pub(crate) fn warn(&mut self, parts: &[&[u8]]) {
         let line = [self.name.as_bytes(), b": ", &parts.concat(), b"\n"].concat();
         self.write_err(&line);
@@ -148,7 +160,13 @@ impl Console {
         self.warn(&[&parts.concat(), b": ", strerror(errno).as_bytes()]);
     }
 
-    /// To stderr as it is.
+    /// Says that something failed, and what the system said of it.
+    pub(crate) fn report(&mut self, parts: &[&[u8]], errno: Errno) -> Reported {
+        self.warn_errno(parts, errno);
+        Reported
+    }
+
+    /// Writes to stderr as it is.
     pub(crate) fn write_err(&mut self, bytes: &[u8]) {
         self.lost |= self.deaf || std::io::stderr().write_all(bytes).is_err();
     }

@@ -100,6 +100,16 @@ impl Header {
     }
 }
 
+/// In which order the bytes of a header's numbers are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum ByteOrder {
+    /// This machine's.
+    #[default]
+    Native,
+    /// The other one.
+    Swapped,
+}
+
 /// What [`page`] makes a header of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fields<'a> {
@@ -113,8 +123,7 @@ pub(crate) struct Fields<'a> {
     pub uuid: [u8; 16],
     /// Cut to [`LABEL_MAX`].
     pub label: &'a [u8],
-    /// Numbers in the order that is not this machine's.
-    pub swapped: bool,
+    pub byte_order: ByteOrder,
 }
 
 /// How many bad pages a header of this page size can hold.
@@ -125,7 +134,10 @@ pub(crate) fn bad_pages_max(page_size: usize) -> usize {
 /// The first page of a swap area; its first [`FIELDS`] bytes are zeros.
 pub(crate) fn page(fields: &Fields<'_>) -> Vec<u8> {
     let mut page = vec![0; fields.page_size];
-    let number = |n: u32| if fields.swapped { n.swap_bytes() } else { n }.to_ne_bytes();
+    let number = |n: u32| {
+        let n = if fields.byte_order == ByteOrder::Swapped { n.swap_bytes() } else { n };
+        n.to_ne_bytes()
+    };
     put(&mut page, FIELDS, &number(1));
     put(&mut page, FIELDS + 4, &number(fields.last_page));
     put(&mut page, FIELDS + 8, &number(u32::try_from(fields.bad_pages.len()).unwrap_or(u32::MAX)));
@@ -186,13 +198,15 @@ mod tests {
             size in proptest::sample::select(PAGE_SIZES.to_vec()), last_page: u32, uuid: [u8; 16],
             label in "[a-z]{0,15}"
         ) {
-            let fields =
-                Fields { page_size: size, last_page, bad_pages: &[], uuid, label: label.as_bytes(), swapped: false };
+            let fields = Fields {
+                page_size: size, last_page, bad_pages: &[], uuid, label: label.as_bytes(),
+                byte_order: ByteOrder::Native,
+            };
             let header = Header::parse(&page(&fields)).unwrap();
             prop_assert_eq!(header.page_size, size);
             prop_assert_eq!((header.last_page, header.uuid), (last_page, uuid));
             prop_assert_eq!(header.label, label.as_bytes());
-            let swapped = Header::parse(&page(&Fields { swapped: true, ..fields })).unwrap();
+            let swapped = Header::parse(&page(&Fields { byte_order: ByteOrder::Swapped, ..fields })).unwrap();
             prop_assert_eq!(swapped.size(), (u64::from(last_page) + 1) * size as u64);
         }
 
