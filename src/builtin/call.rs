@@ -15,11 +15,9 @@ use crate::swap::tag::{Key, Tag};
 /// A call of a builtin, with argv taken apart.
 #[derive(Debug)]
 pub(crate) struct Call<'a> {
-    /// Which tool.
     pub tool: &'static Tool,
-    /// Its options.
     pub flavour: &'static Flavour,
-    /// As it came.
+    /// The arguments as they came, `argv[0]` among them.
     pub argv: &'a [OsString],
     /// argv taken apart, up to the option that ends the reading.
     pub parts: Parts,
@@ -69,11 +67,10 @@ pub(crate) fn tag_of(given: &Given) -> Option<Tag> {
 /// A command line that the tool does not take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
-    /// For stderr, whole.
+    /// The whole line for stderr.
     pub line: Vec<u8>,
-    /// The exit status.
     pub status: i32,
-    /// Whether to point at `--help`.
+    /// The reader is pointed at `--help`.
     pub hint: bool,
 }
 

@@ -47,7 +47,7 @@ struct Target {
     announced: bool,
 }
 
-/// What `-a` disables.
+/// The areas that `-a` disables.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Everything {
     /// The latest first, so that what was enabled for want of space goes first.
@@ -57,7 +57,7 @@ struct Everything {
     bad_lines: Vec<(PathBuf, usize)>,
 }
 
-/// Runs it.
+/// Runs swapoff; the exit status.
 pub(crate) fn run(call: &Call<'_>, console: &mut Console) -> i32 {
     match ask(call) {
         Err(refusal) => refusal.tell(console),
@@ -138,7 +138,7 @@ struct NotRoot;
 /// What is said of an attempt.
 #[derive(Debug, Clone, Copy)]
 struct Manner {
-    /// It is announced.
+    /// Each attempt is announced.
     verbose: bool,
     /// That it failed is not said, as is `-a`'s way.
     quiet: bool,

@@ -59,7 +59,7 @@ pub(crate) struct Args {
     target: PathBuf,
 }
 
-/// Mounts.
+/// Mounts, and draws how far the copying is.
 ///
 /// # Errors
 /// As [`layers::mount`].
@@ -115,7 +115,7 @@ struct Bar {
 }
 
 impl Bar {
-    /// Redrawn at each percent.
+    /// Draws the line anew at each percent.
     fn show(&mut self, path: &Path, done: u64, total: u64) {
         /// Smaller trees are copied before anybody wonders.
         const WORTH: u64 = 64 << 20;

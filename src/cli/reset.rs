@@ -26,7 +26,7 @@ pub(crate) struct Args {
     writable: PathBuf,
 }
 
-/// Resets.
+/// Makes the layer new.
 ///
 /// # Errors
 /// As [`layers::reset`].

@@ -29,7 +29,7 @@ pub(crate) struct Args {
     device: Option<PathBuf>,
 }
 
-/// Formats and enables.
+/// Formats the device and enables it.
 ///
 /// # Errors
 /// As [`layers::swap`].

@@ -19,7 +19,7 @@ pub(crate) struct Args {
     target: PathBuf,
 }
 
-/// Unmounts.
+/// Takes the root down.
 ///
 /// # Errors
 /// As [`layers::unmount`].

@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 
 use crate::swap::uuid;
 
-/// Where the fields begin.
+/// Where the fields begin in the page.
 pub(crate) const FIELDS: usize = 1024;
 /// The signature that the kernel takes.
 pub(crate) const SIGNATURE: &[u8; 10] = b"SWAPSPACE2";
@@ -25,29 +25,29 @@ pub(crate) const LABEL_MAX: usize = 15;
 /// Where the list of bad pages begins.
 const BAD_PAGES: usize = FIELDS + 512;
 
-/// What a signature says.
+/// What a signature says of the area.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signature {
-    /// A swap area.
+    /// The kernel takes it as a swap area.
     Swap,
     /// A swap area with a hibernated system in it.
     Suspended,
 }
 
-/// A swap area's header.
+/// What the header of a swap area says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
-    /// In bytes.
+    /// The page size in bytes.
     pub page_size: usize,
-    /// What the signature says.
+    /// What the signature in that page says.
     pub signature: Signature,
-    /// 1.
+    /// The version of the format, which is 1.
     pub version: u32,
     /// The number of the last page.
     pub last_page: u32,
     /// How many pages must not be used.
     pub bad_pages: u32,
-    /// All zeros for none.
+    /// Sixteen zeros mean that the area has none.
     pub uuid: [u8; 16],
     /// Without trailing NULs; empty for none.
     pub label: Vec<u8>,
@@ -103,25 +103,24 @@ impl Header {
 /// In which order the bytes of a header's numbers are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum ByteOrder {
-    /// This machine's.
     #[default]
     Native,
-    /// The other one.
+    /// It is the one that this machine has not.
     Swapped,
 }
 
 /// What [`page`] makes a header of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fields<'a> {
-    /// In bytes.
+    /// The page size in bytes.
     pub page_size: usize,
     /// The number of the last page.
     pub last_page: u32,
     /// Pages that must not be used.
     pub bad_pages: &'a [u32],
-    /// All zeros for none.
+    /// Sixteen zeros mean that the area has none.
     pub uuid: [u8; 16],
-    /// Cut to [`LABEL_MAX`].
+    /// The label, of which [`LABEL_MAX`] bytes count.
     pub label: &'a [u8],
     pub byte_order: ByteOrder,
 }

@@ -131,7 +131,7 @@ fn configure(device: BorrowedFd<'_>, file: BorrowedFd<'_>, access: Access, label
     const LOOP_CONFIGURE: libc::Ioctl = 0x4C0A;
     const READ_ONLY: u32 = 1;
     const AUTOCLEAR: u32 = 4;
-    /// struct loop_config: 304 bytes.
+    /// struct loop_config (linux/loop.h), 304 bytes.
     #[repr(C)]
     struct Config {
         fd: u32,

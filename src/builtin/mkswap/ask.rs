@@ -245,7 +245,6 @@ fn lock_from_environment() -> Lock {
 /// How large an area becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Layout {
-    /// In bytes.
     pub page_size: usize,
     /// How many pages, the header's too.
     pub pages: u32,

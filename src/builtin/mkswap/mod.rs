@@ -9,7 +9,7 @@ use crate::builtin::call::{Call, Console, Reported};
 use crate::builtin::mkswap::ask::{Ask, Format, Label, NewUuid, ask};
 use crate::swap::header::Header;
 
-/// Runs it.
+/// Runs mkswap; the exit status.
 pub(crate) fn run(call: &Call<'_>, console: &mut Console) -> i32 {
     match ask(call) {
         Err(refusal) => refusal.tell(console),

@@ -23,7 +23,7 @@ struct Area {
     insecure_mode: Option<InsecureMode>,
     insecure_owner: Option<u32>,
     has_holes: bool,
-    /// In bytes.
+    /// The size of the file or device in bytes.
     size: u64,
     header: Option<Header>,
 }

@@ -16,13 +16,11 @@ use crate::sys::{SWAP_FLAG_DISCARD, SWAP_FLAG_DISCARD_ONCE, SWAP_FLAG_DISCARD_PA
 /// What a call asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Ask {
-    /// Text about the tool.
     About(String),
-    /// `-s`.
+    /// The list of active areas as `-s` prints it.
     Summary,
-    /// The table.
+    /// The table of active areas.
     Show(Style),
-    /// Enable something.
     Enable(Enable),
 }
 
@@ -81,7 +79,7 @@ const EXCLUSIVE: [&[&str]; 4] = [
     &["all", "options", "raw"],
 ];
 
-/// Reads a command line.
+/// What a command line asks for.
 pub(crate) fn ask(call: &Call<'_>) -> Result<Ask, Refusal> {
     let mut enable = Enable { operands: call.operands(), fstab: call.fstab.clone(), ..Enable::default() };
     let mut style = Style { columns: show::DEFAULT.to_vec(), headings: true, raw: false, bytes: false };
@@ -202,7 +200,7 @@ impl How {
         self
     }
 
-    /// The flags of swapon(2).
+    /// These properties as flags of swapon(2).
     pub(crate) fn flags(self) -> i32 {
         self.discard.flags() | self.priority.map_or(0, |priority| SWAP_FLAG_PREFER | i32::from(priority))
     }

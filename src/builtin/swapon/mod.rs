@@ -23,7 +23,7 @@ use crate::swap::fstab::{self, Reader};
 use crate::swap::header::Header;
 use crate::swap::tag::{self, Tag};
 
-/// Runs it.
+/// Runs swapon; the exit status.
 pub(crate) fn run(call: &Call<'_>, console: &mut Console) -> i32 {
     match ask(call) {
         Err(refusal) => refusal.tell(console),
@@ -132,7 +132,7 @@ fn readable(path: &Path) -> bool {
     nix::unistd::access(path, nix::unistd::AccessFlags::R_OK).is_ok()
 }
 
-/// One thing to do.
+/// One thing that comes of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Step {
     Say(Vec<u8>),

@@ -110,7 +110,7 @@ impl Guest {
         run_to_end(self.own("install").arg("--config").arg(config))
     }
 
-    /// `rootfs-shim uninstall`.
+    /// `rootfs-shim uninstall` from the guest, by the program that we are.
     pub(crate) fn uninstall(&self) -> Result<String> {
         run_to_end(&mut self.own("uninstall"))
     }

@@ -38,7 +38,7 @@ pub(crate) type Finish<'a> = dyn FnMut(&Path) -> Result<()> + Send + 'a;
 /// Told while a directory is copied from the image: which, bytes done, bytes in all.
 pub type Progress<'a> = dyn FnMut(&Path, u64, u64) + Send + 'a;
 
-/// A root that stands.
+/// What is told of a root that stands.
 #[derive(Debug)]
 pub(crate) struct Mounted {
     /// What df shows as its source.

@@ -16,7 +16,7 @@ use crate::text;
 /// What a mount finds on the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Facts {
-    /// The topmost first.
+    /// The lower layers, of which the topmost is the first.
     pub lower: Vec<Layer>,
     pub writable: Layer,
     /// What is mounted at the target already, in words.
@@ -34,13 +34,12 @@ pub(crate) struct MountPlan {
     pub reset: Option<ResetPlan>,
     /// The lower layers, the topmost first.
     pub lower: Vec<PlannedLayer>,
-    /// The writable layer.
     pub writable: PlannedLayer,
     /// Directories of the guest kept on the backing filesystem, plain and sorted.
     pub passthrough: Vec<PathBuf>,
     /// What df and lsblk show; `None` is the writable device, known when it is mounted.
     pub source_name: Option<OsString>,
-    /// fsync costs nothing.
+    /// fsync costs nothing, and after a crash nothing in the layer can be trusted.
     pub volatile: bool,
     /// The shims are installed into the root as well.
     pub install: bool,
@@ -51,7 +50,7 @@ pub(crate) struct MountPlan {
 /// A layer that is to be mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PlannedLayer {
-    /// As it was given.
+    /// The path as it was given.
     pub path: PathBuf,
     pub form: LayerForm,
 }

@@ -14,12 +14,12 @@ use crate::text;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Discard {
-    /// Before the command ends.
+    /// They are handed back before the command ends.
     Now,
     /// After it, by a process that nobody waits for.
     #[default]
     Later,
-    /// Not at all.
+    /// They are kept.
     Never,
 }
 
@@ -37,9 +37,8 @@ pub(crate) struct Orders {
 /// How a layer is made new, step by step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ResetPlan {
-    /// The layer.
+    /// The path of the layer.
     pub path: PathBuf,
-    /// How.
     pub how: How,
     /// Whether a background trimming has to be stopped first.
     pub stop_trimming: bool,
@@ -54,7 +53,7 @@ pub(crate) struct ResetPlan {
 pub(crate) enum How {
     /// A new filesystem on a device or in an image.
     Format {
-        /// In bytes.
+        /// The size of the device in bytes.
         size: u64,
         /// Which: what was there, or ext4 where there was none.
         kind: &'static str,
@@ -190,7 +189,7 @@ pub(crate) fn in_use(layer: &Layer, attempt: &str) -> Result<()> {
     }
 }
 
-/// `now`, `later` or `never`.
+/// Reads one of the words `now`, `later` and `never`.
 pub(crate) fn discard(word: &str) -> std::result::Result<Discard, String> {
     match word {
         "now" => Ok(Discard::Now),
