@@ -1,4 +1,4 @@
-//! The one door by which argv, the environment and the standard descriptors enter.
+//! The one door by which argv, the environment, the standard descriptors and the files that a caller names enter.
 //!
 //! Everything behind it takes what it needs as an argument. The file name of `argv[0]`, byte for byte, decides
 //! who we are: no prefix, no stem, no case folding, no environment variable. A caller may put anything there
@@ -7,12 +7,18 @@
 #![expect(clippy::disallowed_methods, reason = "the running system's own files, and never an image's")]
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+
 use crate::command::tables::Tool;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Attempt, Error, Kind, Result};
 use crate::sys;
 
 /// Who we are in this call.
@@ -35,8 +41,19 @@ pub struct Invocation {
     pub fstab: Option<PathBuf>,
     /// How many shims of ours already stand above us in this chain of processes.
     pub depth: u8,
-    /// Which of stdin, stdout and stderr were closed when we were started.
-    pub closed: [bool; 3],
+    /// What was closed when we were started.
+    pub closed: Closed,
+}
+
+/// Which of the standard descriptors a process was started without.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Closed {
+    /// Descriptor 0 was closed.
+    pub stdin: bool,
+    /// Descriptor 1 was closed.
+    pub stdout: bool,
+    /// Descriptor 2 was closed.
+    pub stderr: bool,
 }
 
 /// The name under which the program is itself.
@@ -62,11 +79,33 @@ pub(crate) fn may_be_shim(binary: &Path) -> Result<()> {
     Err(error.remedy("name a rootfs-shim in InstallOptions::binary"))
 }
 
+/// A regular file that the caller names, opened so that nothing can block.
+///
+/// # Errors
+/// State for what is no regular file or has more than `cap` bytes; what open(2) and read(2) say.
+pub(crate) fn read_file(path: &Path, cap: u64) -> Result<Vec<u8>> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let fd: OwnedFd = open(path, flags, Mode::empty()).attempt("open", path)?;
+    let file = File::from(fd);
+    let meta = file.metadata().attempt("stat", path)?;
+    let refuse = |reason: String| Err(Error::new(Kind::State, "read", reason).at(path));
+    if !meta.is_file() {
+        return refuse("it is not a regular file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    file.take(cap + 1).read_to_end(&mut bytes).attempt("read", path)?;
+    if bytes.len() as u64 > cap {
+        return refuse(format!("it is larger than {cap} bytes"));
+    }
+    Ok(bytes)
+}
+
 impl Invocation {
     /// The call that this process is.
     pub fn of_this_process() -> Self {
         ENTERED.store(true, Ordering::Relaxed);
-        let closed = sys::occupy_closed_stdio();
+        let [stdin, stdout, stderr] = sys::occupy_closed_stdio();
+        let closed = Closed { stdin, stdout, stderr };
         let depth = std::env::var(DEPTH_VARIABLE).ok().and_then(|depth| depth.parse().ok()).unwrap_or(0);
         let posixly = std::env::var_os("POSIXLY_CORRECT").is_some();
         let fstab = std::env::var_os("LIBMOUNT_FSTAB").map(PathBuf::from);
@@ -120,7 +159,7 @@ mod tests {
 
     fn identity(argv: &[&[u8]], executed: &[&str]) -> Option<&'static str> {
         let argv = argv.iter().map(|argument| OsStr::from_bytes(argument).to_owned()).collect();
-        let call = Invocation { argv, posixly: false, fstab: None, depth: 0, closed: [false; 3] };
+        let call = Invocation { argv, posixly: false, fstab: None, depth: 0, closed: Closed::default() };
         match call.identity_as(|| executed.iter().map(OsString::from)) {
             Identity::Shim(tool) => Some(tool.name),
             Identity::Manager => None,

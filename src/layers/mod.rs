@@ -38,11 +38,10 @@ use nix::unistd::geteuid;
 
 use crate::error::{Attempt, Error, Kind, Result};
 use crate::installer;
-use crate::installer::image::guest::Machine;
-use crate::installer::image::root_mount::NO_PROC;
+use crate::installer::image::guest::Guest;
 use crate::installer::options::InstallOptions;
 use crate::installer::plan::uninstall;
-use crate::kernel::mounts::{self, Mounts};
+use crate::kernel::mounts::{self, Mounts, NO_PROC};
 use crate::layers::facts::Layer;
 use crate::layers::mount::build::{self, Progress};
 use crate::layers::mount::plan as mount_plan;
@@ -132,9 +131,9 @@ pub fn unmount(target: &Path, dry_run: bool) -> Result<LayersReport> {
     let mut report = LayersReport { version: 1, steps, ..LayersReport::default() };
     // No mount is busy for a swapfile that a shim enabled, and without its path nobody can swap it off.
     if !points.is_empty()
-        && let Ok(machine) = Machine::look(&target)
+        && let Ok(guest) = Guest::gather(&target)
     {
-        uninstall::may_go(&machine, "unmount")?;
+        uninstall::refuse_while_swap_is_on(&guest, "unmount")?;
     }
     if !dry_run && !points.is_empty() {
         build::unmount(&points)?;

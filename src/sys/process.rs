@@ -16,7 +16,7 @@ type Result<T> = nix::Result<T>;
 
 /// The way back to the mount namespace, root and working directory that a process had.
 #[derive(Debug)]
-pub(crate) struct Home {
+pub(crate) struct Caller {
     /// An open file of /proc/self/ns/mnt.
     pub namespace: OwnedFd,
     /// An O_PATH descriptor of `/`.
@@ -25,12 +25,12 @@ pub(crate) struct Home {
     pub cwd: OwnedFd,
 }
 
-/// Returns to where [`Home`] leads; setns(2) alone would leave a chroot.
+/// Returns to where [`Caller`] leads; setns(2) alone would leave a chroot.
 ///
 /// # Errors
 /// As setns(2), fchdir(2) and chroot(2) say.
-pub(crate) fn go_home(home: &Home) -> Result<()> {
-    let [namespace, root, cwd] = [&home.namespace, &home.root, &home.cwd].map(|fd| fd.as_raw_fd());
+pub(crate) fn return_to(caller: &Caller) -> Result<()> {
+    let [namespace, root, cwd] = [&caller.namespace, &caller.root, &caller.cwd].map(|fd| fd.as_raw_fd());
     // SAFETY: descriptors that are open, and a C string. Async-signal-safe, so fit for a forked child.
     unsafe {
         Errno::result(libc::setns(namespace, libc::CLONE_NEWNS))?;
@@ -48,7 +48,7 @@ pub(crate) enum Where<'a> {
     /// The child gets a new one, if the kernel grants it.
     Private,
     /// The child runs in the one that we came from.
-    Home(&'a Home),
+    Caller(&'a Caller),
     /// The child stays in ours, with this directory as its working directory.
     At(&'a OwnedFd),
 }
@@ -208,8 +208,8 @@ fn become_child(stdout: Option<&OwnedFd>, stderr: Option<&OwnedFd>, place: Where
                     tell(say, b'n', Errno::last_raw());
                 }
             }
-            Where::Home(home) => {
-                if go_home(home).is_err() {
+            Where::Caller(caller) => {
+                if return_to(caller).is_err() {
                     libc::_exit(127);
                 }
             }

@@ -25,7 +25,7 @@ use nix::unistd::{Gid, Uid, fchown};
 use crate::error::{Attempt, Error, Kind, Result};
 use crate::kernel::places::directory;
 use crate::layers::mount::copy_tree;
-use crate::paths::HOME;
+use crate::paths::OUR_DIRECTORY;
 use crate::sys;
 
 /// Binds the upper directory at its place in the guest: visible, but for root only.
@@ -33,9 +33,9 @@ use crate::sys;
 /// # Errors
 /// [`Kind::Attack`] if the image has put something else there.
 pub(crate) fn show_upper(root: &Path, upper: &Path) -> Result<()> {
-    let shown = Path::new("/").join(HOME);
+    let shown = Path::new("/").join(OUR_DIRECTORY);
     let top = directory(root)?;
-    let home = own_directory(&top, OsStr::new(HOME), &shown)?;
+    let home = own_directory(&top, OsStr::new(OUR_DIRECTORY), &shown)?;
     fchown(&home, Some(Uid::from_raw(0)), Some(Gid::from_raw(0))).attempt("chown", &shown)?;
     fchmod(&home, Mode::S_IRWXU).attempt("chmod", &shown)?;
     let point = own_directory(&home, OsStr::new("upper"), &shown.join("upper"))?;

@@ -8,11 +8,11 @@ use crate::swap::{header, uuid};
 /// What the first page of a file says (mkswap(8)).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Header {
-    /// Nobody looked.
+    /// Nobody looked at the first page.
     Unread,
     /// It is no swap area.
     Missing,
-    /// It is one.
+    /// The file is a swap area.
     Swap {
         /// Without padding; empty if it has none.
         label: Vec<u8>,
