@@ -5,6 +5,7 @@
 //! given paths that the kernel takes. Inside it the direction is the crate's own: arguments → what is asked
 //! (pure) → facts → steps (pure) → the steps taken.
 
+pub(crate) mod access;
 pub(crate) mod call;
 pub(crate) mod mkswap;
 pub(crate) mod show;

@@ -22,7 +22,7 @@ pub(crate) struct Args {
     command: Vec<OsString>,
 }
 
-/// Explains.
+/// Prints what the call would come to.
 pub(crate) fn run(args: &Args, call: &Invocation) -> Result<i32> {
     let asked = Invocation { argv: args.command.clone(), ..call.clone() };
     let Identity::Shim(tool) = asked.identity() else {

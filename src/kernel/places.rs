@@ -17,7 +17,7 @@ use crate::error::{Attempt, Result};
 use crate::paths::OverlayPath;
 use crate::sys::{self, MountId};
 
-/// Opened as a place.
+/// Opens a directory as a place only (O_PATH).
 ///
 /// # Errors
 /// As open(2) says.
@@ -128,7 +128,7 @@ pub struct FileId {
 }
 
 impl FileId {
-    /// Of an open file.
+    /// The identity of an open file, from what fstat(2) says of it.
     pub fn of(meta: &Metadata) -> Self {
         let born = meta.created().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let born = born.and_then(|age| u64::try_from(age.as_nanos()).ok()).unwrap_or(0);

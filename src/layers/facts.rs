@@ -20,16 +20,16 @@ use crate::kernel::devices::is_held;
 use crate::kernel::mounts::{DevNo, Mounts};
 use crate::kernel::program;
 use crate::layers::content::{self, Content};
+use crate::layers::device::Storage;
 use crate::layers::writable::{ASIDE, PARTS, READY, STATE_FILE};
 use crate::swap::active::Swap;
 use crate::sys::{block, wait_for};
 
-/// One layer, looked at.
+/// What we know of one layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Layer {
-    /// As it was given.
+    /// The path as it was given.
     pub path: PathBuf,
-    /// What stands there.
     pub kind: LayerKind,
     /// Why it must not be formatted or mounted for writing now.
     pub user: Option<User>,
@@ -37,30 +37,26 @@ pub(crate) struct Layer {
     pub key: String,
 }
 
-/// What a layer is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum LayerKind {
-    /// A block device.
     Device(Medium),
     /// A regular file that holds a filesystem.
     Image(Medium),
-    /// A directory.
     Directory(Directory),
 }
 
 /// A device's or an image's size and content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Medium {
-    /// In bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// What it carries.
     pub content: Content,
 }
 
 /// A writable layer that is a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Directory {
-    /// What [`STATE_FILE`] says.
+    /// [`STATE_FILE`] says it.
     pub state: State,
     /// Something in it that is none of [`PARTS`] and none of our own files.
     pub foreign: Option<PathBuf>,
@@ -73,18 +69,16 @@ pub(crate) struct Directory {
 pub(crate) enum State {
     /// No state file: never used as a writable layer.
     New,
-    /// Ours.
     Ready,
     /// Ours, and a reset was cut short.
     Resetting,
 }
 
-/// Who uses a layer.
+/// Somebody who uses a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum User {
-    /// It is mounted there.
+    /// It is mounted at that path.
     Mounted(PathBuf),
-    /// It is active swap.
     Swap,
     /// Our own background trimming, which ends when it is asked to.
     Trimming,
@@ -124,6 +118,15 @@ impl Layer {
         Ok(Self { path: path.to_owned(), kind, user, key })
     }
 
+    /// What holds the layer's filesystem, if it is a device or an image.
+    pub(crate) fn storage(&self) -> Option<Storage> {
+        match &self.kind {
+            LayerKind::Device(_) => Some(Storage::Device),
+            LayerKind::Image(_) => Some(Storage::Image),
+            LayerKind::Directory(_) => None,
+        }
+    }
+
     /// Size and content, if it is a device or an image.
     pub(crate) fn medium(&self) -> Option<&Medium> {
         match &self.kind {
@@ -160,7 +163,7 @@ fn key_of(meta: &fs::Metadata) -> String {
     format!("{}{:x}:{}", if kind.is_dir() { 'd' } else { 'f' }, meta.dev(), meta.ino())
 }
 
-/// Of a device's node.
+/// The number of the device whose node this is.
 fn device_of(meta: &fs::Metadata) -> DevNo {
     DevNo { major: to_u32(major(meta.rdev())), minor: to_u32(minor(meta.rdev())) }
 }
