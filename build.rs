@@ -135,6 +135,9 @@ fn tool(out: &mut String, file: &Path, shim: &Shim) -> Result<(), Box<dyn Error>
     if file.file_stem().and_then(|stem| stem.to_str()) != Some(&shim.command) {
         return Err(format!("{}: is about {}", file.display(), shim.command).into());
     }
+    if shim.flavour.is_empty() {
+        return Err(format!("{}: has no flavour", file.display()).into());
+    }
     let purpose = word(file, &shim.purpose, &["enable", "disable", "format"])?;
     let operands = word(file, &shim.operands, &["files", "file-and-size"])?;
     writeln!(

@@ -41,8 +41,19 @@ pub struct Invocation {
     pub fstab: Option<PathBuf>,
     /// How many shims of ours already stand above us in this chain of processes.
     pub depth: u8,
-    /// Which of stdin, stdout and stderr were closed when we were started.
-    pub closed: [bool; 3],
+    /// What was closed when we were started.
+    pub closed: Closed,
+}
+
+/// Which of the standard descriptors a process was started without.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Closed {
+    /// Descriptor 0 was closed.
+    pub stdin: bool,
+    /// Descriptor 1 was closed.
+    pub stdout: bool,
+    /// Descriptor 2 was closed.
+    pub stderr: bool,
 }
 
 /// The name under which the program is itself.
@@ -93,7 +104,8 @@ impl Invocation {
     /// The call that this process is.
     pub fn of_this_process() -> Self {
         ENTERED.store(true, Ordering::Relaxed);
-        let closed = sys::occupy_closed_stdio();
+        let [stdin, stdout, stderr] = sys::occupy_closed_stdio();
+        let closed = Closed { stdin, stdout, stderr };
         let depth = std::env::var(DEPTH_VARIABLE).ok().and_then(|depth| depth.parse().ok()).unwrap_or(0);
         let posixly = std::env::var_os("POSIXLY_CORRECT").is_some();
         let fstab = std::env::var_os("LIBMOUNT_FSTAB").map(PathBuf::from);
@@ -147,7 +159,7 @@ mod tests {
 
     fn identity(argv: &[&[u8]], executed: &[&str]) -> Option<&'static str> {
         let argv = argv.iter().map(|argument| OsStr::from_bytes(argument).to_owned()).collect();
-        let call = Invocation { argv, posixly: false, fstab: None, depth: 0, closed: [false; 3] };
+        let call = Invocation { argv, posixly: false, fstab: None, depth: 0, closed: Closed::default() };
         match call.identity_as(|| executed.iter().map(OsString::from)) {
             Identity::Shim(tool) => Some(tool.name),
             Identity::Manager => None,

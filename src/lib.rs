@@ -22,6 +22,8 @@
 //! - [`error`], [`text`], [`octal`], [`paths`], [`sys`]: the words we speak in, and every raw system call
 
 #![deny(clippy::disallowed_methods)]
+// A room is open to the other rooms, not to the world: `pub` is what an init calls. (A test's modules may say `pub`.)
+#![warn(unreachable_pub)]
 
 mod backing;
 mod builtin;
@@ -63,10 +65,11 @@ pub use crate::status::{Status, status};
 #[doc(hidden)]
 pub mod internals {
     pub use crate::cli::{command as command_line, run as run_command};
-    pub use crate::invocation::{Identity, Invocation};
+    pub use crate::invocation::{Closed, Identity, Invocation};
     pub use crate::shim::run as run_shim;
 
     pub mod command {
+        pub use crate::command::real_tool::Real;
         pub use crate::command::request::{Request, read, rewrite};
         pub use crate::command::tables::{Flavour, Kind, TOOLS, Tool};
     }
@@ -75,12 +78,12 @@ pub mod internals {
         pub use crate::kernel::places::{FileId, Location};
         pub use crate::shim::facts::fstab;
         pub use crate::shim::facts::header::Header;
-        pub use crate::shim::facts::operand::{FileFacts, Operand, Thing, Twin, What};
+        pub use crate::shim::facts::operand::{AtBackingPath, FileFacts, Operand, Thing, What};
         pub use crate::shim::facts::{Backing, Listed, Sighted, World};
         pub use crate::sys::MountId;
     }
     pub mod plan {
-        pub use crate::shim::plan::needs::request;
+        pub use crate::shim::call::Call;
         pub use crate::shim::plan::plan;
         pub use crate::shim::plan::types::Plan;
     }

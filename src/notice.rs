@@ -28,7 +28,6 @@ pub(crate) const TARGET: &str = "notice";
 /// A line for the user, as plan words it. The text is escaped already where it quotes anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Notice {
-    /// How important.
     pub level: Level,
     /// Without the hint, which is added when it is written.
     pub text: String,

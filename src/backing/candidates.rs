@@ -2,23 +2,24 @@
 //!
 //! overlayfs's handle of its own root embeds upper's handle of the upper directory, so on any mount of the
 //! right filesystem the directory can be opened without knowing a path. Where the kernel does not tell that
-//! (before 6.5), the names in `upperdir=` are tried. All of it is rumour until the files themselves prove it.
+//! (before 6.5), the names in `upperdir=` are tried. None of it counts until the files themselves prove it.
 #![expect(clippy::disallowed_methods, reason = "the running system's own files, and never an image's")]
 
 use std::fs;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use crate::config::Config;
+use crate::kernel::devices::is_held;
 use crate::kernel::mounts::{Mount, Mounts};
 use crate::kernel::places;
-use crate::swap::header;
+use crate::swap::uuid;
 use crate::sys::{self, FileHandle};
 
-/// Leads to the upper directory of the overlay at `/`.
+/// Where the upper directory of the overlay at `/` may be, and how to know it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Trail {
+pub(crate) struct Candidates {
     /// Upper's own handle of the upper directory.
     pub handle: Option<FileHandle>,
     /// What its path may end in, longest first; the whole path is among them.
@@ -29,9 +30,18 @@ pub(crate) struct Trail {
     pub devices: Vec<PathBuf>,
 }
 
+/// What overlayfs says of the real file behind one of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Embedded {
+    /// The real filesystem's own handle of it.
+    pub handle: FileHandle,
+    /// The real filesystem's UUID.
+    pub filesystem: [u8; 16],
+}
+
 /// A handle that overlayfs made, taken apart (`struct ovl_fh`): three bytes of padding, version, magic 0xfb,
 /// length, flags, type, the UUID of the real filesystem, and its own handle.
-pub(crate) fn embedded(outer: &FileHandle) -> Option<(FileHandle, [u8; 16])> {
+pub(crate) fn embedded(outer: &FileHandle) -> Option<Embedded> {
     const OVERLAY: i32 = 0xf8;
     const PATH_UPPER: u8 = 4;
     const BEFORE_HANDLE: usize = 21;
@@ -41,44 +51,43 @@ pub(crate) fn embedded(outer: &FileHandle) -> Option<(FileHandle, [u8; 16])> {
     }
     let uuid: [u8; 16] = rest.get(..16)?.try_into().ok()?;
     let end = 16 + usize::from(*length).checked_sub(BEFORE_HANDLE)?;
-    Some((FileHandle { kind: i32::from(*kind), bytes: rest.get(16..end)?.to_vec() }, uuid))
+    let handle = FileHandle { kind: i32::from(*kind), bytes: rest.get(16..end)?.to_vec() };
+    Some(Embedded { handle, filesystem: uuid })
 }
 
-impl Trail {
-    /// Gathers the leads. Only looks; a device is opened but not read.
+impl Candidates {
+    /// Gathers the candidates. Only looks; a device is opened but not read.
     pub(crate) fn gather(root: &Mount, mounts: &Mounts, config: &Config) -> Self {
         let top = places::open_path(Path::new("/")).and_then(|dir| sys::file_handle(dir.as_fd())).ok();
         let inner = top.as_ref().and_then(embedded);
         let mut devices: Vec<PathBuf> = vec![PathBuf::from(&root.source)];
         devices.extend(config.layers.writable.clone());
-        if let Some((_, uuid)) = &inner {
-            devices.push(Path::new("/dev/disk/by-uuid").join(header::uuid_text(uuid)));
+        if let Some(Embedded { filesystem, .. }) = &inner {
+            devices.push(Path::new("/dev/disk/by-uuid").join(uuid::text(filesystem)));
         }
         devices.retain(|device| is_busy_device(device));
         devices.dedup();
         let on_disk = |mount: &&Mount| mount.device.major != 0 || mount.fstype == "btrfs";
         Self {
-            handle: inner.map(|(handle, _)| handle),
+            handle: inner.map(|inner| inner.handle),
             names: names(root),
             mounts: mounts.iter().filter(on_disk).map(|mount| mount.point.clone()).collect(),
             devices,
         }
     }
 
-    /// Whether there is no lead at all.
+    /// Whether there is nowhere to look.
     pub(crate) fn is_empty(&self) -> bool {
         self.mounts.is_empty() && self.devices.is_empty()
     }
 }
 
-/// A block device that a filesystem holds: opening it exclusively says EBUSY. One that nothing holds cannot
+/// A block device that a filesystem holds. One that nothing holds cannot
 /// be the backing filesystem, and mounting it would replay a stranger's journal.
 fn is_busy_device(path: &Path) -> bool {
     let is_device =
         path.is_absolute() && fs::metadata(path).is_ok_and(|meta| meta.file_type().is_block_device());
-    let mut options = fs::File::options();
-    options.read(true).custom_flags(libc::O_EXCL | libc::O_NONBLOCK | libc::O_CLOEXEC);
-    is_device && options.open(path).is_err_and(|error| error.raw_os_error() == Some(libc::EBUSY))
+    is_device && is_held(path)
 }
 
 /// `/run/w/upper` may be visible as `run/w/upper`, `w/upper` or `upper` below a mount point, or be one.
@@ -109,7 +118,7 @@ mod tests {
         let bytes =
             [0, 0, 0, 0, 0xfb, 0x1d, 4, 1].into_iter().chain([7; 16]).chain([0xc, 0, 0, 0, 1, 2, 3, 4]);
         let outer = FileHandle { kind: 0xf8, bytes: bytes.collect() };
-        let (inner, uuid) = embedded(&outer).unwrap();
+        let Embedded { handle: inner, filesystem: uuid } = embedded(&outer).unwrap();
         assert_eq!((inner.kind, inner.bytes.as_slice(), uuid), (1, &[0xc, 0, 0, 0, 1, 2, 3, 4][..], [7; 16]));
         let mut copied_up = outer.clone();
         copied_up.bytes[6] = 0;

@@ -1,7 +1,7 @@
 //! A private mount namespace in which the upper directory is visible, for a guest where it is not.
 //!
-//! The stage is this process's own namespace, and the way home is kept: operands that are as the user wrote
-//! them are enabled from home, because the kernel prints their names from the mount they were opened in.
+//! This process enters it and keeps the way back to its caller's: operands that are as the user wrote them are
+//! enabled from there, because the kernel prints their names from the mount they were opened in.
 #![expect(clippy::disallowed_methods, reason = "the running system's own files, and never an image's")]
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -9,20 +9,20 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{OFlag, open};
 use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::Mode;
 
-use crate::backing::candidates::Trail;
+use crate::backing::candidates::Candidates;
 use crate::error::{Attempt, Result};
+use crate::kernel::namespace::unshare_mounts;
 use crate::kernel::places;
 use crate::paths::OverlayPath;
-use crate::sys::{self, Home};
+use crate::sys::{self, Caller};
 
 /// A namespace of our own, and where the upper directory is in it.
 #[derive(Debug)]
-pub(crate) struct Stage {
-    /// Where we came from.
-    pub home: Home,
+pub(crate) struct Revealed {
+    /// The way back to the namespace that we came from.
+    pub caller: Caller,
     /// The upper directory's mount point.
     pub upper: PathBuf,
 }
@@ -30,30 +30,29 @@ pub(crate) struct Stage {
 /// A directory that every image has and that no real tool needs while it runs.
 const PLACES: &[&str] = &["/.rootfs-shim/upper", "/mnt", "/media", "/srv", "/opt", "/home", "/boot"];
 
-/// Follows a trail; `None` if it leads nowhere, and then we are home again. Nothing is mounted over a path
-/// in `avoid`.
+/// Looks at the candidates from a namespace of our own and mounts what is found; `None` if none of them is it, and
+/// then we are in our caller's namespace again. Nothing is mounted over a path in `avoid`.
 ///
 /// # Errors
 /// If there can be no namespace.
-pub(crate) fn build(trail: &Trail, avoid: &[&Path]) -> Result<Option<Stage>> {
+pub(crate) fn to_this_process(candidates: &Candidates, avoid: &[&Path]) -> Result<Option<Revealed>> {
     let here = |path: &str| open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).attempt("open", path);
     let namespace = open("/proc/thread-self/ns/mnt", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty());
-    let home = Home {
+    let caller = Caller {
         namespace: namespace.attempt("open", "/proc/thread-self/ns/mnt")?,
         root: here("/")?,
         cwd: here(".")?,
     };
-    unshare(CloneFlags::CLONE_NEWNS).attempt("unshare the mounts of", "/")?;
-    crate::kernel::namespace::make_private()?;
+    unshare_mounts()?;
     let hides = |place: &Path| avoid.iter().any(|path| path.starts_with(place));
     let Some(place) = PLACES.iter().map(Path::new).find(|place| place.is_dir() && !hides(place)) else {
-        sys::go_home(&home).attempt("return from a namespace to", "/")?;
+        sys::return_to(&caller).attempt("return from a namespace to", "/")?;
         return Ok(None);
     };
-    match find(trail, place).and_then(|upper| attach(&upper, place).ok()) {
-        Some(()) => Ok(Some(Stage { home, upper: place.to_owned() })),
+    match find(candidates, place).and_then(|upper| attach(&upper, place).ok()) {
+        Some(()) => Ok(Some(Revealed { caller, upper: place.to_owned() })),
         None => {
-            sys::go_home(&home).attempt("return from a namespace to", "/")?;
+            sys::return_to(&caller).attempt("return from a namespace to", "/")?;
             Ok(None)
         }
     }
@@ -64,8 +63,7 @@ pub(crate) fn borrow_proc() -> bool {
     let place = Path::new("/proc");
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     !place.join("self/fd").exists()
-        && unshare(CloneFlags::CLONE_NEWNS).is_ok()
-        && crate::kernel::namespace::make_private().is_ok()
+        && unshare_mounts().is_ok()
         && mount(Some("proc"), place, Some("proc"), flags, None::<&str>).is_ok()
 }
 
@@ -74,14 +72,13 @@ pub(crate) fn borrow_proc() -> bool {
 ///
 /// # Errors
 /// If there can be no namespace.
-pub(crate) fn detached(trail: &Trail) -> Result<Option<OwnedFd>> {
+pub(crate) fn detached(candidates: &Candidates) -> Result<Option<OwnedFd>> {
     // Nobody runs anything in there, so any directory will do.
     let more = ["/tmp", "/var", "/usr", "/etc", "/dev", "/sys", "/proc"].iter().chain(PLACES);
     let look = || {
-        unshare(CloneFlags::CLONE_NEWNS).attempt("unshare the mounts of", "/")?;
-        crate::kernel::namespace::make_private()?;
+        unshare_mounts()?;
         let mut places = more.map(Path::new).filter(|place| place.is_dir());
-        Ok(places.next().and_then(|place| find(trail, place)))
+        Ok(places.next().and_then(|place| find(candidates, place)))
     };
     std::thread::scope(|scope| {
         let thread =
@@ -96,17 +93,17 @@ fn attach(upper: &OwnedFd, place: &Path) -> Result<()> {
 }
 
 /// The upper directory as a mount of its own that is attached nowhere yet.
-fn find(trail: &Trail, place: &Path) -> Option<OwnedFd> {
-    let visible = trail.mounts.iter().find_map(|point| upper_below(point, trail));
-    visible.or_else(|| trail.devices.iter().find_map(|device| upper_on(device, place, trail)))
+fn find(candidates: &Candidates, place: &Path) -> Option<OwnedFd> {
+    let visible = candidates.mounts.iter().find_map(|point| upper_below(point, candidates));
+    visible.or_else(|| candidates.devices.iter().find_map(|device| upper_on(device, place, candidates)))
 }
 
 /// Mounts a device that is mounted somewhere already (so this is the same superblock, and nothing is
 /// replayed) and looks there.
-fn upper_on(device: &Path, place: &Path, trail: &Trail) -> Option<OwnedFd> {
+fn upper_on(device: &Path, place: &Path, candidates: &Candidates) -> Option<OwnedFd> {
     for fstype in ["ext4", "xfs", "btrfs"] {
         if mount(Some(device), place, Some(fstype), MsFlags::empty(), None::<&str>).is_ok() {
-            let found = upper_below(place, trail);
+            let found = upper_below(place, candidates);
             let _ = nix::mount::umount2(place, nix::mount::MntFlags::MNT_DETACH);
             return found;
         }
@@ -114,16 +111,17 @@ fn upper_on(device: &Path, place: &Path, trail: &Trail) -> Option<OwnedFd> {
     None
 }
 
-fn upper_below(point: &Path, trail: &Trail) -> Option<OwnedFd> {
+fn upper_below(point: &Path, candidates: &Candidates) -> Option<OwnedFd> {
     let dir = open(
         point,
         OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC,
         Mode::empty(),
     )
     .ok()?;
-    let by_handle = trail.handle.as_ref().and_then(|handle| sys::open_by_handle(dir.as_fd(), handle).ok());
+    let by_handle =
+        candidates.handle.as_ref().and_then(|handle| sys::open_by_handle(dir.as_fd(), handle).ok());
     let by_name = || {
-        trail.names.iter().find_map(|name| {
+        candidates.names.iter().find_map(|name| {
             let path = OverlayPath::parse(Path::new("/").join(name))?;
             let there = if name.as_os_str().is_empty() {
                 dir.try_clone().ok()

@@ -14,7 +14,7 @@ use crate::kernel::mounts::Mounts;
 use crate::kernel::places;
 use crate::paths::{self, BackingPath, OverlayPath};
 use crate::swap::active::{self, Swap};
-use crate::swap::fallback::{self, StandIn};
+use crate::swap::fallback::{self, FallbackDevice};
 use crate::untrusted::{Dir, Root};
 
 /// An active swap area, and what it has to do with a root.
@@ -40,7 +40,7 @@ pub(crate) fn gather(
     root: &Root,
 ) -> Vec<ListedArea> {
     let all = active::active_swaps();
-    let stand_ins = fallback::look(&all);
+    let fallbacks = fallback::look(&all);
     let upper = upper.and_then(|(path, dir)| Some((path, dir.as_fd().try_clone_to_owned().ok()?)));
     let mut known = Vec::new();
     let backing = |swap: &Swap| {
@@ -53,7 +53,7 @@ pub(crate) fn gather(
     let area = |(swap, backing): (Swap, Option<BackingPath>)| {
         let shown =
             || !swap.is_file || places::open_path(&swap.path).is_ok_and(|file| active::is_active(&file));
-        let stands_in = stand_in(&swap, &stand_ins, running, root);
+        let stands_in = fallback_device(&swap, &fallbacks, running, root);
         let ours = backing.is_some() || stands_in.is_some();
         ListedArea { of_this_root: ours || (running && shown()), swap, backing, stands_in }
     };
@@ -62,11 +62,11 @@ pub(crate) fn gather(
 
 /// The device that is listed by the name of a file of this root's. The file may be gone; the running root's shim
 /// disables the device all the same.
-fn stand_in(swap: &Swap, stand_ins: &[StandIn], running: bool, root: &Root) -> Option<PathBuf> {
-    let named = stand_ins.iter().filter(|area| !swap.is_file && area.name == swap.path);
+fn fallback_device(swap: &Swap, fallbacks: &[FallbackDevice], running: bool, root: &Root) -> Option<PathBuf> {
+    let named = fallbacks.iter().filter(|area| !swap.is_file && area.name == swap.path);
     let file = root.find(swap.path.strip_prefix("/").ok()?).ok().flatten().map(|found| found.inode.id);
     let mut ours = named.filter(|area| running || file.is_some_and(|id| area.file.is(id.dev, id.ino)));
-    ours.next().map(|area| area.device.clone())
+    ours.next().map(|area| area.path.clone())
 }
 
 /// The path within upper of an area that is listed by another path to the backing filesystem.

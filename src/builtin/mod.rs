@@ -22,7 +22,7 @@ use crate::invocation::Invocation;
 /// Runs the builtin of that name on `argv` (with `argv[0]`), which need not be what we were called with;
 /// returns its exit status.
 pub(crate) fn run(tool: &'static Tool, argv: &[OsString], caller: &Invocation) -> i32 {
-    let mut console = Console { deaf: caller.closed[2], ..Console::new(tool.name) };
+    let mut console = Console { deaf: caller.closed.stderr, ..Console::new(tool.name) };
     let Some(flavour) = tool.flavour(Kind::UtilLinux) else { return 1 };
     let parts = getopt::take_apart(flavour, argv, caller.posixly, ends);
     let fstab = caller.fstab.clone().unwrap_or_else(|| PathBuf::from("/etc/fstab"));

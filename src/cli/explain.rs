@@ -4,11 +4,12 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use crate::cli::output::{print, print_json};
-use crate::command::real_tool;
+use crate::command::real_tool::{self, Real};
 use crate::error::{Error, Kind, Result};
 use crate::invocation::{Identity, Invocation};
+use crate::shim::call::Call;
 use crate::shim::facts::gather;
-use crate::shim::{self, plan};
+use crate::shim::plan;
 
 /// Arguments of `explain`.
 #[derive(Debug, clap::Args)]
@@ -34,12 +35,13 @@ pub(crate) fn run(args: &Args, call: &Invocation) -> Result<i32> {
         .remedy("it knows swapon, swapoff and mkswap"));
     };
     let found = real_tool::find(tool, None).ok();
-    let Some((flavour, request)) = shim::request(tool, found.as_ref(), &asked) else {
+    let builtin = Real::builtin();
+    let Some(mut asked) = Call::read(tool, found.as_ref().unwrap_or(&builtin), &asked) else {
         return Err(Error::new(Kind::State, "explain", "there are no rules for this command"));
     };
-    let (config, notices) = gather::load_config(&[crate::paths::CONFIG.as_ref()]);
-    let world = gather::gather(tool, flavour, &request, &asked, &config, None);
-    let plan = plan::plan(tool, flavour, &asked.argv, &request, &world, &config);
+    let notices;
+    (asked.config, notices) = gather::load_config(&[crate::paths::CONFIG.as_ref()]);
+    let plan = plan::plan(&asked, &gather::look(&asked));
     if args.json {
         return print_json(&plan.json()).map(|()| 0);
     }

@@ -11,7 +11,6 @@ use crate::command::tables::{Flavour, Opt, Value};
 /// An option as it was given.
 #[derive(Debug, Clone)]
 pub struct Given {
-    /// Which.
     pub option: &'static Opt,
     /// Its value, if it has one.
     pub value: Option<OsString>,
@@ -56,7 +55,6 @@ impl Given {
 /// Why getopt(3) stopped. The words are its own, because a script may show them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Problem {
-    /// No such letter.
     UnknownLetter(u8),
     /// No such long name; as it was given, with its value.
     UnknownName(Vec<u8>),
@@ -144,7 +142,7 @@ pub(crate) fn take_apart(
             break;
         }
         match step {
-            Ok(took_next) => at += usize::from(took_next),
+            Ok(next) => at += usize::from(next == Next::Taken),
             Err(problem) => {
                 parts.problem = Some(problem);
                 break;
@@ -154,8 +152,20 @@ pub(crate) fn take_apart(
     parts
 }
 
-/// Whether the next argument was taken as a value.
-type Step = Result<bool, Problem>;
+/// Whether an option took the argument after it as its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Taken,
+    Left,
+}
+
+type Step = Result<Next, Problem>;
+
+/// The option that a long name means.
+struct Named {
+    option: &'static Opt,
+    unless: Option<&'static str>,
+}
 
 fn read_long(flavour: &Flavour, long: &[u8], next: Option<&OsStr>, options: &mut Vec<Given>) -> Step {
     let equals = long.iter().position(|&b| b == b'=');
@@ -163,39 +173,34 @@ fn read_long(flavour: &Flavour, long: &[u8], next: Option<&OsStr>, options: &mut
         Some(at) => (long.get(..at).unwrap_or(long), long.get(at + 1..)),
         None => (long, None),
     };
-    let (option, unless) = find_long(flavour, name, long)?;
+    let Named { option, unless } = find_long(flavour, name, long)?;
     let full = option.long.unwrap_or_default();
     if option.long_value == Value::None && attached.is_some() {
         return Err(Problem::NameTakesNone(full));
     }
-    let took = take(option, option.long_value, attached, next, options);
-    if let (Some(_), Some(given)) = (took, options.last_mut()) {
+    let next = take(option, option.long_value, attached, next, options);
+    if let (Some(_), Some(given)) = (next, options.last_mut()) {
         given.unless = unless;
     }
-    took.ok_or(Problem::NameNeedsValue(full))
+    next.ok_or(Problem::NameNeedsValue(full))
 }
 
 /// The option of that name, or the only one that begins so. We do not know the tool's release. Where a newer
-/// option alone makes a prefix ambiguous, an older tool means the older option, and a newer one refuses the call:
-/// the second part of the answer names the newer one.
-fn find_long(
-    flavour: &Flavour,
-    name: &[u8],
-    whole: &[u8],
-) -> Result<(&'static Opt, Option<&'static str>), Problem> {
+/// option alone makes a prefix ambiguous, an older tool means the older option, and a newer one refuses the call.
+fn find_long(flavour: &Flavour, name: &[u8], whole: &[u8]) -> Result<Named, Problem> {
     let named = flavour.options.iter().filter_map(|option| Some((option, option.long?)));
     if let Some((option, _)) = named.clone().find(|(_, long)| long.as_bytes() == name) {
-        return Ok((option, None));
+        return Ok(Named { option, unless: None });
     }
     let begins = named.filter(|(_, long)| flavour.long_prefixes && long.as_bytes().starts_with(name));
     let found: Vec<(&'static Opt, &'static str)> = begins.collect();
     let mut old = found.iter().filter(|(option, _)| !option.is_new);
     match (found.as_slice(), old.next(), old.next()) {
         ([], _, _) => Err(Problem::UnknownName(whole.to_owned())),
-        ([(option, _)], _, _) => Ok((option, None)),
+        ([(option, _)], _, _) => Ok(Named { option, unless: None }),
         (all, Some((option, _)), None) => {
             let newer = all.iter().find(|(option, _)| option.is_new);
-            Ok((option, newer.map(|(_, name)| *name)))
+            Ok(Named { option, unless: newer.map(|(_, name)| *name) })
         }
         (several, _, _) => {
             Err(Problem::Ambiguous(whole.to_owned(), several.iter().map(|(_, long)| *long).collect()))
@@ -217,7 +222,7 @@ fn read_letters(flavour: &Flavour, letters: &[u8], next: Option<&OsStr>, options
         options.push(Given { option, value: None, unless: None });
         rest = tail;
     }
-    Ok(false)
+    Ok(Next::Left)
 }
 
 /// Notes an option with its value; `None` if the value is missing.
@@ -227,12 +232,12 @@ fn take(
     attached: Option<&[u8]>,
     next: Option<&OsStr>,
     options: &mut Vec<Given>,
-) -> Option<bool> {
-    let (value, from_next) = match (takes, attached) {
-        (Value::None, _) | (Value::Optional, None) => (None, false),
-        (_, Some(attached)) => (Some(OsStr::from_bytes(attached)), false),
-        (Value::Required, None) => (Some(next?), true),
+) -> Option<Next> {
+    let (value, taken) = match (takes, attached) {
+        (Value::None, _) | (Value::Optional, None) => (None, Next::Left),
+        (_, Some(attached)) => (Some(OsStr::from_bytes(attached)), Next::Left),
+        (Value::Required, None) => (Some(next?), Next::Taken),
     };
     options.push(Given { option, value: value.map(OsStr::to_owned), unless: None });
-    Some(from_next)
+    Some(taken)
 }

@@ -14,26 +14,45 @@ use crate::command::tables::{Kind, Tool};
 /// A real tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Real {
-    /// Where it is.
+    /// The file that is run.
     pub path: PathBuf,
-    /// Who made it.
+    /// Who made it, and so how it reads its arguments.
     pub kind: Kind,
+    /// What is run.
+    pub form: Form,
+}
+
+/// What a real tool is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
     /// There is none, and our builtin does its work.
-    pub is_builtin: bool,
-    /// It is a script, and so a shell is what runs.
-    pub is_script: bool,
+    Builtin,
+    /// A shell, or whatever else the script names, is what runs.
+    Script,
+    /// A program of its own.
+    Program,
 }
 
 impl Real {
     /// Our builtin, which is no file and reads its arguments as util-linux does.
     pub fn builtin() -> Self {
         let path = PathBuf::from("the builtin");
-        Self { path, kind: Kind::UtilLinux, is_builtin: true, is_script: false }
+        Self { path, kind: Kind::UtilLinux, form: Form::Builtin }
+    }
+
+    /// Whether our builtin does the work.
+    pub fn is_builtin(&self) -> bool {
+        self.form == Form::Builtin
+    }
+
+    /// Whether a script does it.
+    pub fn is_script(&self) -> bool {
+        self.form == Form::Script
     }
 
     /// Whether this release has an option: each is in the text that `--help` prints. `None` if nobody can say.
     pub fn knows(&self, option: &str) -> Option<bool> {
-        if self.is_builtin || self.is_script {
+        if self.form != Form::Program {
             return None;
         }
         let bytes = content(&self.path).ok()?;
@@ -62,39 +81,50 @@ pub(crate) fn find(tool: &Tool, executable: Option<&Path>) -> Result<Real, NoRea
     let own =
         fs::metadata("/proc/self/exe").or_else(|error| executable.map_or(Err(error), fs::metadata)).ok();
     let mut shim = None;
-    for mut path in beside.into_iter().chain(usual) {
+    for path in beside.into_iter().chain(usual) {
         let Ok(meta) = fs::metadata(&path) else { continue };
-        let mut size = meta.size();
         if !meta.is_file() {
             continue;
         }
-        if own.as_ref().is_some_and(|own| (own.dev(), own.ino()) == (meta.dev(), meta.ino())) {
-            let Some(there) = behind(&path, own.as_ref()) else {
+        let is_shim = own.as_ref().is_some_and(|own| is_same(own, &meta));
+        let found = match is_shim.then(|| behind(&path, own.as_ref())) {
+            None => Found { path, size: meta.size() },
+            Some(Some(found)) => found,
+            Some(None) => {
                 shim = Some(path);
                 continue;
-            };
-            (path, size) = there;
-        }
-        let (kind, is_script) = (kind_of(&path, size), is_script(&path));
-        return Ok(Real { path, kind, is_builtin: false, is_script });
+            }
+        };
+        let (kind, form) = (kind_of(&found), form_of(&found.path));
+        return Ok(Real { path: found.path, kind, form });
     }
     Err(shim.map_or(NoReal::Missing, NoReal::IsShim))
 }
 
 /// Of links that lead from tool to tool (`swapon -> mkswap -> busybox`) each has a shim at its end by now: what one
 /// led to is what that shim has behind it.
-fn behind(path: &Path, own: Option<&fs::Metadata>) -> Option<(PathBuf, u64)> {
+fn behind(path: &Path, own: Option<&fs::Metadata>) -> Option<Found> {
     let mut path = path.to_owned();
     for _ in 0..LINKS {
         let mut name = path.parent()?.join(fs::read_link(&path).ok()?).into_os_string();
         name.push(".real");
         path = PathBuf::from(name);
         let meta = fs::metadata(&path).ok()?;
-        if own.is_none_or(|own| (own.dev(), own.ino()) != (meta.dev(), meta.ino())) {
-            return meta.is_file().then(|| (path, meta.size()));
+        if own.is_none_or(|own| !is_same(own, &meta)) {
+            return meta.is_file().then(|| Found { path, size: meta.size() });
         }
     }
     None
+}
+
+/// A file that may be a real tool.
+struct Found {
+    path: PathBuf,
+    size: u64,
+}
+
+fn is_same(one: &fs::Metadata, other: &fs::Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
 /// So many links the kernel follows, one after the other.
@@ -103,8 +133,8 @@ const LINKS: usize = 40;
 /// A multi-call binary is at least this large; util-linux's tools are smaller by far, static ones too.
 const MULTI_CALL_AT_LEAST: u64 = 150 * 1024;
 
-fn kind_of(path: &Path, size: u64) -> Kind {
-    let target = fs::read_link(path).ok();
+fn kind_of(found: &Found) -> Kind {
+    let target = fs::read_link(&found.path).ok();
     let named = |word: &str| {
         let name = target.as_deref().and_then(Path::file_name);
         name.is_some_and(|name| name.as_encoded_bytes().windows(word.len()).any(|at| at == word.as_bytes()))
@@ -113,17 +143,17 @@ fn kind_of(path: &Path, size: u64) -> Kind {
         Kind::Busybox
     } else if named("toybox") {
         Kind::Toybox
-    } else if size < MULTI_CALL_AT_LEAST {
+    } else if found.size < MULTI_CALL_AT_LEAST {
         Kind::UtilLinux
     } else {
-        kind_by_content(path)
+        kind_by_content(&found.path)
     }
 }
 
-fn is_script(path: &Path) -> bool {
+fn form_of(path: &Path) -> Form {
     let mut start = [0; 2];
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
-    read.is_ok() && start == *b"#!"
+    if read.is_ok() && start == *b"#!" { Form::Script } else { Form::Program }
 }
 
 /// A hard link or a copy of a multi-call binary has no telling name.

@@ -53,7 +53,6 @@ impl Request {
 pub struct Act {
     /// The places in argv of the arguments that are files or devices.
     pub operands: Vec<usize>,
-    /// `-a` is there.
     pub all: bool,
     /// The labels, then the UUIDs that are given by option: the real tool's order.
     pub tags: Vec<Tag>,

@@ -1,11 +1,11 @@
-//! The commands that we stand in for, as static data made from `shims/*.toml` by build.rs.
+//! The commands whose place a shim takes, as static data made from `shims/*.toml` by build.rs.
 //!
 //! A new command or a new option is a line of data; nothing here or in the scanner knows a name.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-/// A command that a shim can stand in for.
+/// A command whose place a shim can take.
 #[derive(Debug)]
 pub struct Tool {
     /// Its file name, exactly.
@@ -43,18 +43,18 @@ pub enum Operands {
 /// Who made the real tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// util-linux.
+    /// Of util-linux, as most distributions have it.
     UtilLinux,
-    /// BusyBox.
+    /// An applet of BusyBox.
     Busybox,
-    /// toybox.
+    /// A command of toybox.
     Toybox,
 }
 
 /// One implementation of a command.
 #[derive(Debug)]
 pub struct Flavour {
-    /// Whose.
+    /// Who makes this implementation.
     pub kind: Kind,
     /// Its exit status for a bad command line.
     pub usage_status: i32,
@@ -64,7 +64,7 @@ pub struct Flavour {
     pub long_prefixes: bool,
     /// With more operands than these it refuses the call.
     pub most_operands: Option<usize>,
-    /// Its options.
+    /// The options that it knows.
     pub options: &'static [Opt],
 }
 
@@ -94,7 +94,6 @@ pub struct Opt {
 /// Whether an option takes a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Value {
-    /// It takes none.
     None,
     /// Only an attached one.
     Optional,
@@ -116,7 +115,6 @@ pub enum Expects {
 /// What an option changes for us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// Nothing.
     Plain,
     /// The tool prints something and does nothing.
     Inform,

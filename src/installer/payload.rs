@@ -56,7 +56,7 @@ impl Payload {
 }
 
 fn token() -> Result<String> {
-    Ok(text::hex(&sys::random().attempt("get random bytes from", "the kernel")?))
+    Ok(text::hex(&sys::random_bytes::<8>().attempt("get random bytes from", "the kernel")?))
 }
 
 /// A configuration, validated: what is wrong with it shall show now, and not at boot.

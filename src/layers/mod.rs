@@ -29,15 +29,17 @@ pub(crate) mod lock;
 pub(crate) mod mount;
 pub(crate) mod options;
 pub(crate) mod reset;
-pub(crate) mod state_file;
 pub(crate) mod swap_device;
+pub(crate) mod writable;
 
 use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
 
 use crate::error::{Attempt, Error, Kind, Result};
+use crate::installer;
 use crate::installer::image::guest::Guest;
+use crate::installer::options::InstallOptions;
 use crate::installer::plan::uninstall;
 use crate::kernel::mounts::{self, Mounts, NO_PROC};
 use crate::layers::facts::Layer;
@@ -48,7 +50,7 @@ use crate::layers::options::{LayersReport, MountOptions, ResetOptions, SwapOptio
 use crate::layers::reset::{plan as reset_plan, renew};
 use crate::layers::swap_device::{enable, plan as swap_device_plan};
 use crate::swap::active::{self, Swap};
-use crate::{InstallOptions, text};
+use crate::text;
 
 pub(crate) use crate::layers::reset::pending::Pending;
 pub(crate) use crate::layers::reset::plan::Discard;
@@ -105,7 +107,7 @@ pub fn mount_watched(options: &MountOptions, progress: &mut Progress<'_>) -> Res
         None => Ok(()),
         Some(install) => {
             let here = InstallOptions { chroot: root.to_owned(), dry_run: false, ..install.clone() };
-            crate::install(&here).map(|report| warnings.extend(report.warnings))
+            installer::install(&here).map(|report| warnings.extend(report.warnings))
         }
     };
     let mounted = build::mount(&plan, progress, &mut finish)?;

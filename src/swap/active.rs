@@ -19,13 +19,13 @@ use crate::{octal, sys};
 /// An active swap area (proc(5)).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Swap {
-    /// The path, decoded.
+    /// The path, without the octal escapes.
     pub path: PathBuf,
     /// A file, not a partition or device.
     pub is_file: bool,
-    /// In KiB.
+    /// Its size in KiB.
     pub size: u64,
-    /// In KiB.
+    /// How much of it is in use, in KiB.
     pub used: u64,
     /// Higher is used first.
     pub priority: i32,

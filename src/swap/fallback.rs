@@ -3,7 +3,7 @@
 //! Nothing is written down beside the device itself. `/proc/swaps` lists it under the *file's* path, which no
 //! other device is, and its first page, which is the file's own and never written again, carries our mark: a
 //! digest of that path, and which file it is ([`FileId`]). A device counts only if all of that fits and somebody
-//! holds it: a copy of the page on another device stands in for nothing.
+//! holds it: a copy of the page on another device is nobody's fallback.
 #![expect(clippy::disallowed_methods, reason = "the running system's own devices, and never an image's")]
 
 use std::ffi::{CStr, OsStr, OsString};
@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::config::Fallback;
+use crate::kernel::devices::is_held;
 use crate::kernel::places::FileId;
 use crate::swap::active::Swap;
 use crate::sys::{block, xattr};
@@ -35,20 +36,18 @@ pub(crate) const ZRAM_ADD: &str = "/sys/class/zram-control/hot_add";
 /// marked yet. It lives as long as the devices do.
 pub(crate) const ZRAM_NOTE: &CStr = c"trusted.rootfs-shim";
 
-/// An active device that stands in for a file.
+/// A device that is active swap in the place of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StandIn {
+pub struct FallbackDevice {
     /// What `/proc/swaps` calls it: the file's path.
     pub name: PathBuf,
-    /// `/dev/zram0` or `/dev/loop0`.
-    pub device: PathBuf,
-    /// Which kind it is.
-    pub way: Fallback,
-    /// The file.
+    pub path: PathBuf,
+    pub kind: Fallback,
+    /// The file in whose place it is.
     pub file: FileId,
 }
 
-/// Marks the first page of a device that is to stand in for the file of that name.
+/// Marks the first page of a device that is to take the place of the file of that name.
 pub(crate) fn mark(page: &mut [u8], name: &Path, file: FileId) {
     let mark = [&WORD[..], &digest(name), &file.to_bytes()].concat();
     page.iter_mut().skip(MARK_AT).zip(mark).for_each(|(to, from)| *to = from);
@@ -60,9 +59,9 @@ fn digest(name: &Path) -> [u8; 16] {
     digest.first_chunk().copied().unwrap_or_default()
 }
 
-/// Those that are active. No device is looked at unless the list has an entry that is neither a file nor, by
+/// The fallback devices that are active. No device is looked at unless the list has an entry that is neither a file nor, by
 /// its path, a device.
-pub(crate) fn look(swaps: &[Swap]) -> Vec<StandIn> {
+pub(crate) fn look(swaps: &[Swap]) -> Vec<FallbackDevice> {
     let is_device = |path: &Path| fs::metadata(path).is_ok_and(|meta| meta.file_type().is_block_device());
     let named: Vec<&Path> =
         swaps.iter().filter(|swap| !swap.is_file).map(|swap| swap.path.as_path()).collect();
@@ -71,16 +70,16 @@ pub(crate) fn look(swaps: &[Swap]) -> Vec<StandIn> {
         return Vec::new();
     }
     let devices = devices().into_iter().filter(|(device, _)| !named.contains(&device.as_path()));
-    devices.filter_map(|(device, way)| stands_in(device, way, &strange)).collect()
+    devices.filter_map(|(device, kind)| look_at(device, kind, &strange)).collect()
 }
 
 /// A loop device is read only if it has our word for a label: it can lie on a disk that answers nobody any more,
 /// and whoever reads from it then cannot even be killed.
-fn stands_in(device: PathBuf, way: Fallback, names: &[&Path]) -> Option<StandIn> {
+fn look_at(path: PathBuf, kind: Fallback, names: &[&Path]) -> Option<FallbackDevice> {
     let mut options = File::options();
     options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC);
-    let file = options.open(&device).ok()?;
-    if way == Fallback::Loop && !block::loop_label(file.as_fd()).is_ok_and(|label| label.starts_with(WORD)) {
+    let file = options.open(&path).ok()?;
+    if kind == Fallback::Loop && !block::loop_label(file.as_fd()).is_ok_and(|label| label.starts_with(WORD)) {
         return None;
     }
     let mut mark = [0; MARK];
@@ -88,7 +87,7 @@ fn stands_in(device: PathBuf, way: Fallback, names: &[&Path]) -> Option<StandIn>
     let (whose, file) = mark.strip_prefix(WORD)?.split_at_checked(16)?;
     let name = names.iter().find(|name| digest(name) == whose)?;
     let file = FileId::parse(file)?;
-    is_held(&device).then(|| StandIn { name: name.to_path_buf(), device, way, file })
+    is_held(&path).then(|| FallbackDevice { name: name.to_path_buf(), path, kind, file })
 }
 
 /// The loop and zram devices that have a size. /proc knows them also where there is no /sys.
@@ -96,12 +95,12 @@ fn devices() -> Vec<(PathBuf, Fallback)> {
     let table = fs::read("/proc/partitions").unwrap_or_default();
     let names = table.split(|&b| b == b'\n').filter_map(|line| line.rsplit(|&b| b == b' ').next());
     let known = |name: &[u8]| {
-        let (way, number) = match name.strip_prefix(b"loop") {
+        let (kind, number) = match name.strip_prefix(b"loop") {
             Some(number) => (Fallback::Loop, number),
             None => (Fallback::Zram, name.strip_prefix(b"zram")?),
         };
         let is_whole = !number.is_empty() && number.iter().all(u8::is_ascii_digit);
-        is_whole.then(|| (Path::new("/dev").join(OsStr::from_bytes(name)), way))
+        is_whole.then(|| (Path::new("/dev").join(OsStr::from_bytes(name)), kind))
     };
     names.filter_map(known).collect()
 }
@@ -148,13 +147,6 @@ fn is_ours(zram: &OsStr) -> bool {
 fn limit_of(zram: &OsStr) -> Option<u64> {
     let text = fs::read_to_string(Path::new("/sys/block").join(zram).join("mm_stat")).ok()?;
     text.split_whitespace().nth(3)?.parse().ok()
-}
-
-/// Whether somebody has claimed a device for himself alone, as an active swap area does.
-fn is_held(device: &Path) -> bool {
-    let mut options = File::options();
-    options.read(true).custom_flags(libc::O_EXCL | libc::O_NONBLOCK | libc::O_CLOEXEC);
-    options.open(device).is_err_and(|error| error.raw_os_error() == Some(libc::EBUSY))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, RenameFlags, openat, readlinkat, renameat2};
@@ -344,19 +344,17 @@ impl Dir {
     /// # Errors
     /// State if somebody else keeps it.
     pub fn lock(&self, patience: Duration) -> Result<()> {
-        let end = Instant::now() + patience;
-        loop {
-            match sys::try_lock(self.as_fd()) {
-                Ok(()) => return Ok(()),
-                Err(Errno::EWOULDBLOCK | Errno::EINTR) if Instant::now() < end && !sys::is_interrupted() => {}
-                Err(Errno::EWOULDBLOCK | Errno::EINTR) => {
-                    return Err(Error::new(Kind::State, "lock", "another install or uninstall is at work")
-                        .at(&self.shown)
-                        .remedy("try again when it has ended"));
-                }
-                Err(errno) => return Err(Error::system("lock", &self.shown, errno)),
+        let taken = sys::wait_for(patience, || match sys::try_lock(self.as_fd()) {
+            Err(Errno::EWOULDBLOCK | Errno::EINTR) if !sys::is_interrupted() => None,
+            done => Some(done),
+        });
+        match taken {
+            None | Some(Err(Errno::EWOULDBLOCK | Errno::EINTR)) => {
+                Err(Error::new(Kind::State, "lock", "another install or uninstall is at work")
+                    .at(&self.shown)
+                    .remedy("try again when it has ended"))
             }
-            std::thread::sleep(Duration::from_millis(20));
+            Some(done) => done.attempt("lock", &self.shown),
         }
     }
 

@@ -83,17 +83,21 @@ fn lock(dir: &Dir) -> Result<Vec<OwnedFd>> {
     for name in dpkg::LOCKS {
         let Some(found) = dir.find(name)? else { continue };
         let file = found.open()?;
-        loop {
-            let holder = sys::try_read_lock(file.as_fd()).attempt("lock", dir.shown(name))?;
-            // One that waits for us is no danger: we are run by a package's own script.
-            let Some(holder) = holder.filter(|holder| !sys::is_ancestor(*holder)) else { break };
-            if Instant::now() > end || sys::is_interrupted() {
-                let who = if holder > 0 { format!(" (process {holder})") } else { String::new() };
-                let reason = format!("a package manager is at work{who}");
-                let error = Error::new(Kind::State, "lock", reason).at(dir.shown(name));
-                return Err(error.remedy("run it again when that has ended"));
-            }
-            std::thread::sleep(Duration::from_millis(20));
+        let mut holder = None;
+        let taken = sys::wait_for(end.saturating_duration_since(Instant::now()), || {
+            holder = match sys::try_read_lock(file.as_fd()) {
+                // One that waits for us is no danger: we are run by a package's own script.
+                Ok(holder) => holder.filter(|holder| !sys::is_ancestor(*holder)),
+                Err(errno) => return Some(Err(errno)),
+            };
+            (holder.is_none() || sys::is_interrupted()).then_some(Ok(()))
+        });
+        taken.unwrap_or(Ok(())).attempt("lock", dir.shown(name))?;
+        if let Some(holder) = holder {
+            let who = if holder > 0 { format!(" (process {holder})") } else { String::new() };
+            let reason = format!("a package manager is at work{who}");
+            let error = Error::new(Kind::State, "lock", reason).at(dir.shown(name));
+            return Err(error.remedy("run it again when that has ended"));
         }
         held.push(file.into());
     }

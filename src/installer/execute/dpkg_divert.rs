@@ -29,16 +29,16 @@ impl Divert {
 /// Makes or ends one local diversion, without touching the files.
 pub(crate) fn dpkg_divert(path: &str, divert: Divert) -> Result<()> {
     let (tool, real) = (format!("/{}", dpkg::TOOL), dpkg::real_of(path));
-    let (option, attempt) = match divert {
+    let (change, attempt) = match divert {
         Divert::Make => ("--add", "divert"),
         Divert::End => ("--remove", "end the diversion of"),
     };
-    let arguments = ["--quiet", "--local", "--no-rename", "--divert", &real, option, path];
-    let (status, said) = program::run(&tool, &arguments, LIMIT)?;
-    if status.success() {
+    let arguments = ["--quiet", "--local", "--no-rename", "--divert", &real, change, path];
+    let outcome = program::run(program::system_tool(&tool).args(arguments), LIMIT)?;
+    if outcome.status.success() {
         return Ok(());
     }
-    let words = said.trim_ascii().split(|byte| *byte == b'\n').next_back().unwrap_or_default();
+    let words = outcome.stderr.trim_ascii().split(|byte| *byte == b'\n').next_back().unwrap_or_default();
     let reason = format!("dpkg-divert says: {}", text::escape(words));
     Err(Error::new(Kind::State, attempt, reason).at(path))
 }

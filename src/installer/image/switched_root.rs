@@ -7,7 +7,7 @@
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use crate::backing::candidates::Trail;
+use crate::backing::candidates::Candidates;
 use crate::backing::reveal;
 use crate::config::Config;
 use crate::error::Result;
@@ -33,8 +33,10 @@ pub(crate) fn gather(chroot: &Path, upper: Option<&Path>, config: &Config) -> Re
     }
     let mounts = mounts::all_mounts();
     let mount = sys::mount_id(tree.root.top().as_fd()).ok().and_then(|id| mounts.get(id));
-    let trail = mount.map(|mount| Trail::gather(mount, &mounts, config));
-    let found = trail.filter(|trail| !trail.is_empty()).map(|trail| reveal::detached(&trail));
+    let candidates = mount.map(|mount| Candidates::gather(mount, &mounts, config));
+    let found = candidates
+        .filter(|candidates| !candidates.is_empty())
+        .map(|candidates| reveal::detached(&candidates));
     match found.transpose().ok().flatten().flatten() {
         None => Ok((tree, image)),
         Some(upper) => {

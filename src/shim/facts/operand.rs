@@ -48,7 +48,7 @@ pub enum What {
     },
     /// A device, directory, socket or FIFO.
     NotAFile(Thing),
-    /// A regular file.
+    /// A regular file, and what is known of it.
     File(FileFacts),
 }
 
@@ -66,9 +66,9 @@ pub struct Thing {
 /// A regular file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileFacts {
-    /// Where it is.
+    /// The mount that it is in, and its path.
     pub location: Location,
-    /// In bytes.
+    /// Its size in bytes.
     pub size: u64,
     /// Which file it is, whatever its name.
     pub id: FileId,
@@ -82,18 +82,18 @@ pub struct FileFacts {
     pub links: u64,
     /// The bytes that no block holds; known of swap areas only.
     pub holes: u64,
-    /// Its swap header.
+    /// The swap header in its first page.
     pub header: Header,
     /// What stands at its backing path; `None` if it has none.
-    pub twin: Option<Twin>,
+    pub at_backing_path: Option<AtBackingPath>,
     /// The backing file is an active swap area, by this name or another.
     pub active: bool,
 }
 
 /// What stands at the path on the backing filesystem where a file of the overlay would be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Twin {
-    /// A regular file; whether it is the same one is for execute to prove.
+pub enum AtBackingPath {
+    /// A regular file; that it is the same one is proved later.
     File,
     /// Nothing: the file is in a lower layer only.
     Nothing,
@@ -128,24 +128,31 @@ impl Operand {
         }
     }
 
-    pub(crate) fn set_twin(&mut self, twin: Option<(Twin, bool)>) {
-        if let What::File(file) = &mut self.what {
-            file.twin = twin.map(|(twin, _)| twin);
-            file.active = twin.is_some_and(|(_, active)| active);
+    pub(crate) fn file_mut(&mut self) -> Option<&mut FileFacts> {
+        match &mut self.what {
+            What::File(file) => Some(file),
+            What::Tag | What::Missing { .. } | What::NotAFile(_) => None,
         }
     }
 }
 
-/// Looks at one operand.
-pub(crate) fn probe(given: &OsStr, header: bool) -> Operand {
-    Operand { given: given.to_owned(), what: look(given, header) }
+/// Whether the first page of what a path leads to is looked at, where a swap header would be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FirstPage {
+    Read,
+    Leave,
 }
 
-/// Looks at an active swap area; it is a swap area, so its first page can be read without harm. A device's is
+/// Looks at one operand.
+pub(crate) fn probe(given: &OsStr, first_page: FirstPage) -> Operand {
+    Operand { given: given.to_owned(), what: look(given, first_page) }
+}
+
+/// Looks at an active swap area; it is a swap area, so its first page can be read without harm. Of `devices` it is
 /// read only where a tag asks for it: the disk may be slow, or answer no more.
-pub(crate) fn probe_active(path: &Path, by_tag: bool) -> Operand {
-    let mut operand = probe(path.as_os_str(), true);
-    if let (What::NotAFile(thing), true) = (&mut operand.what, by_tag)
+pub(crate) fn probe_active(path: &Path, devices: FirstPage) -> Operand {
+    let mut operand = probe(path.as_os_str(), FirstPage::Read);
+    if let (What::NotAFile(thing), FirstPage::Read) = (&mut operand.what, devices)
         && thing.kind == "block device"
         && let Ok(fd) = open_path(path)
     {
@@ -155,14 +162,14 @@ pub(crate) fn probe_active(path: &Path, by_tag: bool) -> Operand {
 }
 
 /// Looks at what stands at `path` on the backing filesystem; nothing there is followed.
-pub(crate) fn twin(upper: &Path, path: &OverlayPath) -> Twin {
+pub(crate) fn at_backing_path(upper: &Path, path: &OverlayPath) -> AtBackingPath {
     let meta = open_path(upper).and_then(|upper| open_beneath(&upper, path, OFlag::O_PATH)).map(File::from);
     match meta.map(|file| file.metadata()) {
-        Ok(Ok(meta)) if meta.is_file() => Twin::File,
-        Err(Errno::ENOENT) => Twin::Nothing,
-        Ok(Ok(_)) | Err(Errno::ELOOP | Errno::EXDEV | Errno::ENOTDIR) => Twin::Other,
+        Ok(Ok(meta)) if meta.is_file() => AtBackingPath::File,
+        Err(Errno::ENOENT) => AtBackingPath::Nothing,
+        Ok(Ok(_)) | Err(Errno::ELOOP | Errno::EXDEV | Errno::ENOTDIR) => AtBackingPath::Other,
         // Nobody could look; the proof will, or say why it cannot.
-        Ok(Err(_)) | Err(_) => Twin::File,
+        Ok(Err(_)) | Err(_) => AtBackingPath::File,
     }
 }
 
@@ -173,7 +180,7 @@ pub(crate) fn is_active_at(upper: &Path, path: &OverlayPath) -> bool {
     file.is_ok_and(|file| active::is_active(&file))
 }
 
-fn look(given: &OsStr, header: bool) -> What {
+fn look(given: &OsStr, first_page: FirstPage) -> What {
     if Tag::parse(given).is_some() {
         return What::Tag;
     }
@@ -194,7 +201,10 @@ fn look(given: &OsStr, header: bool) -> What {
         return What::NotAFile(Thing { kind: name_of(kind), path, header: Header::Unread });
     }
     let fd = OwnedFd::from(file);
-    let (header, holes) = if header { look_inside(&fd) } else { (Header::Unread, 0) };
+    let (header, holes) = match first_page {
+        FirstPage::Read => look_inside(&fd),
+        FirstPage::Leave => (Header::Unread, 0),
+    };
     match location_of(&fd) {
         Err(errno) => What::Missing { errno, parent: None, path: None },
         Ok(location) => What::File(FileFacts {
@@ -207,7 +217,7 @@ fn look(given: &OsStr, header: bool) -> What {
             id: FileId::of(&meta),
             links: meta.nlink(),
             holes,
-            twin: None,
+            at_backing_path: None,
             active: false,
         }),
     }

@@ -1,4 +1,4 @@
-//! Which device stands in for an operand's file, and what is said of one.
+//! Which fallback device is active in the place of an operand's file.
 //!
 //! The file tells it, whatever its name is by now; only where there is no file any more does the name that it
 //! had. So a new file at an old name is not taken for an active one, and what was enabled for a file that is
@@ -11,25 +11,24 @@ use nix::errno::Errno;
 use crate::kernel::places::Location;
 use crate::shim::facts::World;
 use crate::shim::facts::operand::{Operand, What};
-use crate::swap::fallback::StandIn;
+use crate::shim::plan::types::FileNow;
+use crate::swap::fallback::FallbackDevice;
 
-/// A device that stands in for an operand's file.
+/// A fallback device, and what has become of the file that it was enabled for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Found {
-    /// The device.
-    pub area: StandIn,
-    /// The file is not there any more, or another one is.
-    pub gone: bool,
+    pub device: FallbackDevice,
+    pub file: FileNow,
 }
 
-/// The device that stands in for the file that the operand names.
+/// The device that is active in the place of the file that the operand names.
 pub(crate) fn of_file(operand: &Operand, world: &World) -> Option<Found> {
     let file = operand.file()?;
-    let area = world.stand_ins.iter().find(|area| area.file == file.id)?;
-    Some(Found { area: area.clone(), gone: false })
+    let device = world.fallbacks.iter().find(|device| device.file == file.id)?;
+    Some(Found { device: device.clone(), file: FileNow::Named })
 }
 
-/// The same, and for a file that is gone the device that stood in for it.
+/// The same, and for a file that is gone the device that was enabled in its place.
 pub(crate) fn of_name(operand: &Operand, world: &World) -> Option<Found> {
     let named = || {
         let path = path_of(operand, world)?;
@@ -38,8 +37,8 @@ pub(crate) fn of_name(operand: &Operand, world: &World) -> Option<Found> {
         if other {
             return None;
         }
-        let area = world.stand_ins.iter().find(|area| area.name == path)?;
-        Some(Found { area: area.clone(), gone: true })
+        let device = world.fallbacks.iter().find(|device| device.name == path)?;
+        Some(Found { device: device.clone(), file: FileNow::Gone })
     };
     of_file(operand, world).or_else(named)
 }

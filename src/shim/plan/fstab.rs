@@ -1,8 +1,8 @@
 //! fstab's entries and tags: `swapon -a`, `-L`, `-U`, `LABEL=`, `UUID=`.
 //!
 //! Where none of them is a file that concerns us, the real tool does it all by itself. Where one is, the call
-//! is taken apart: one run for each entry, with the entry's own options, so that devices are enabled outside
-//! the private namespace and one bad entry does not stop the others.
+//! is split: one run for each entry, with the entry's own options, so that devices are enabled outside the
+//! private namespace and one bad entry does not stop the others.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
@@ -16,7 +16,8 @@ use crate::swap::fstab;
 use crate::swap::tag::{Key, Tag};
 
 use crate::shim::plan::fallback;
-use crate::shim::plan::types::{Decided, Decision, Origin};
+use crate::shim::plan::operand::Judge;
+use crate::shim::plan::types::{Decided, Decision, FstabArguments, Origin};
 
 /// The options that hold for every single area: priority, discard, verbosity, and `-e` where it is no bad usage
 /// without `-a`. `--fstab` is among them for the tools that do not know it yet, so that they still say so.
@@ -31,34 +32,28 @@ pub(crate) fn common_options(act: &Act) -> Vec<OsString> {
 }
 
 /// The entries that `-a` means, then the tags of `-L` and `-U`, in the real tool's order.
-pub(crate) fn decide(
-    act: &Act,
-    kind: Kind,
-    world: &World,
-    judge: impl Fn(&Operand) -> Decision,
-) -> Vec<Decided> {
+pub(crate) fn decide(judge: &Judge<'_>) -> Vec<Decided> {
     let mut decided = Vec::new();
-    if act.all {
-        let optional = act.options.iter().any(|given| given.option.effect == Effect::IfExists);
-        let entries = (0..world.fstab.len()).filter_map(|at| world.fstab.split_at_checked(at));
-        decided.extend(entries.filter_map(|(earlier, rest)| {
-            let listed = rest.first()?;
-            let again = kind != Kind::UtilLinux && earlier.iter().any(|other| is_same_file(other, listed));
-            Some(entry(listed, kind, world, optional, again, &judge))
-        }));
+    if judge.act.all {
+        let listed = &judge.world.fstab;
+        let entries = (0..listed.len()).filter_map(|at| listed.split_at_checked(at));
+        decided.extend(entries.filter_map(|(earlier, rest)| Some(entry(judge, rest.first()?, earlier))));
     }
-    decided.extend(act.tags.iter().map(|tag| {
-        let (option, name) = if tag.key == Key::Label { ("-L", "LABEL=") } else { ("-U", "UUID=") };
-        let value = OsString::from_vec(tag.value.clone());
-        let mut given = OsString::from(name);
-        given.push(&value);
-        let decision = match world.file_of(tag) {
-            Some(file) => judge(file),
-            None => Decision::AsItIs("is a label or UUID".to_owned(), false),
-        };
-        Decided { origin: Origin::Tag(vec![option.into(), value]), given, decision }
-    }));
+    decided.extend(judge.act.tags.iter().map(|tag| tagged(judge, tag)));
     decided
+}
+
+/// The decision about a tag that an option names.
+fn tagged(judge: &Judge<'_>, tag: &Tag) -> Decided {
+    let (option, name) = if tag.key == Key::Label { ("-L", "LABEL=") } else { ("-U", "UUID=") };
+    let value = OsString::from_vec(tag.value.clone());
+    let mut given = OsString::from(name);
+    given.push(&value);
+    let decision = match judge.world.file_of(tag) {
+        Some(file) => judge.decide(file),
+        None => Decision::AsItIs { why: "is a label or UUID".to_owned(), told: false },
+    };
+    Decided { origin: Origin::Tag(vec![option.into(), value]), given, decision }
 }
 
 /// Whether two lines mean one file, of which the second finds it active already.
@@ -82,32 +77,31 @@ pub(crate) fn file_of<'a>(given: &OsStr, world: &'a World) -> Option<&'a Operand
     world.file_of(&Tag::parse(given)?)
 }
 
-fn entry(
-    listed: &Listed,
-    kind: Kind,
-    world: &World,
-    optional: bool,
-    again: bool,
-    judge: impl Fn(&Operand) -> Decision,
-) -> Decided {
+/// The decision about a line of fstab; `earlier` are the lines before it.
+fn entry(judge: &Judge<'_>, listed: &Listed, earlier: &[Listed]) -> Decided {
+    let (kind, world) = (judge.call.flavour.kind, judge.world);
     let operand = file_of(&listed.entry.spec, world).unwrap_or(&listed.operand);
+    let if_exists = judge.act.options.iter().any(|given| given.option.effect == Effect::IfExists);
     // Only util-linux knows nofail.
-    let optional = optional || (kind == Kind::UtilLinux && listed.entry.options.nofail);
+    let optional = if_exists || (kind == Kind::UtilLinux && listed.entry.options.nofail);
+    let again = kind != Kind::UtilLinux && earlier.iter().any(|other| is_same_file(other, listed));
     let mut given = operand.given.clone();
     let decision = if listed.entry.options.noauto {
         given.clone_from(&listed.entry.spec);
-        Decision::Leave("noauto option -- ignored", true)
+        Decision::Leave { words: "noauto option -- ignored", is_seen: true }
     } else if again || is_active(operand, kind, world) {
         given = said_of(operand);
-        Decision::Leave("already active -- ignored", is_seen(listed, operand, world))
+        Decision::Leave { words: "already active -- ignored", is_seen: is_seen(listed, operand, world) }
     } else {
         match operand.what {
-            What::Missing { .. } if optional => Decision::Leave("inaccessible -- ignored", true),
+            What::Missing { .. } if optional => {
+                Decision::Leave { words: "inaccessible -- ignored", is_seen: true }
+            }
             What::Tag if optional && kind == Kind::UtilLinux => Decision::IfFound,
-            _ => judge(operand),
+            _ => judge.decide(operand),
         }
     };
-    Decided { origin: Origin::Fstab(ways(&listed.entry.options, kind)), given, decision }
+    Decided { origin: Origin::Fstab(arguments(&listed.entry.options, kind)), given, decision }
 }
 
 /// Whether the real tool sees by itself that this is active. It finds devices by their tags and no files, and of
@@ -150,19 +144,20 @@ fn is_active(operand: &Operand, kind: Kind, world: &World) -> bool {
     };
     let listed = world.swaps.iter().any(|swap| swap.is_file && swap.path == path);
     // To util-linux, a second name of a file is another one; the kernel says then that it is busy.
-    let stands = fallback::of_file(operand, world);
-    listed || stands.is_some_and(|found| kind != Kind::UtilLinux || found.area.name == path)
+    let fallback = fallback::of_file(operand, world);
+    listed || fallback.is_some_and(|found| kind != Kind::UtilLinux || found.device.name == path)
 }
 
-/// fstab's options as arguments, in ways of which each is for a tool that does not know the one before.
+/// fstab's options as arguments.
 ///
 /// util-linux reads `-o` as it reads fstab, more leniently than a command line, and differently in each release. The
 /// others can be built without priorities or discarding, and then pass over them; and BusyBox cuts off what comes
 /// behind `discard`, so that it sees a priority there only if it cannot discard.
-fn ways(options: &Options, kind: Kind) -> Vec<Vec<OsString>> {
+fn arguments(options: &Options, kind: Kind) -> FstabArguments {
     if kind == Kind::UtilLinux {
         let given = [OsString::from("-o"), options.text.clone()].into_iter();
-        return vec![given.filter(|_| !options.text.is_empty()).collect()];
+        let best = given.filter(|_| !options.text.is_empty()).collect();
+        return FstabArguments { best, plainer: Vec::new() };
     }
     let priority = options.priority.map(|number| vec![OsString::from("-p"), number.to_string().into()]);
     let priority = priority.unwrap_or_default();
@@ -174,13 +169,14 @@ fn ways(options: &Options, kind: Kind) -> Vec<Vec<OsString>> {
     });
     let discard = discard.unwrap_or_default();
     let seen = if options.discard_first { &[][..] } else { &priority };
-    let mut ways = vec![[seen, &discard].concat()];
+    let best = [seen, &discard].concat();
+    let mut plainer = Vec::new();
     for fewer in [discard, priority, Vec::new()] {
-        if !ways.contains(&fewer) {
-            ways.push(fewer);
+        if fewer != best && !plainer.contains(&fewer) {
+            plainer.push(fewer);
         }
     }
-    ways
+    FstabArguments { best, plainer }
 }
 
 #[cfg(test)]
@@ -189,13 +185,13 @@ mod tests {
     use crate::swap::fstab::Reader;
 
     #[test]
-    fn a_line_of_fstab_is_said_in_ways_that_every_build_knows_one_of() {
+    fn a_line_of_fstab_becomes_arguments_that_every_build_knows_some_of() {
         let said = |text: &str, kind| {
             let line = format!("/f none swap {text}");
             let (entries, _) = crate::shim::facts::fstab::parse(line.as_bytes(), Reader::Getmntent);
-            let ways = ways(&entries[0].options, kind);
-            let words = |way: Vec<OsString>| way.join(OsStr::new(" ")).into_string().unwrap();
-            ways.into_iter().map(words).collect::<Vec<_>>()
+            let FstabArguments { best, plainer } = arguments(&entries[0].options, kind);
+            let words = |arguments: Vec<OsString>| arguments.join(OsStr::new(" ")).into_string().unwrap();
+            [best].into_iter().chain(plainer).map(words).collect::<Vec<_>>()
         };
         assert_eq!(said("pri=5,discard=once", Kind::Busybox), ["-p 5 -donce", "-donce", "-p 5", ""]);
         assert_eq!(said("discard=no,pri=5", Kind::Busybox), ["-d", "-p 5", ""]);

@@ -1,10 +1,11 @@
 //! What a call of swapon, swapoff or mkswap shall become.
 //!
-//! The decisions about single operands are `decide`'s; here they become one plan, and the road that it takes.
+//! The decisions about single operands are made in `operand`; here they become one plan, and the mode in which
+//! the real tool is run.
 
 pub(crate) mod fallback;
 pub(crate) mod fstab;
-pub(crate) mod needs;
+pub(crate) mod next;
 pub(crate) mod operand;
 pub(crate) mod outcome;
 pub(crate) mod place;
@@ -13,122 +14,147 @@ pub(crate) mod runs;
 pub(crate) mod show;
 pub(crate) mod types;
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::command::request::{Act, Request};
-use crate::command::tables::{Effect, Flavour, Kind, Purpose, Tool};
-use crate::config::{Config, OnFailure};
+use crate::command::tables::{Effect, Flavour, Kind, Purpose};
+use crate::config::OnFailure;
+use crate::shim::call::Call;
 use crate::shim::facts::operand::{Operand, What};
 use crate::shim::facts::{Backing, World};
-use crate::shim::plan::operand::decide;
-use crate::shim::plan::types::{Decided, Decision, Origin, Plan, Reason, Road, orphan};
-use crate::swap::fallback::StandIn;
+use crate::shim::plan::operand::Judge;
+use crate::shim::plan::types::{Decided, Decision, FileNow, Mode, Origin, Plan, Reason};
+use crate::swap::fallback::FallbackDevice;
 
 /// Decides.
-pub fn plan(
-    tool: &'static Tool,
-    flavour: &'static Flavour,
-    argv: &[OsString],
-    request: &Request,
-    world: &World,
-    config: &Config,
-) -> Plan {
-    let mut plan = Plan {
-        tool,
-        flavour,
-        argv: argv.to_vec(),
+pub fn plan(call: &Call<'_>, world: &World) -> Plan {
+    let act = match &call.request {
+        Request::Untouched(why) => return hand_over(call, world, Reason::Request(*why)),
+        Request::Act(act) => act,
+    };
+    if world.backing == Backing::Forbidden {
+        return hand_over(call, world, Reason::Forbidden);
+    }
+    if world.root_unseen && call.tool.purpose == Purpose::Enable {
+        return as_it_is_on_an_unseen_root(call, act, world);
+    }
+    if world.root.is_none() {
+        return hand_over(call, world, Reason::NoOverlay);
+    }
+    act_on_the_overlay(call, act, world)
+}
+
+/// The plan that leaves everything to the real tool.
+fn hand_over(call: &Call<'_>, world: &World, reason: Reason) -> Plan {
+    let backing = world.backing.mount();
+    Plan {
+        tool: call.tool,
+        flavour: call.flavour,
+        argv: call.invocation.argv.clone(),
         operands: Vec::new(),
-        road: Road::Untouched(Reason::NothingToDo),
-        upper: world.backing.mount().map_or_else(PathBuf::new, |mount| mount.point.clone()),
-        fstype: world.backing.mount().map_or_else(String::new, |mount| mount.fstype.clone()),
+        mode: Mode::HandOver(reason),
+        upper: backing.map_or_else(PathBuf::new, |mount| mount.point.clone()),
+        fstype: backing.map_or_else(String::new, |mount| mount.fstype.clone()),
         leftovers: world.leftovers.clone(),
         common: Vec::new(),
-        apart: false,
+        is_split: false,
         foreword: Vec::new(),
         verbose: false,
         by_tag: false,
         lenient: false,
-    };
-    let act = match request {
-        Request::Untouched(why) => return Plan { road: Road::Untouched(Reason::Request(*why)), ..plan },
-        Request::Act(act) => act,
-    };
-    if world.backing == Backing::Forbidden {
-        return Plan { road: Road::Untouched(Reason::Forbidden), ..plan };
     }
-    if world.root_unseen && tool.purpose == Purpose::Enable {
-        let why = "is on an overlay whose mount is not visible from here (no /proc, or a chroot)";
-        let blind = |place: &usize| Decided {
-            origin: Origin::Argv(*place),
-            given: argv.get(*place).cloned().unwrap_or_default(),
-            decision: Decision::AsItIs(why.to_owned(), true),
-        };
-        plan.operands = act.operands.iter().map(blind).collect();
-        plan.lenient = config.swap.on_failure == OnFailure::Continue;
-        return Plan { road: Road::Supervised, ..plan };
-    }
-    if world.root.is_none() {
-        return Plan { road: Road::Untouched(Reason::NoOverlay), ..plan };
-    }
-    plan.lenient = tool.purpose == Purpose::Enable && config.swap.on_failure == OnFailure::Continue;
-    plan.operands = decide_all(tool.purpose, flavour.kind, act, world, config);
-    plan.apart =
-        plan.operands.iter().any(|operand| matches!(operand.origin, Origin::Fstab(_) | Origin::Tag(_)))
-            && !plan.operands.iter().all(|operand| operand.is_quiet(flavour));
-    plan.common = fstab::common_options(act);
-    let by_tag = !act.tags.is_empty() || world.operands.iter().any(|operand| operand.what == What::Tag);
-    plan.by_tag = by_tag && !act.all;
-    if plan.apart && act.all && flavour.kind == Kind::UtilLinux {
-        plan.foreword = fstab::foreword(tool, world);
-    }
-    plan.verbose = act.options.iter().any(|given| given.option.effect == Effect::Verbose);
-    plan.road = road(tool.purpose, flavour, &plan.operands, plan.lenient);
-    plan
 }
 
-fn decide_all(purpose: Purpose, kind: Kind, act: &Act, world: &World, config: &Config) -> Vec<Decided> {
-    let judge = |operand: &Operand| decide(purpose, act, operand, world, config);
+fn as_it_is_on_an_unseen_root(call: &Call<'_>, act: &Act, world: &World) -> Plan {
+    let why = "is on an overlay whose mount is not visible from here (no /proc, or a chroot)";
+    let as_it_is = |place: &usize| Decided {
+        origin: Origin::Argv(*place),
+        given: call.invocation.argv.get(*place).cloned().unwrap_or_default(),
+        decision: Decision::AsItIs { why: why.to_owned(), told: true },
+    };
+    Plan {
+        operands: act.operands.iter().map(as_it_is).collect(),
+        lenient: call.config.swap.on_failure == OnFailure::Continue,
+        mode: Mode::Supervise,
+        ..hand_over(call, world, Reason::NothingToDo)
+    }
+}
+
+fn act_on_the_overlay(call: &Call<'_>, act: &Act, world: &World) -> Plan {
+    let (purpose, flavour) = (call.tool.purpose, call.flavour);
+    let lenient = purpose == Purpose::Enable && call.config.swap.on_failure == OnFailure::Continue;
+    let operands = decide_all(&Judge { call, act, world });
+    let is_split = operands.iter().any(|operand| matches!(operand.origin, Origin::Fstab(_) | Origin::Tag(_)))
+        && !operands.iter().all(|operand| operand.is_quiet(flavour));
+    let by_tag = !act.tags.is_empty() || world.operands.iter().any(|operand| operand.what == What::Tag);
+    let says_foreword = is_split && act.all && flavour.kind == Kind::UtilLinux;
+    Plan {
+        mode: mode(purpose, flavour, &operands, lenient),
+        operands,
+        common: fstab::common_options(act),
+        is_split,
+        foreword: if says_foreword { fstab::foreword(call.tool, world) } else { Vec::new() },
+        verbose: act.options.iter().any(|given| given.option.effect == Effect::Verbose),
+        by_tag: by_tag && !act.all,
+        lenient,
+        ..hand_over(call, world, Reason::NothingToDo)
+    }
+}
+
+fn decide_all(judge: &Judge<'_>) -> Vec<Decided> {
+    let Judge { call, act, world } = judge;
+    let purpose = call.tool.purpose;
     let one = |origin, operand: &Operand| Decided {
         origin,
         given: operand.given.clone(),
-        decision: judge(operand),
+        decision: judge.decide(operand),
     };
     let mut decided = Vec::new();
     if purpose == Purpose::Enable {
-        decided = fstab::decide(act, kind, world, judge);
+        decided = fstab::decide(judge);
     }
     for (place, operand) in act.operands.iter().zip(&world.operands) {
         let mut chosen = one(Origin::Argv(*place), operand);
         if let (Purpose::Enable, Some(file)) = (purpose, fstab::file_of(&operand.given, world)) {
-            chosen.decision = judge(file);
+            chosen.decision = judge.decide(file);
         }
         decided.push(chosen);
     }
     if purpose == Purpose::Disable {
         let active = world.active.iter().map(|area| one(Origin::Active, area));
         // Without -a these are only there so that a tag finds them.
-        let is_meant =
-            |area: &Decided| act.all || !matches!(area.decision, Decision::StoodIn { gone: true, .. });
+        let is_meant = |area: &Decided| {
+            let is_gone = matches!(area.decision, Decision::ActiveFallback { file: FileNow::Gone, .. });
+            act.all || !is_gone
+        };
         decided.extend(active.filter(is_meant));
     }
     if purpose == Purpose::Disable && act.all {
-        let is_meant = |area: &StandIn| {
-            let stands = |decided: &Decided| matches!(&decided.decision, Decision::StoodIn { area: other, .. } if other == area);
-            decided.iter().any(stands)
-        };
-        let forgotten: Vec<&StandIn> = world.stand_ins.iter().filter(|area| !is_meant(area)).collect();
-        decided.extend(forgotten.into_iter().map(orphan));
+        let forgotten: Vec<Decided> = fallbacks_nobody_named(&decided, world).collect();
+        decided.extend(forgotten);
     }
     decided
 }
 
-fn road(purpose: Purpose, flavour: &Flavour, operands: &[Decided], lenient: bool) -> Road {
+/// The fallback devices that none of these decisions is about: each one's name leads to something else by now.
+fn fallbacks_nobody_named(decided: &[Decided], world: &World) -> impl Iterator<Item = Decided> {
+    let is_named = |device: &FallbackDevice| {
+        let names = |decided: &Decided| matches!(&decided.decision, Decision::ActiveFallback { device: named, .. } if named == device);
+        decided.iter().any(names)
+    };
+    world.fallbacks.iter().filter(move |device| !is_named(device)).map(|device| {
+        let (path, device, file) = (device.name.clone(), device.clone(), FileNow::Gone);
+        let given = path.clone().into();
+        Decided { origin: Origin::Active, given, decision: Decision::ActiveFallback { path, device, file } }
+    })
+}
+
+fn mode(purpose: Purpose, flavour: &Flavour, operands: &[Decided], lenient: bool) -> Mode {
     let quiet = operands.iter().all(|operand| operand.is_quiet(flavour));
     match purpose {
-        Purpose::Enable if quiet && !lenient => Road::Untouched(Reason::NothingToDo),
-        Purpose::Enable => Road::Supervised,
-        Purpose::Disable | Purpose::Format if quiet => Road::Untouched(Reason::NothingToDo),
-        Purpose::Disable | Purpose::Format => Road::Masked,
+        Purpose::Enable if quiet && !lenient => Mode::HandOver(Reason::NothingToDo),
+        Purpose::Enable => Mode::Supervise,
+        Purpose::Disable | Purpose::Format if quiet => Mode::HandOver(Reason::NothingToDo),
+        Purpose::Disable | Purpose::Format => Mode::Mask,
     }
 }

@@ -6,7 +6,7 @@ use crate::config::Fallback;
 use crate::shim::plan::runs::Run;
 use crate::shim::plan::types::Plan;
 
-/// What execute found out about one operand before the real tool was run.
+/// What was found out about one operand before the real tool was run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Prepared {
     /// Nothing was to be done.
@@ -23,7 +23,7 @@ pub(crate) enum Done {
     /// Bytes of holes that were filled.
     Filled(u64),
     /// It was in a lower layer and was made new at the same size.
-    Remade,
+    Recreated,
     /// It shared its blocks with another file and has its own now.
     Unshared,
     /// The kernel refused its blocks, and they were written anew.
@@ -40,7 +40,6 @@ impl Prepared {
 /// What one run of the real tool came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ran {
-    /// The run.
     pub run: Run,
     /// Its exit status; 128 + n if signal n ended it.
     pub status: i32,
@@ -48,17 +47,36 @@ pub(crate) struct Ran {
     pub last_words: Vec<u8>,
     /// Whether it printed how it is used.
     pub usage_shown: bool,
-    /// Why its stdout and stderr could not be passed on, if they could not.
-    pub lost: [Option<Errno>; 2],
-    /// What it said and nobody has read yet, because it may have to be run once more: to stdout (1) or
-    /// stderr (2).
-    pub held: Option<Vec<(u8, Vec<u8>)>>,
+    pub lost: Lost,
+    /// What it said and nobody has read yet, because it may have to be run once more.
+    pub held: Option<Vec<Line>>,
     /// What waits to be said on stdout until the call ends; `None` where nothing waits.
     pub late: Option<Vec<u8>>,
     /// It had to run outside a namespace of its own, so `/proc/swaps` shows the backing path.
     pub in_the_open: bool,
-    /// What stood in for the file.
-    pub way: Option<Fallback>,
+    /// What took the file's place.
+    pub fallback: Option<Fallback>,
+}
+
+/// Where a program writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Output {
+    Stdout,
+    Stderr,
+}
+
+/// What was said, as the user shall read it: a line, or the end of the output without a newline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub to: Output,
+    pub bytes: Vec<u8>,
+}
+
+/// Why output could not be passed on, if it could not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Lost {
+    pub stdout: Option<Errno>,
+    pub stderr: Option<Errno>,
 }
 
 impl Ran {
@@ -76,11 +94,21 @@ impl Ran {
             status: plan.flavour.failure_status,
             last_words: Vec::new(),
             usage_shown: false,
-            lost: [None; 2],
+            lost: Lost::default(),
             held: None,
             late: None,
             in_the_open: false,
-            way: None,
+            fallback: None,
         }
+    }
+
+    /// Whether the tool refused its command line, whose status the caller gets, lenient or not. BusyBox has one
+    /// status for everything, but only bad usage makes it print its usage.
+    pub(crate) fn is_usage(&self, plan: &Plan) -> bool {
+        let flavour = plan.flavour;
+        let spoke = !self.last_words.is_empty();
+        spoke
+            && self.status == flavour.usage_status
+            && (flavour.usage_status != flavour.failure_status || self.usage_shown)
     }
 }

@@ -19,19 +19,16 @@ pub(crate) enum Place {
     Volume {
         /// Where it is mounted.
         point: PathBuf,
-        /// What was mounted.
         source: OsString,
     },
     /// On a filesystem that cannot hold swap.
     NoSwap {
-        /// Its type.
         fstype: String,
         /// Why, in the user's terms.
         reason: &'static str,
     },
     /// On a disk that is a volume or the backing filesystem, and nobody can say which.
     UntoldVolume,
-    /// Nobody can say.
     Uncertain(&'static str),
 }
 

@@ -3,21 +3,17 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use nix::errno::Errno;
-
 use crate::command::tables::{Kind, Purpose};
-use crate::config::{Config, Fallback};
+use crate::config::{Config, Fallback, OnFailure};
 use crate::notice::Notice;
-use crate::shim::plan::outcome::{Done, Prepared, Ran};
-use crate::shim::plan::types::{Decided, Decision, Plan, Twofold};
+use crate::shim::plan::outcome::{Done, Lost, Output, Prepared, Ran};
+use crate::shim::plan::types::{Area, BackedFile, Decided, Decision, Plan};
 use crate::text::{self, size_words};
 
 /// What the caller is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Report {
-    /// Our exit status.
     pub status: i32,
-    /// For the console.
     pub notices: Vec<Notice>,
 }
 
@@ -26,7 +22,7 @@ pub(crate) fn report(plan: &Plan, prepared: &[Prepared], ran: &[Ran], config: &C
     let mut notices = before(plan, prepared);
     let mut status = 0;
     for outcome in ran {
-        if is_usage(plan, outcome) {
+        if outcome.is_usage(plan) {
             return Report { status: outcome.status, notices };
         }
         status |= outcome.status;
@@ -36,8 +32,8 @@ pub(crate) fn report(plan: &Plan, prepared: &[Prepared], ran: &[Ran], config: &C
         }
         for at in &outcome.run.operands {
             let Some(operand) = plan.operands.get(*at) else { continue };
-            let twofold = plan.backing(*at).filter(|_| prepared.get(*at).is_some_and(Prepared::is_proved));
-            notices.extend(after(plan, operand, twofold, outcome, config));
+            let backed = plan.backing(*at).filter(|_| prepared.get(*at).is_some_and(Prepared::is_proved));
+            notices.extend(after(plan, operand, backed, outcome, config));
         }
     }
     if plan.operands.iter().any(|operand| !is_tried(&operand.decision)) {
@@ -49,12 +45,13 @@ pub(crate) fn report(plan: &Plan, prepared: &[Prepared], ran: &[Ran], config: &C
 }
 
 /// Why the output of a tool that minds was lost.
-pub(crate) fn lost(plan: &Plan, ran: &[Ran]) -> Option<[Option<Errno>; 2]> {
+pub(crate) fn lost(plan: &Plan, ran: &[Ran]) -> Option<Lost> {
     let minds = plan.flavour.kind == Kind::UtilLinux;
-    let first =
-        |stream: fn(&[Option<Errno>; 2]) -> Option<Errno>| ran.iter().find_map(|ran| stream(&ran.lost));
-    let lost = [first(|[stdout, _]| *stdout), first(|[_, stderr]| *stderr)];
-    (minds && lost != [None, None]).then_some(lost)
+    let lost = Lost {
+        stdout: ran.iter().find_map(|ran| ran.lost.stdout),
+        stderr: ran.iter().find_map(|ran| ran.lost.stderr),
+    };
+    (minds && lost != Lost::default()).then_some(lost)
 }
 
 /// The notices that are due whatever the real tool does: refusals, doubts, what was done to a file. They are
@@ -64,71 +61,16 @@ pub(crate) fn before(plan: &Plan, prepared: &[Prepared]) -> Vec<Notice> {
     decided.flat_map(|(at, operand)| first_words(plan, operand, prepared.get(at))).collect()
 }
 
-/// The operands for which nothing is run but a stand-in.
-pub(crate) fn stand_ins(plan: &Plan) -> Vec<usize> {
-    let stands =
-        |at: &usize| plan.operands.get(*at).is_some_and(|o| matches!(o.decision, Decision::StandIn { .. }));
-    (0..plan.operands.len()).filter(stands).collect()
-}
-
-/// The operand of a failed run for which something may stand in: the filesystem is one that cannot hold the
-/// file, and the kernel's answer was that, not that the area is active or that the caller may not.
-pub(crate) fn may_be_stood_in_for(plan: &Plan, ran: &Ran) -> Option<usize> {
-    let at = *ran.run.operands.first()?;
-    let unfit = match plan.backing(at) {
-        None => true,
-        Some(twofold) => {
-            let refused = is_refusal(ran) || twofold.cow;
-            plan.fstype == "btrfs" && refused && ran.run.private && !twofold.active
-        }
-    };
-    (unfit && ran.status != 0 && !is_usage(plan, ran) && plan.ways(at).is_some()).then_some(at)
-}
-
-/// EINVAL, which is what the kernel says of a file that cannot be swap; in the words of the C locale.
-fn is_refusal(ran: &Ran) -> bool {
-    ran.last_words.ends_with(b"Invalid argument")
-}
-
-/// The operand of a failed run whose blocks may be written anew: the refusal can lie in them, and the area is
-/// not active already, when the kernel would not let us write to it anyway.
-pub(crate) fn may_be_mended(plan: &Plan, ran: &Ran) -> Option<usize> {
-    let at = *ran.run.operands.first()?;
-    let twofold = plan.backing(at)?;
-    let free = twofold.rewrite && !twofold.active;
-    let fitting = ran.run.private && free && is_refusal(ran);
-    (fitting && ran.status != 0 && !is_usage(plan, ran)).then_some(at)
-}
-
-/// Whether a failed run was about a tag that nobody has and nobody need have. Where something has it, the real
-/// tool speaks of that; only where nothing has, it speaks of the tag, in whatever language.
-pub(crate) fn was_about_nothing(plan: &Plan, ran: &Ran) -> bool {
-    let [at] = ran.run.operands[..] else { return false };
-    let Some(operand) = plan.operands.get(at).filter(|_| plan.may_be_nothing(at)) else { return false };
-    let tag = operand.given.as_bytes();
-    ran.status == plan.flavour.failure_status && ran.last_words.windows(tag.len()).any(|words| words == tag)
-}
-
 /// The status when every operand was refused and the real tool is not run at all.
 pub(crate) fn refused_status(plan: &Plan, config: &Config) -> i32 {
     match (plan.tool.purpose, config.swap.on_failure) {
-        (Purpose::Disable, _) | (_, crate::config::OnFailure::Continue) => 0,
-        (_, crate::config::OnFailure::Fail) => plan.flavour.failure_status,
+        (Purpose::Disable, _) | (_, OnFailure::Continue) => 0,
+        (_, OnFailure::Fail) => plan.flavour.failure_status,
     }
 }
 
 fn is_tried(decision: &Decision) -> bool {
     !matches!(decision, Decision::Refuse { .. } | Decision::Skip { .. })
-}
-
-/// A bad command line gives the real tool's status, lenient or not. BusyBox has one status for everything,
-/// but only bad usage makes it print its usage.
-pub(crate) fn is_usage(plan: &Plan, ran: &Ran) -> bool {
-    let flavour = plan.flavour;
-    let spoke = !ran.last_words.is_empty();
-    spoke
-        && ran.status == flavour.usage_status
-        && (flavour.usage_status != flavour.failure_status || ran.usage_shown)
 }
 
 fn first_words(plan: &Plan, operand: &Decided, prepared: Option<&Prepared>) -> Vec<Notice> {
@@ -143,7 +85,7 @@ fn first_words(plan: &Plan, operand: &Decided, prepared: Option<&Prepared>) -> V
              root filesystem.",
             text::path(path)
         ))],
-        (Decision::AsItIs(why, true), _) => {
+        (Decision::AsItIs { why, told: true }, _) => {
             vec![Notice::warn(format!("{name}: {given} {why}; it goes to {name} as it is."))]
         }
         (Decision::Backing(_), Some(Prepared::Doubt(why))) => {
@@ -161,7 +103,7 @@ fn done_words(done: Done) -> String {
         Done::Filled(bytes) => {
             format!("had holes; {} of disk space was allocated for them", size_words(bytes))
         }
-        Done::Remade => {
+        Done::Recreated => {
             "came with the image; it was made new at the same size instead of being copied".to_owned()
         }
         Done::Unshared => "shared disk blocks with another file; it has its own now".to_owned(),
@@ -183,7 +125,7 @@ fn volume_words(name: &str, path: &Path, point: &Path, source: &std::ffi::OsStr)
 fn after(
     plan: &Plan,
     operand: &Decided,
-    twofold: Option<&Twofold>,
+    backed: Option<&BackedFile>,
     ran: &Ran,
     config: &Config,
 ) -> Option<Notice> {
@@ -191,11 +133,11 @@ fn after(
         return None;
     }
     let name = plan.tool.name;
-    if let (0, Some(way)) = (ran.status, ran.way) {
-        return Some(words(name, operand, way));
+    if let (0, Some(kind)) = (ran.status, ran.fallback) {
+        return Some(fallback_words(name, operand, kind));
     }
     if ran.status == 0 {
-        let twofold = twofold?;
+        let backed = backed?;
         let device = config.swap_device.device.as_ref().map_or(String::new(), |device| {
             format!(" This machine has a swap device of its own, {}.", text::path(device))
         });
@@ -203,16 +145,16 @@ fn after(
             if ran.in_the_open { " It is listed under its path on the backing filesystem." } else { "" };
         return Some(Notice::warn(format!(
             "{name}: {} is enabled ({} of swap on the writable layer, gone at the next stop).{open}{device}",
-            text::path(&twofold.seen),
-            size_words(twofold.size)
+            text::path(&backed.seen),
+            size_words(backed.facts.size)
         )));
     }
     // A doubt was told already, and what the real tool says of the overlay's path is beside the point.
-    let doubted = matches!(operand.decision, Decision::Backing(_)) && twofold.is_none();
+    let doubted = matches!(operand.decision, Decision::Backing(_)) && backed.is_none();
     if !plan.lenient || doubted {
         return None;
     }
-    let shown = twofold.map_or(Path::new(&operand.given), |twofold| &twofold.seen);
+    let shown = backed.map_or(Path::new(&operand.given), |backed| &backed.seen);
     let why = reason(plan, operand, shown, ran);
     Some(Notice::error(format!("{name}: {} was not enabled: {why}.", text::path(shown))))
 }
@@ -257,52 +199,56 @@ fn reason(plan: &Plan, operand: &Decided, seen: &Path, ran: &Ran) -> String {
 fn known_reason(plan: &Plan, operand: &Decided, ran: &Ran) -> Option<String> {
     const SMALLEST: u64 = 10 * 4096;
     let enabled = || "it is enabled already".to_owned();
-    let twofold = match &operand.decision {
-        Decision::Backing(twofold) => twofold,
-        Decision::StoodIn { .. } => return Some(enabled()),
+    let facts = match &operand.decision {
+        Decision::Backing(backed) => &backed.facts,
+        Decision::ActiveFallback { .. } => return Some(enabled()),
         _ => return None,
     };
-    Some(match twofold.unformatted {
-        _ if twofold.active || ran.last_words.ends_with(b"Device or resource busy") => enabled(),
-        _ if twofold.foreign => "it was formatted for another page size, so run mkswap again".to_owned(),
-        true if twofold.size < SMALLEST => {
-            format!("it is smaller than {}, the least that mkswap takes", size_words(SMALLEST))
+    if facts.active || ran.last_words.ends_with(b"Device or resource busy") {
+        return Some(enabled());
+    }
+    match facts.area {
+        Area::Foreign => Some("it was formatted for another page size, so run mkswap again".to_owned()),
+        Area::Missing if facts.size < SMALLEST => {
+            Some(format!("it is smaller than {}, the least that mkswap takes", size_words(SMALLEST)))
         }
-        true => "it has no swap signature, so run mkswap on it first".to_owned(),
-        false if plan.fstype == "btrfs" => btrfs_recipe(twofold),
-        false => return None,
-    })
+        Area::Missing => Some("it has no swap signature, so run mkswap on it first".to_owned()),
+        Area::Usable => match &operand.decision {
+            Decision::Backing(backed) if plan.is_btrfs() => Some(btrfs_recipe(backed)),
+            _ => None,
+        },
+    }
 }
 
 /// btrfs takes a swapfile only if it was made without copy-on-write while it was empty.
-fn btrfs_recipe(twofold: &Twofold) -> String {
-    let (path, size) = (text::path(&twofold.seen), twofold.size);
+fn btrfs_recipe(backed: &BackedFile) -> String {
+    let (path, size) = (text::path(&backed.seen), backed.facts.size);
     format!(
         "on btrfs a swapfile has to be made without copy-on-write: rm {path}; touch {path}; chattr +C {path}; fallocate -l \
          {size} {path}; chmod 600 {path}; mkswap {path}"
     )
 }
 
-/// A run that a device's took the place of: what was said of the file itself stays said, but for the last line,
+/// The run of the file itself and then of a fallback: what was said of the file stays said, but for the last line,
 /// which was why it failed.
-pub(crate) fn stood_in_for(first: Ran, mut ran: Ran, way: Fallback) -> Ran {
+pub(crate) fn replaced_by_fallback(first: Ran, mut ran: Ran, kind: Fallback) -> Ran {
     let mut said = first.held.unwrap_or_default();
-    said.retain(|(target, line)| *target != 2 || line.trim_ascii() != first.last_words);
+    said.retain(|line| line.to != Output::Stderr || line.bytes.trim_ascii() != first.last_words);
     if let Some(held) = &mut ran.held {
         said.retain(|line| !held.contains(line));
         held.splice(..0, said);
     }
-    Ran { way: Some(way), ..ran }
+    Ran { fallback: Some(kind), ..ran }
 }
 
-/// What the user is told.
-pub(crate) fn words(name: &str, operand: &Decided, way: Fallback) -> Notice {
+/// What the user is told of a fallback that was enabled.
+fn fallback_words(name: &str, operand: &Decided, kind: Fallback) -> Notice {
     let (path, size) = match &operand.decision {
-        Decision::StandIn { path, size, .. } => (path, *size),
-        Decision::Backing(twofold) => (&twofold.seen, twofold.size),
-        _ => return Notice::warn(format!("{name}: a {} device is enabled.", way.word())),
+        Decision::Fallback { path, size, .. } => (path, *size),
+        Decision::Backing(backed) => (&backed.seen, backed.facts.size),
+        _ => return Notice::warn(format!("{name}: a {} device is enabled.", kind.word())),
     };
-    let what = match way {
+    let what = match kind {
         Fallback::Loop => "through a loop device, which is slower",
         Fallback::Zram => "as compressed memory (zram), and its disk space is not used",
     };

@@ -8,35 +8,46 @@ use crate::command::request;
 use crate::command::tables::Kind;
 use crate::config::Fallback;
 use crate::paths::OverlayPath;
-use crate::swap::fallback::StandIn;
+use crate::swap::fallback::FallbackDevice;
 
-use crate::shim::plan::types::{Decided, Decision, Origin, Plan, Twofold};
+use crate::shim::plan::types::{BackedFile, Decision, FileNow, FstabArguments, Origin, Plan};
 
 /// One run of the real tool.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Run {
-    /// Its arguments, `argv[0]` too.
+    /// The arguments, `argv[0]` too.
     pub argv: Vec<OsString>,
     /// Which operands of the plan it is about.
     pub operands: Vec<usize>,
-    /// Where nobody else sees the mount that it opens its file in, so that the kernel prints the user's path.
+    /// The tool runs where nobody else sees the mount that it opens its file in, so that the kernel prints the
+    /// user's path.
     pub private: bool,
-    /// A device in the place of the file.
-    pub instead: Option<Instead>,
-    /// Its arguments for a tool that turns out not to know what fstab's options ask for, which natively it
+    /// The device that takes the file's place.
+    pub fallback: Option<FallbackOperand>,
+    /// The arguments for a tool that turns out not to know what fstab's options ask for, which natively it
     /// passes over; tried in this order.
     pub plainer: Vec<Vec<OsString>>,
 }
 
-/// A device under a file's name in a detached mount, as [`Detached`] has the file itself.
+/// A fallback device under a file's name in a detached mount, as [`Detached`] has the file itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Instead {
-    /// The device.
+pub struct FallbackOperand {
     pub device: PathBuf,
     /// The name that it gets.
     pub name: OverlayPath,
     /// What the user shall read in the place of that name.
     pub user: PathBuf,
+}
+
+/// What may take a file's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fallbacks<'a> {
+    /// The file, as the user sees it.
+    pub file: &'a Path,
+    /// What `/proc/swaps` shall call the device.
+    pub name: &'a Path,
+    /// What to try, in this order; never empty.
+    pub kinds: &'a [Fallback],
 }
 
 /// A run as it is in a detached mount of the upper directory.
@@ -47,13 +58,11 @@ pub struct Instead {
 /// the real tool cannot turn the name that it is given into a path of the overlay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Detached<'a> {
-    /// The file.
-    pub file: &'a Twofold,
+    pub file: &'a BackedFile,
     /// Its name from the upper directory, which stands in `argv`.
     pub name: PathBuf,
     /// What the user shall read in the place of that name.
     pub user: &'a Path,
-    /// The run's arguments.
     pub argv: Vec<OsString>,
 }
 
@@ -61,7 +70,7 @@ impl Plan {
     /// How a private run is done in a detached mount. Not by a script: a shell would begin with a complaint about
     /// its working directory.
     pub fn detached(&self, run: &Run, real: &Real) -> Option<Detached<'_>> {
-        let at = *run.operands.first().filter(|_| run.private && !real.is_script)?;
+        let at = *run.operands.first().filter(|_| run.private && !real.is_script())?;
         let (file, user) = (self.backing(at)?, self.user_reads(at)?);
         let (backing, name) = (file.backing.as_path().as_os_str(), file.overlay.below_upper());
         let argument = |given: &OsString| if given == backing { name.clone().into() } else { given.clone() };
@@ -78,57 +87,72 @@ impl Plan {
         let all = 0..self.operands.len();
         if self.operands.iter().all(|operand| operand.is_quiet(self.flavour)) {
             let (argv, operands) = (self.argv.clone(), all.collect());
-            return vec![Run { argv, operands, private: false, instead: None, plainer: Vec::new() }];
+            return vec![Run { argv, operands, ..Run::default() }];
         }
         all.filter(|at| self.is_run(*at)).map(|at| self.run(at, proved)).collect()
     }
 
     /// The run that enables `device` in the place of an operand; the user reads the operand's own path.
-    pub fn run_instead(&self, at: usize, device: &Path) -> Option<Run> {
+    pub fn run_with_fallback(&self, at: usize, device: &Path) -> Option<Run> {
         let (seen, name) = match self.decision(at)? {
-            Decision::StandIn { path, .. } => (path, OverlayPath::parse(path)?),
-            Decision::StoodIn { path, area, .. } => (path, OverlayPath::parse(&area.name)?),
-            Decision::Backing(twofold) => (&twofold.seen, twofold.overlay.clone()),
+            Decision::Fallback { path, .. } => (path, OverlayPath::parse(path)?),
+            Decision::ActiveFallback { path, device, .. } => (path, OverlayPath::parse(&device.name)?),
+            Decision::Backing(backed) => (&backed.seen, backed.overlay.clone()),
             _ => return None,
         };
         let new = Some(name.below_upper().into());
-        let options = self.fstab_options(at);
-        let argv = if self.apart { self.argv_apart(at, options, new) } else { self.argv_whole(at, new) };
+        let argv = if self.is_split {
+            let options = self.fstab_arguments(at).map_or(&[][..], |arguments| &arguments.best);
+            self.argv_split(at, options, new)
+        } else {
+            self.argv_whole(at, new)
+        };
         let given = self.operands.get(at).map(|operand| PathBuf::from(&operand.given));
         let user = given.filter(|_| self.flavour.kind != Kind::UtilLinux).unwrap_or_else(|| seen.clone());
-        let instead = Instead { device: device.to_owned(), name, user };
-        Some(Run { argv, operands: vec![at], private: false, instead: Some(instead), plainer: Vec::new() })
+        let fallback = FallbackOperand { device: device.to_owned(), name, user };
+        Some(Run { argv, operands: vec![at], fallback: Some(fallback), ..Run::default() })
     }
 
-    /// What may stand in for an operand: its path, the name in `/proc/swaps`, and the ways in their order.
-    pub fn ways(&self, at: usize) -> Option<(&Path, &Path, &[Fallback])> {
-        match self.decision(at)? {
-            Decision::StandIn { path, ways, .. } => Some((path, path, ways)),
-            Decision::Backing(twofold) => Some((&twofold.seen, twofold.overlay.as_path(), &twofold.ways)),
-            _ => None,
-        }
+    /// What may take an operand's place, if anything may.
+    pub fn fallbacks(&self, at: usize) -> Option<Fallbacks<'_>> {
+        let fallbacks = match self.decision(at)? {
+            Decision::Fallback { path, fallbacks, .. } => {
+                Fallbacks { file: path, name: path, kinds: fallbacks }
+            }
+            Decision::Backing(backed) => Fallbacks {
+                file: &backed.seen,
+                name: backed.overlay.as_path(),
+                kinds: &backed.orders.fallbacks,
+            },
+            _ => return None,
+        };
+        Some(fallbacks).filter(|fallbacks| !fallbacks.kinds.is_empty())
     }
 
-    /// The devices that stand in for operands.
-    pub fn stood_in(&self) -> impl Iterator<Item = (&Decided, &StandIn, bool)> {
+    /// The fallback devices that are active in the place of operands.
+    pub fn active_fallbacks(&self) -> impl Iterator<Item = &FallbackDevice> {
         self.operands.iter().filter_map(|operand| match &operand.decision {
-            Decision::StoodIn { area, gone, .. } => Some((operand, area, *gone)),
+            Decision::ActiveFallback { device, .. } => Some(device),
             _ => None,
         })
     }
 
-    /// The devices that the real tool cannot disable with `-a`, because the name that it knows leads elsewhere.
-    pub fn orphans(&self) -> impl Iterator<Item = &StandIn> {
-        self.stood_in()
-            .filter(|(operand, _, gone)| *gone && operand.origin == Origin::Active)
-            .map(|(_, area, _)| area)
+    /// The fallback devices that the real tool cannot disable with `-a`, because the name that it knows leads
+    /// elsewhere.
+    pub fn fallbacks_without_file(&self) -> impl Iterator<Item = &FallbackDevice> {
+        self.operands.iter().filter_map(|operand| match (&operand.decision, &operand.origin) {
+            (Decision::ActiveFallback { device, file: FileNow::Gone, .. }, Origin::Active) => Some(device),
+            _ => None,
+        })
     }
 
-    /// argv for the road where the backing file stands at the user's path: as it came, without what was
+    /// argv for the mode where the backing file stands at the user's path: as it came, without what was
     /// refused; and where no file stands at the path any more, the device by its own name.
     pub fn masked_argv(&self) -> Vec<OsString> {
         let change = |at: usize| match self.decision(at) {
-            Some(Decision::StoodIn { area, gone: true, .. }) => Some(Some(area.device.clone().into())),
+            Some(Decision::ActiveFallback { device, file: FileNow::Gone, .. }) => {
+                Some(Some(device.path.clone().into()))
+            }
             Some(Decision::Backing(file)) if self.may_be_descriptor(at) => {
                 Some(Some(file.seen.clone().into()))
             }
@@ -152,9 +176,9 @@ impl Plan {
     }
 
     /// The two names of an operand, if it has two.
-    pub fn backing(&self, at: usize) -> Option<&Twofold> {
+    pub fn backing(&self, at: usize) -> Option<&BackedFile> {
         match self.decision(at) {
-            Some(Decision::Backing(twofold)) => Some(twofold),
+            Some(Decision::Backing(backed)) => Some(backed),
             _ => None,
         }
     }
@@ -172,30 +196,30 @@ impl Plan {
     }
 
     fn run(&self, at: usize, proved: &[bool]) -> Run {
-        if let Some(Decision::StoodIn { area, .. }) = self.decision(at)
-            && let Some(run) = self.run_instead(at, &area.device)
+        if let Some(Decision::ActiveFallback { device, .. }) = self.decision(at)
+            && let Some(run) = self.run_with_fallback(at, &device.path)
         {
             return run;
         }
         let new = self.backing(at).filter(|_| proved.get(at) == Some(&true));
-        let new = new.map(|twofold| OsString::from(twofold.backing.as_path()));
-        let private = new.is_some();
-        let mut plainer = Vec::new();
-        let argv = if self.apart {
-            plainer = self.plainer(at, new.as_ref());
-            self.argv_apart(at, self.fstab_options(at), new)
-        } else {
-            self.argv_whole(at, new)
+        let new = new.map(|backed| OsString::from(backed.backing.as_path()));
+        let run = Run { operands: vec![at], private: new.is_some(), ..Run::default() };
+        if !self.is_split {
+            return Run { argv: self.argv_whole(at, new), ..run };
+        }
+        let Some(fstab) = self.fstab_arguments(at) else {
+            return Run { argv: self.argv_split(at, &[], new), ..run };
         };
-        Run { argv, operands: vec![at], private, instead: None, plainer }
+        let plainer = fstab.plainer.iter().map(|fewer| self.argv_split(at, fewer, new.clone())).collect();
+        Run { argv: self.argv_split(at, &fstab.best, new), plainer, ..run }
     }
 
     /// Whether a run may have to be run once more, or something else in its place, so that its words must
     /// wait.
     pub fn may_be_repeated(&self, run: &Run) -> bool {
         let may = |at: &usize| {
-            self.backing(*at).is_some_and(|twofold| twofold.rewrite)
-                || self.ways(*at).is_some_and(|(_, _, ways)| !ways.is_empty())
+            self.backing(*at).is_some_and(|backed| backed.orders.rewrite_blocks)
+                || self.fallbacks(*at).is_some()
         };
         let unknown = run.operands.iter().any(|at| self.may_be_nothing(*at));
         unknown || run.operands.iter().any(may) || !run.plainer.is_empty()
@@ -203,23 +227,15 @@ impl Plan {
 
     /// Whether a run by itself is about a tag that nobody need have.
     pub fn may_be_nothing(&self, at: usize) -> bool {
-        self.apart && matches!(self.decision(at), Some(Decision::IfFound))
+        self.is_split && matches!(self.decision(at), Some(Decision::IfFound))
     }
 
-    /// BusyBox and toybox can be built without priorities or discarding, and then pass over them in fstab.
-    fn plainer(&self, at: usize, new: Option<&OsString>) -> Vec<Vec<OsString>> {
-        let fewer = self.fstab_ways(at).iter().skip(1);
-        fewer.map(|fewer| self.argv_apart(at, fewer, new.cloned())).collect()
-    }
-
-    fn fstab_options(&self, at: usize) -> &[OsString] {
-        self.fstab_ways(at).first().map_or(&[], Vec::as_slice)
-    }
-
-    fn fstab_ways(&self, at: usize) -> &[Vec<OsString>] {
-        match self.operands.get(at).map(|operand| &operand.origin) {
-            Some(Origin::Fstab(ways)) => ways,
-            _ => &[],
+    /// The options of the line of fstab that an operand comes from. BusyBox and toybox can be built without
+    /// priorities or discarding, and then pass over them in fstab.
+    fn fstab_arguments(&self, at: usize) -> Option<&FstabArguments> {
+        match &self.operands.get(at)?.origin {
+            Origin::Fstab(arguments) => Some(arguments),
+            _ => None,
         }
     }
 
@@ -245,7 +261,7 @@ impl Plan {
     }
 
     /// argv made anew for one area: the options that hold for all, those of its line in fstab, and its name.
-    fn argv_apart(&self, at: usize, options: &[OsString], new: Option<OsString>) -> Vec<OsString> {
+    fn argv_split(&self, at: usize, options: &[OsString], new: Option<OsString>) -> Vec<OsString> {
         let mut argv: Vec<OsString> = self.argv.iter().take(1).cloned().chain(self.common.clone()).collect();
         let Some(operand) = self.operands.get(at) else { return argv };
         match (&operand.origin, new) {
@@ -269,7 +285,12 @@ impl Plan {
     fn is_run(&self, at: usize) -> bool {
         matches!(
             self.decision(at),
-            Some(Decision::AsItIs(..) | Decision::Backing(_) | Decision::StoodIn { .. } | Decision::IfFound)
+            Some(
+                Decision::AsItIs { .. }
+                    | Decision::Backing(_)
+                    | Decision::ActiveFallback { .. }
+                    | Decision::IfFound
+            )
         )
     }
 

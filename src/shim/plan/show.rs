@@ -4,28 +4,26 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::text;
-
 use crate::command::request::Why;
-use crate::shim::plan::types::{Decided, Decision, Plan, Reason, Road};
-use crate::text::size_words;
+use crate::shim::plan::types::{Decided, Decision, FileNow, Mode, Plan, Reason};
+use crate::text::{self, size_words};
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for operand in &self.operands {
             writeln!(f, "{}: {}", text::path(&operand.given), words(operand))?;
         }
-        match self.road {
-            Road::Untouched(reason) => {
+        match self.mode {
+            Mode::HandOver(reason) => {
                 writeln!(f, "run: {}", command(&self.argv))?;
                 writeln!(f, "as it is, because {}; its exit status is the caller's", reason_words(reason))
             }
-            Road::Masked if !self.has_runs() => writeln!(f, "run nothing"),
-            Road::Masked => {
+            Mode::Mask if !self.has_runs() => writeln!(f, "run nothing"),
+            Mode::Mask => {
                 writeln!(f, "run: {}", command(&self.masked_argv()))?;
                 writeln!(f, "in a private mount namespace where the backing file stands at the user's path")
             }
-            Road::Supervised => {
+            Mode::Supervise => {
                 let runs = self.runs(&vec![true; self.operands.len()]);
                 for run in &runs {
                     let place = if run.private { " (in a mount of its own)" } else { "" };
@@ -47,14 +45,13 @@ impl fmt::Display for Plan {
 /// The JSON of `explain --json`.
 #[derive(Debug, Serialize)]
 pub struct PlanJson {
-    /// The shape's version.
     pub version: u32,
-    /// The command.
     pub command: &'static str,
     /// The operands, escaped, with what shall happen to each.
     pub operands: Vec<OperandJson>,
     /// `untouched`, `masked` or `supervised`.
-    pub road: &'static str,
+    #[serde(rename = "road")]
+    pub mode: &'static str,
     /// The runs of the real tool, escaped.
     pub runs: Vec<RunJson>,
     /// Whether a failure is exit status 0.
@@ -70,14 +67,12 @@ pub struct OperandJson {
     pub decision: &'static str,
     /// The file on the backing filesystem, where one is used.
     pub backing: Option<String>,
-    /// In words.
     pub why: String,
 }
 
 /// One run of [`PlanJson`].
 #[derive(Debug, Serialize)]
 pub struct RunJson {
-    /// Its arguments.
     pub argv: Vec<String>,
     /// In a mount, or a mount namespace, of its own.
     pub private: bool,
@@ -89,11 +84,11 @@ impl Plan {
         let argv = |argv: &[std::ffi::OsString]| {
             argv.iter().map(|arg| text::escape(arg.as_encoded_bytes())).collect()
         };
-        let (road, runs) = match self.road {
-            Road::Untouched(_) => ("untouched", vec![RunJson { argv: argv(&self.argv), private: false }]),
-            Road::Masked if !self.has_runs() => ("masked", Vec::new()),
-            Road::Masked => ("masked", vec![RunJson { argv: argv(&self.masked_argv()), private: true }]),
-            Road::Supervised => {
+        let (mode, runs) = match self.mode {
+            Mode::HandOver(_) => ("untouched", vec![RunJson { argv: argv(&self.argv), private: false }]),
+            Mode::Mask if !self.has_runs() => ("masked", Vec::new()),
+            Mode::Mask => ("masked", vec![RunJson { argv: argv(&self.masked_argv()), private: true }]),
+            Mode::Supervise => {
                 let runs = self.runs(&vec![true; self.operands.len()]);
                 (
                     "supervised",
@@ -104,17 +99,17 @@ impl Plan {
         let operands = self.operands.iter().map(|operand| OperandJson {
             given: text::escape(operand.given.as_encoded_bytes()),
             decision: match operand.decision {
-                Decision::AsItIs(..) | Decision::IfFound => "as-it-is",
+                Decision::AsItIs { .. } | Decision::IfFound => "as-it-is",
                 Decision::Backing(_) => "backing",
                 Decision::Refuse { .. } => "refuse",
                 Decision::Skip { .. } => "skip",
-                Decision::Leave(..) => "leave",
-                Decision::StandIn { .. } => "stand-in",
-                Decision::StoodIn { .. } => "stood-in",
+                Decision::Leave { .. } => "leave",
+                Decision::Fallback { .. } => "stand-in",
+                Decision::ActiveFallback { .. } => "stood-in",
             },
             backing: match &operand.decision {
-                Decision::Backing(twofold) => {
-                    Some(text::escape(twofold.backing.as_path().as_os_str().as_encoded_bytes()))
+                Decision::Backing(backed) => {
+                    Some(text::escape(backed.backing.as_path().as_os_str().as_encoded_bytes()))
                 }
                 _ => None,
             },
@@ -124,7 +119,7 @@ impl Plan {
             version: 1,
             command: self.tool.name,
             operands: operands.collect(),
-            road,
+            mode,
             runs,
             lenient: self.lenient,
         }
@@ -133,33 +128,34 @@ impl Plan {
 
 fn words(operand: &Decided) -> String {
     match &operand.decision {
-        Decision::AsItIs(why, _) => format!("{why}; as it is"),
+        Decision::AsItIs { why, .. } => format!("{why}; as it is"),
         Decision::IfFound => "is a label or UUID; as it is, and no failure if nothing has it".to_owned(),
         Decision::Refuse { point, source, .. } => {
             format!("is on the volume {} ({}); refused", text::path(point), text::path(source))
         }
-        Decision::StandIn { fstype, ways, .. } => {
-            let ways: Vec<&str> = ways.iter().map(|way| way.word()).collect();
-            format!("is on {fstype}, which cannot hold swap; {} stands in for it", ways.join(", else "))
+        Decision::Fallback { fstype, fallbacks, .. } => {
+            let kinds: Vec<&str> = fallbacks.iter().map(|kind| kind.word()).collect();
+            format!("is on {fstype}, which cannot hold swap; {} stands in for it", kinds.join(", else "))
         }
-        Decision::StoodIn { area, gone: false, .. } => {
-            format!("{} stands in for it", text::path(&area.device))
+        Decision::ActiveFallback { device, file: FileNow::Named, .. } => {
+            format!("{} stands in for it", text::path(&device.path))
         }
-        Decision::StoodIn { area, gone: true, .. } => {
-            format!("is gone; {} stood in for it", text::path(&area.device))
+        Decision::ActiveFallback { device, file: FileNow::Gone, .. } => {
+            format!("is gone; {} stood in for it", text::path(&device.path))
         }
-        Decision::Leave(why, _) => (*why).to_owned(),
+        Decision::Leave { words, .. } => (*words).to_owned(),
         Decision::Skip { fstype, reason, .. } => format!("is on {fstype}, which {reason}; skipped"),
-        Decision::Backing(twofold) => {
-            let mut text = format!("is on the root overlay; {}", text::path(twofold.backing.as_path()));
+        Decision::Backing(backed) => {
+            let mut text = format!("is on the root overlay; {}", text::path(backed.backing.as_path()));
             text += " takes its place, once it is proved to be the same file";
-            if twofold.remake {
+            let (facts, orders) = (&backed.facts, &backed.orders);
+            if orders.recreate {
                 text += "; made new at the same size first, because it is in the lower layer only";
-            } else if twofold.bring_up && twofold.lower_only {
+            } else if orders.copy_up && facts.lower_only {
                 text += "; copied up from the lower layer first";
             }
-            if twofold.fill && twofold.holes > 0 && !twofold.remake {
-                text += &format!("; {} of holes filled", size_words(twofold.holes));
+            if orders.fill_holes && facts.holes > 0 && !orders.recreate {
+                text += &format!("; {} of holes filled", size_words(facts.holes));
             }
             text
         }

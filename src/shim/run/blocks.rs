@@ -21,6 +21,15 @@ use crate::sys;
 /// How much is written at a time.
 const CHUNK: u64 = 1 << 20;
 
+/// What the filesystem makes of blocks that were allocated and never written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unwritten {
+    /// Swap can be in them.
+    Fit,
+    /// It may refuse a swapfile that has some.
+    Refused,
+}
+
 /// Lets the filesystem give a file blocks of its own where it shares some with another; `None` if it shares
 /// none, or if the filesystem has no such call.
 ///
@@ -44,9 +53,11 @@ pub(crate) fn unshare(user: &File, path: &Path) -> Result<Option<Done>> {
 ///
 /// # Errors
 /// A write that failed.
-pub(crate) fn rewrite(user: &File, path: &Path, unwritten: bool) -> Result<Option<Done>> {
+pub(crate) fn rewrite(user: &File, path: &Path, unwritten: Unwritten) -> Result<Option<Done>> {
     let (ranges, done) = match extents::shared(user) {
-        none if none.is_empty() && unwritten => (extents::unwritten(user), Done::Rewritten),
+        none if none.is_empty() && unwritten == Unwritten::Refused => {
+            (extents::unwritten(user), Done::Rewritten)
+        }
         shared => (shared, Done::Unshared),
     };
     if ranges.is_empty() {

@@ -1,4 +1,4 @@
-//! Making a device that stands in for a file which cannot be swap, and taking it away again.
+//! Making a fallback device for a file which cannot be swap, and taking it away again.
 //!
 //! What the user can reach is never under the device: a loop device lies over a nameless file of its own on the
 //! backing filesystem, so that writing to the swapfile, or removing it, harms no page that was swapped out. The
@@ -12,6 +12,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -21,27 +22,27 @@ use nix::sys::stat::{Mode, SFlag, mkdirat, mknodat};
 use crate::config::Fallback;
 use crate::error::{Attempt, Error, Kind, Result};
 use crate::kernel::places::FileId;
-use crate::shim::plan::runs::Instead;
+use crate::kernel::program;
+use crate::shim::plan::runs::FallbackOperand;
 use crate::swap::active;
-use crate::swap::fallback::{self, StandIn, ZRAM_ADD};
+use crate::swap::fallback::{self, FallbackDevice, ZRAM_ADD};
 use crate::swap::header::Header;
-use crate::sys::{self, Program, Where, block, xattr};
+use crate::sys::{self, block, xattr};
 
 const ZRAM_REMOVE: &str = "/sys/class/zram-control/hot_remove";
 
 /// A device that holds the file's area and is not active yet.
 #[derive(Debug)]
 pub(crate) struct Made {
-    /// Its path.
     pub device: PathBuf,
-    way: Fallback,
+    kind: Fallback,
     /// A loop device lives as long as somebody has it open.
     _open: Option<OwnedFd>,
     /// Nobody takes a device in compressed memory for one that was left, until this is active.
     _turn: Option<File>,
 }
 
-/// The file, while no other call makes a stand-in for it.
+/// A file, while no other call makes a fallback device for it.
 #[derive(Debug)]
 pub(crate) struct Turn {
     file: File,
@@ -49,7 +50,7 @@ pub(crate) struct Turn {
     size: u64,
 }
 
-/// Waits until no other call makes a stand-in for the file at `path`; the lock goes with the file's descriptor.
+/// Waits until no other call makes a fallback device for the file at `path`; the lock goes with the file's descriptor.
 ///
 /// # Errors
 /// As open(2) says, and EWOULDBLOCK if somebody keeps the file locked.
@@ -64,30 +65,27 @@ pub(crate) fn take_turn(path: &Path) -> Result<Turn> {
 
 /// Others may lock the file too, so the wait has an end.
 fn lock(file: &File, path: &Path) -> Result<()> {
-    const TRIES: u32 = 1000;
-    let mut tries = 0;
-    loop {
-        match sys::try_lock_among_us(file.as_fd()) {
-            Err(Errno::EWOULDBLOCK) if tries < TRIES => tries += 1,
-            done => return done.attempt("lock", path),
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    const PATIENCE: Duration = Duration::from_secs(20);
+    let taken = sys::wait_for(PATIENCE, || match sys::try_lock_among_us(file.as_fd()) {
+        Err(Errno::EWOULDBLOCK) => None,
+        done => Some(done),
+    });
+    taken.unwrap_or(Err(Errno::EWOULDBLOCK)).attempt("lock", path)
 }
 
 impl Turn {
-    /// What stands in for the file by now.
-    pub(crate) fn taken(&self) -> Option<StandIn> {
-        fallback::look(&active::active_swaps()).into_iter().find(|area| area.file == self.id)
+    /// The device that is active in the file's place by now.
+    pub(crate) fn taken(&self) -> Option<FallbackDevice> {
+        fallback::look(&active::active_swaps()).into_iter().find(|device| device.file == self.id)
     }
 
-    /// Makes a stand-in, which will have that name in `/proc/swaps`; `upper` is on the backing filesystem.
+    /// Makes a device, which will have that name in `/proc/swaps`; `upper` is on the backing filesystem.
     ///
     /// # Errors
     /// If the kernel has no such device, or no memory or space.
-    pub(crate) fn make(&self, way: Fallback, name: &Path, upper: &Path) -> Result<Made> {
+    pub(crate) fn make(&self, kind: Fallback, name: &Path, upper: &Path) -> Result<Made> {
         let page = self.first_page(name)?;
-        match way {
+        match kind {
             Fallback::Loop => over_loop(self.size, &page, upper),
             Fallback::Zram => in_memory(self.size, &page),
         }
@@ -107,7 +105,7 @@ impl Turn {
 impl Made {
     /// Takes it away again, which did not become active.
     pub(crate) fn unmake(self) {
-        if self.way == Fallback::Zram {
+        if self.kind == Fallback::Zram {
             remove_zram(&self.device);
         }
     }
@@ -115,9 +113,9 @@ impl Made {
 
 /// Takes a device away that is active no longer. One in compressed memory gives its memory back; a loop device
 /// goes by itself.
-pub(crate) fn retire(area: &StandIn) {
-    if area.way == Fallback::Zram && !fallback::look(&active::active_swaps()).contains(area) {
-        remove_zram(&area.device);
+pub(crate) fn retire(device: &FallbackDevice) {
+    if device.kind == Fallback::Zram && !fallback::look(&active::active_swaps()).contains(device) {
+        remove_zram(&device.path);
     }
 }
 
@@ -125,10 +123,10 @@ pub(crate) fn retire(area: &StandIn) {
 ///
 /// # Errors
 /// As swapoff(2) says.
-pub(crate) fn disable(area: &StandIn) -> Result<()> {
-    let path = std::ffi::CString::new(area.device.as_os_str().as_encoded_bytes());
-    path.map_err(|_| Errno::EINVAL).and_then(|path| sys::swapoff(&path)).attempt("swapoff", &area.device)?;
-    retire(area);
+pub(crate) fn disable(device: &FallbackDevice) -> Result<()> {
+    let path = std::ffi::CString::new(device.path.as_os_str().as_encoded_bytes());
+    path.map_err(|_| Errno::EINVAL).and_then(|path| sys::swapoff(&path)).attempt("swapoff", &device.path)?;
+    retire(device);
     Ok(())
 }
 
@@ -150,12 +148,12 @@ pub(crate) fn sweep(leftovers: &[PathBuf]) {
 ///
 /// # Errors
 /// ENOSYS before Linux 5.2.
-pub(crate) fn behind(instead: &Instead) -> Result<OwnedFd> {
-    let device = &instead.device;
+pub(crate) fn mount_of(operand: &FallbackOperand) -> Result<OwnedFd> {
+    let device = &operand.device;
     let meta = fs::metadata(device).attempt("stat", device)?;
     let mount = sys::memory_filesystem().attempt("make a filesystem in memory for", device)?;
     let mut at = mount.try_clone().attempt("keep", device)?;
-    let mut names = instead.name.relative().components().peekable();
+    let mut names = operand.name.relative().components().peekable();
     while let Some(Component::Normal(name)) = names.next() {
         if names.peek().is_none() {
             let mode = Mode::S_IRUSR | Mode::S_IWUSR;
@@ -187,7 +185,7 @@ fn over_loop(size: u64, page: &[u8], upper: &Path) -> Result<Made> {
         let why = "this filesystem has no direct I/O for it";
         return Err(Error::new(Kind::State, "make a loop device for swap in", why).at(upper));
     }
-    Ok(Made { device, way: Fallback::Loop, _open: Some(open), _turn: None })
+    Ok(Made { device, kind: Fallback::Loop, _open: Some(open), _turn: None })
 }
 
 fn in_memory(size: u64, page: &[u8]) -> Result<Made> {
@@ -200,7 +198,7 @@ fn in_memory(size: u64, page: &[u8]) -> Result<Made> {
     let number = fs::read_to_string(ZRAM_ADD).attempt("add a zram device with", ZRAM_ADD)?;
     let name = format!("zram{}", number.trim());
     let device = Path::new("/dev").join(&name);
-    let made = Made { device, way: Fallback::Zram, _open: None, _turn: Some(turn) };
+    let made = Made { device, kind: Fallback::Zram, _open: None, _turn: Some(turn) };
     let formatted = format(&name, &made.device, size, page);
     if formatted.is_err() {
         remove_zram(&made.device);
@@ -252,11 +250,8 @@ fn remove_zram(device: &Path) {
 
 /// By the program that the kernel itself would run.
 fn load_module(module: &str) {
+    const LIMIT: Duration = Duration::from_secs(60);
     let path = fs::read_to_string("/proc/sys/kernel/modprobe").unwrap_or_default();
-    let argv = [path.trim(), "-q", module].map(Into::into);
-    let program = Program::new(path.trim().as_ref(), &argv);
-    sys::expect_children();
-    if let Ok(child) = program.and_then(|program| program.spawn(None, None, Where::Here)) {
-        let _ = sys::wait(child.pid);
-    }
+    // Whether it worked shows in what the caller looks for next.
+    let _ = program::run(Command::new(path.trim()).args(["-q", module]), LIMIT);
 }

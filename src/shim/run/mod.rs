@@ -5,6 +5,7 @@ pub(crate) mod fallback;
 pub(crate) mod mask;
 pub(crate) mod output;
 pub(crate) mod prepare;
+pub(crate) mod proof;
 pub(crate) mod recreate;
 pub(crate) mod supervise;
 pub(crate) mod tool;

@@ -15,7 +15,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::error::strerror;
-use crate::shim::plan::outcome::Ran;
+use crate::shim::plan::outcome::{Line, Lost, Output, Ran};
 use crate::shim::plan::report;
 use crate::shim::plan::types::{Decision, Plan};
 
@@ -34,34 +34,44 @@ pub(crate) struct Heard {
     pub last_words: Vec<u8>,
     /// A line that begins with `Usage:` went by.
     pub usage_shown: bool,
-    /// Why stdout and stderr could not be written; a reader who has gone is no reason.
-    pub lost: [Option<Errno>; 2],
-    /// What was said and not passed on: to stdout (1) or stderr (2).
-    pub held: Option<Vec<(u8, Vec<u8>)>>,
+    /// A reader who has gone is no loss.
+    pub lost: Lost,
+    /// What was said and not passed on.
+    pub held: Option<Vec<Line>>,
     /// What waits for [`say_what_waited`], if stdout waits.
     pub late: Option<Vec<u8>>,
 }
 
 /// What is not passed on at once.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Keep {
+pub(crate) struct HoldBack {
     /// All of it, for [`release`].
     pub all: bool,
     /// What goes to stdout, for [`say_what_waited`].
     pub stdout: bool,
 }
 
+/// What the real tool writes into, from our side.
+#[derive(Debug)]
+pub(crate) struct Pipes {
+    pub stdout: Option<OwnedFd>,
+    pub stderr: Option<OwnedFd>,
+}
+
 /// Passes both pipes on until they are closed, or until `ended` says that the real tool is gone: what it left
-/// running in the background may keep them open for ever. What is to be kept it keeps.
+/// running in the background may keep them open for ever.
 pub(crate) fn pump(
-    [stdout, stderr]: [Option<OwnedFd>; 2],
+    pipes: Pipes,
     ended: Option<&OwnedFd>,
     translations: &Translations<'_>,
-    keep: Keep,
+    hold_back: HoldBack,
 ) -> Heard {
-    let mut heard =
-        Heard { held: keep.all.then(Vec::new), late: keep.stdout.then(Vec::new), ..Heard::default() };
-    let mut streams = [Stream::new(stdout, 1), Stream::new(stderr, 2)];
+    let mut heard = Heard {
+        held: hold_back.all.then(Vec::new),
+        late: hold_back.stdout.then(Vec::new),
+        ..Heard::default()
+    };
+    let mut streams = [Stream::new(pipes.stdout, Output::Stdout), Stream::new(pipes.stderr, Output::Stderr)];
     let mut gone = false;
     loop {
         // Once it is gone, only what is in the pipes already.
@@ -69,9 +79,9 @@ pub(crate) fn pump(
         let ready = match wait_for(&streams, ended.filter(|_| !gone), timeout) {
             Err(Errno::EINTR) => continue,
             Err(_) => break,
-            Ok((ready, now)) => {
-                gone |= now;
-                ready
+            Ok(ready) => {
+                gone |= ready.gone;
+                ready.streams
             }
         };
         if ready.is_empty() && gone {
@@ -92,15 +102,18 @@ pub(crate) fn pump(
     heard
 }
 
-/// Which streams have something, and whether the child is gone.
-fn wait_for(
-    streams: &[Stream; 2],
-    ended: Option<&OwnedFd>,
-    timeout: PollTimeout,
-) -> nix::Result<(Vec<usize>, bool)> {
+/// What a wait came to.
+struct Ready {
+    /// The streams that have something.
+    streams: Vec<usize>,
+    /// Whether the child is gone.
+    gone: bool,
+}
+
+fn wait_for(streams: &[Stream; 2], ended: Option<&OwnedFd>, timeout: PollTimeout) -> nix::Result<Ready> {
     let open: Vec<usize> = (0..2).filter(|at| streams.get(*at).is_some_and(|s| s.pipe.is_some())).collect();
     if open.is_empty() {
-        return Ok((Vec::new(), true));
+        return Ok(Ready { streams: Vec::new(), gone: true });
     }
     let pipes = open.iter().filter_map(|at| streams.get(*at)?.pipe.as_ref()).map(AsFd::as_fd);
     let all = pipes.chain(ended.map(AsFd::as_fd));
@@ -108,7 +121,7 @@ fn wait_for(
     poll(&mut polled, timeout)?;
     let has = |at: usize| polled.get(at).is_some_and(|fd| fd.any() != Some(false));
     let ready = open.iter().enumerate().filter(|(at, _)| has(*at)).map(|(_, stream)| *stream);
-    Ok((ready.collect(), ended.is_some() && has(open.len())))
+    Ok(Ready { streams: ready.collect(), gone: ended.is_some() && has(open.len()) })
 }
 
 /// `text` with each backing path turned back.
@@ -135,32 +148,32 @@ pub(crate) fn translate(text: &[u8], translations: &Translations<'_>) -> Vec<u8>
 /// What the real tool would say before it does anything.
 pub(crate) fn say_foreword(plan: &Plan) {
     for line in &plan.foreword {
-        write_all(2, &[line.as_bytes(), b"\n"].concat());
+        write_all(Output::Stderr, &[line.as_bytes(), b"\n"].concat());
     }
 }
 
-/// With `-v` the real tool says what `-a` leaves alone; where the call is taken apart, we say it.
+/// With `-v` the real tool says what `-a` leaves alone; where the call is split, we say it.
 pub(crate) fn say_what_is_left(plan: &Plan, range: std::ops::Range<usize>) {
-    if !plan.apart || !plan.verbose {
+    if !plan.is_split || !plan.verbose {
         return;
     }
     for operand in plan.operands.get(range).unwrap_or_default() {
-        if let Decision::Leave(words, _) = operand.decision {
+        if let Decision::Leave { words, .. } = operand.decision {
             let line =
                 [plan.tool.name.as_bytes(), b": ", operand.given.as_bytes(), b": ", words.as_bytes(), b"\n"];
-            write_all(2, &line.concat());
+            write_all(Output::Stderr, &line.concat());
         }
     }
 }
 
 struct Stream {
     pipe: Option<std::fs::File>,
-    target: u8,
+    target: Output,
     line: Vec<u8>,
 }
 
 impl Stream {
-    fn new(pipe: Option<OwnedFd>, target: u8) -> Self {
+    fn new(pipe: Option<OwnedFd>, target: Output) -> Self {
         Self { pipe: pipe.map(std::fs::File::from), target, line: Vec::new() }
     }
 
@@ -200,20 +213,22 @@ impl Stream {
         let line = translate(line, translations);
         let trimmed = line.trim_ascii();
         heard.usage_shown |= trimmed.starts_with(b"Usage:");
-        if self.target == 2 && !trimmed.is_empty() {
+        if self.target == Output::Stderr && !trimmed.is_empty() {
             heard.last_words = trimmed.iter().copied().take(1024).collect();
         }
         match &mut heard.held {
-            Some(held) => held.push((self.target, line)),
-            None => say(self.target, line, &mut heard.late, &mut heard.lost),
+            Some(held) => held.push(Line { to: self.target, bytes: line }),
+            None => {
+                say(Line { to: self.target, bytes: line }, &mut heard.late, &mut heard.lost);
+            }
         }
     }
 }
 
 /// Says what was held back.
 pub(crate) fn release(ran: &mut Ran) {
-    for (target, line) in ran.held.take().into_iter().flatten() {
-        say(target, line, &mut ran.late, &mut ran.lost);
+    for line in ran.held.take().into_iter().flatten() {
+        say(line, &mut ran.late, &mut ran.lost);
     }
 }
 
@@ -221,49 +236,55 @@ pub(crate) fn release(ran: &mut Ran) {
 pub(crate) fn say_what_waited(ran: &mut [Ran]) {
     for ran in ran {
         if let Some(late) = ran.late.take().filter(|late| !late.is_empty()) {
-            note_loss(&mut ran.lost, 1, write_all(1, &late));
+            note_loss(&mut ran.lost, Output::Stdout, write_all(Output::Stdout, &late));
         }
     }
 }
 
 /// Writes it, or lets it wait until there is more than stdio keeps of a pipe or a file.
-fn say(target: u8, line: Vec<u8>, late: &mut Option<Vec<u8>>, lost: &mut [Option<Errno>; 2]) {
-    let line = match late {
-        Some(late) if target == 1 => {
-            late.extend_from_slice(&line);
+fn say(line: Line, late: &mut Option<Vec<u8>>, lost: &mut Lost) {
+    let bytes = match late {
+        Some(late) if line.to == Output::Stdout => {
+            late.extend_from_slice(&line.bytes);
             if late.len() <= STDIO_KEEPS {
                 return;
             }
             std::mem::take(late)
         }
-        _ => line,
+        _ => line.bytes,
     };
-    note_loss(lost, target, write_all(target, &line));
+    note_loss(lost, line.to, write_all(line.to, &bytes));
 }
 
-fn note_loss(lost: &mut [Option<Errno>; 2], target: u8, errno: Option<Errno>) {
-    let [stdout, stderr] = lost;
-    let stream = if target == 2 { stderr } else { stdout };
+fn note_loss(lost: &mut Lost, target: Output, errno: Option<Errno>) {
+    let stream = match target {
+        Output::Stdout => &mut lost.stdout,
+        Output::Stderr => &mut lost.stderr,
+    };
     *stream = errno.or(*stream);
 }
 
 /// What util-linux says when it ends and its stdout could not be written.
 pub(crate) fn say_what_was_lost(plan: &Plan, ran: &[Ran]) {
-    if let Some(errno) = report::lost(plan, ran).and_then(|[stdout, _]| stdout) {
+    if let Some(errno) = report::lost(plan, ran).and_then(|lost| lost.stdout) {
         let line = format!("{}: write error: {}\n", plan.tool.name, strerror(errno));
-        write_all(2, line.as_bytes());
+        write_all(Output::Stderr, line.as_bytes());
     }
 }
 
 /// std's own stdout would buffer lines that the real tool has written. A reader who has gone is no error; nor, to
 /// util-linux, is a stdout that was opened for reading.
-fn write_all(target: u8, bytes: &[u8]) -> Option<Errno> {
-    let copy = crate::sys::stdio(target).try_clone_to_owned().ok()?;
+fn write_all(target: Output, bytes: &[u8]) -> Option<Errno> {
+    let descriptor = match target {
+        Output::Stdout => 1,
+        Output::Stderr => 2,
+    };
+    let copy = crate::sys::stdio(descriptor).try_clone_to_owned().ok()?;
     let error = std::fs::File::from(copy).write_all(bytes).err()?;
     error
         .raw_os_error()
         .map(Errno::from_raw)
-        .filter(|errno| *errno != Errno::EPIPE && (target == 2 || *errno != Errno::EBADF))
+        .filter(|errno| *errno != Errno::EPIPE && (target == Output::Stderr || *errno != Errno::EBADF))
 }
 
 #[cfg(test)]

@@ -27,20 +27,27 @@ use nix::unistd::{UnlinkatFlags, Whence, linkat, lseek, unlinkat};
 use crate::error::{Attempt, Error, Kind, Result};
 use crate::kernel::places;
 use crate::shim::facts::header;
-use crate::shim::facts::operand::{self, Twin};
-use crate::shim::plan::types::Twofold;
+use crate::shim::facts::operand::{self, AtBackingPath};
+use crate::shim::plan::types::BackedFile;
 use crate::swap::header::head_of;
 use crate::sys::{self, xattr};
 
 /// A header is within the largest page there is, which is what [`head_of`] reads.
 const HEAD: i64 = 64 * 1024;
-/// How often, and after what pause, we look whether another call is done with the file.
-const TURNS: u32 = 100;
-const PAUSE: Duration = Duration::from_millis(20);
+/// How long we wait for another call to be done with the file.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Whether a file shall have copy-on-write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CopyOnWrite {
+    /// As the filesystem gives it to a new file.
+    AsItComes,
+    Off,
+}
 
 /// The old file, open, and where it is.
 struct Old<'a> {
-    twofold: &'a Twofold,
+    backed: &'a BackedFile,
     upper: &'a Path,
     dir: OwnedFd,
     name: &'a OsStr,
@@ -49,12 +56,12 @@ struct Old<'a> {
 }
 
 /// Makes a file of a lower layer anew in the upper one: the same size, first page, owner, mode, attributes and
-/// times. `no_cow`: for btrfs. False if it is in the upper layer by now.
+/// times. False if it is in the upper layer by now.
 ///
 /// # Errors
 /// Whatever failed; the old file is as it was then.
-pub(crate) fn remake(twofold: &Twofold, upper: &Path, no_cow: bool) -> Result<bool> {
-    let path = &twofold.seen;
+pub(crate) fn recreate(backed: &BackedFile, upper: &Path, copy_on_write: CopyOnWrite) -> Result<bool> {
+    let path = &backed.seen;
     let unfit = |why: &str| Error::new(Kind::State, "make anew", why).at(path);
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(unfit("it has no name"));
@@ -62,7 +69,7 @@ pub(crate) fn remake(twofold: &Twofold, upper: &Path, no_cow: bool) -> Result<bo
     let dir = places::open_path(parent).attempt("open", parent)?;
     let file = open_old(&dir, name).attempt("open", path)?;
     take_turn(&file).attempt("lock", path)?;
-    if operand::twin(upper, &twofold.overlay) != Twin::Nothing {
+    if operand::at_backing_path(upper, &backed.overlay) != AtBackingPath::Nothing {
         return Ok(false);
     }
     let meta = file.metadata().attempt("stat", path)?;
@@ -70,10 +77,10 @@ pub(crate) fn remake(twofold: &Twofold, upper: &Path, no_cow: bool) -> Result<bo
     if !meta.is_file() || meta.nlink() != 1 || !header.is_usable() || !header.fills(meta.size()) {
         return Err(unfit("it is no longer a swap area with one name"));
     }
-    let old = Old { twofold, upper, dir, name, file, meta };
+    let old = Old { backed, upper, dir, name, file, meta };
     let temporary = temporary_name(name);
     old.sweep(&temporary)?;
-    old.make(&temporary, no_cow)?;
+    old.make(&temporary, copy_on_write)?;
     old.replace(&temporary).inspect_err(|_| old.unlink(&temporary))?;
     Ok(true)
 }
@@ -85,15 +92,11 @@ fn open_old(dir: &OwnedFd, name: &OsStr) -> nix::Result<File> {
 
 /// Waits until no other call makes this file anew; not for ever, since anybody may lock a file.
 fn take_turn(file: &File) -> nix::Result<()> {
-    let mut taken = sys::try_lock(file.as_fd());
-    for _ in 0..TURNS {
-        if taken != Err(Errno::EWOULDBLOCK) {
-            break;
-        }
-        std::thread::sleep(PAUSE);
-        taken = sys::try_lock(file.as_fd());
-    }
-    taken
+    let taken = sys::wait_for(PATIENCE, || match sys::try_lock(file.as_fd()) {
+        Err(Errno::EWOULDBLOCK) => None,
+        done => Some(done),
+    });
+    taken.unwrap_or(Err(Errno::EWOULDBLOCK))
 }
 
 fn temporary_name(name: &OsStr) -> OsString {
@@ -105,7 +108,7 @@ fn temporary_name(name: &OsStr) -> OsString {
 impl Old<'_> {
     /// Takes away what a call left that was killed: the same area, or less of it, and nothing else.
     fn sweep(&self, temporary: &OsStr) -> Result<()> {
-        let path = &self.twofold.seen;
+        let path = &self.backed.seen;
         let left = match open_old(&self.dir, temporary) {
             Err(Errno::ENOENT) => return Ok(()),
             other => other.attempt("open what a killed call left beside", path)?,
@@ -122,8 +125,8 @@ impl Old<'_> {
     }
 
     /// The new file, complete and safe on the disk, under its temporary name.
-    fn make(&self, temporary: &OsStr, no_cow: bool) -> Result<()> {
-        let path = &self.twofold.seen;
+    fn make(&self, temporary: &OsStr, copy_on_write: CopyOnWrite) -> Result<()> {
+        let path = &self.backed.seen;
         let mode = Mode::S_IRUSR | Mode::S_IWUSR;
         let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
         let nameless = openat(&self.dir, ".", flags | OFlag::O_TMPFILE, mode);
@@ -131,7 +134,7 @@ impl Old<'_> {
         let is_nameless = nameless.is_ok();
         // overlayfs before Linux 6.1 makes no files without a name.
         let new = nameless.or_else(|_| named()).map(File::from).attempt("make a new file beside", path)?;
-        let filled = self.fill(&new, no_cow);
+        let filled = self.fill(&new, copy_on_write);
         if !is_nameless {
             return filled.inspect_err(|_| self.unlink(temporary));
         }
@@ -146,9 +149,9 @@ impl Old<'_> {
     }
 
     /// Everything but the name. The owner comes before what chown(2) takes away, the times come last.
-    fn fill(&self, new: &File, no_cow: bool) -> Result<()> {
-        let (path, meta) = (&self.twofold.seen, &self.meta);
-        if no_cow {
+    fn fill(&self, new: &File, copy_on_write: CopyOnWrite) -> Result<()> {
+        let (path, meta) = (&self.backed.seen, &self.meta);
+        if copy_on_write == CopyOnWrite::Off {
             sys::set_no_cow(new.as_fd()).attempt("chattr +C a new file beside", path)?;
         }
         let head = head_of(&self.file);
@@ -176,12 +179,12 @@ impl Old<'_> {
     /// Only if the old file is still the one that was looked at, and in the lower layer: whoever opens it for
     /// writing has it copied up.
     fn replace(&self, temporary: &OsStr) -> Result<()> {
-        let path = &self.twofold.seen;
+        let path = &self.backed.seen;
         let now = std::fs::symlink_metadata(path).attempt("stat", path)?;
         let key = |m: &Metadata| {
             (m.dev(), m.ino(), m.size(), m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec(), m.nlink())
         };
-        let copied_up = operand::twin(self.upper, &self.twofold.overlay) != Twin::Nothing;
+        let copied_up = operand::at_backing_path(self.upper, &self.backed.overlay) != AtBackingPath::Nothing;
         if copied_up || key(&now) != key(&self.meta) {
             return Err(Error::new(Kind::State, "make anew", "it changed meanwhile").at(path));
         }

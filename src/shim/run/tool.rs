@@ -4,22 +4,23 @@ use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::pipe2;
 
-use crate::backing::reveal::Stage;
+use crate::backing::reveal::Revealed;
 use crate::builtin;
 use crate::command::real_tool::Real;
 use crate::error::{Attempt, Result};
-use crate::invocation::Invocation;
 use crate::kernel::places;
+use crate::shim::call::Call;
 use crate::shim::plan::outcome::Ran;
 use crate::shim::plan::runs::{Detached, Run};
 use crate::shim::plan::types::Plan;
+use crate::shim::run::output::{HoldBack, Pipes};
 use crate::shim::run::{fallback, output};
 use crate::sys::{self, Program, Where};
 
@@ -31,80 +32,148 @@ pub(crate) fn become_it(real: &Path, argv: &[OsString]) -> Errno {
     }
 }
 
-/// Runs the real tool as a child that has our own output; its exit status.
-///
-/// # Errors
-/// If no child could be started.
-pub(crate) fn run_plainly(real: &Real, plan: &Plan, argv: &[OsString], call: &Invocation) -> Result<i32> {
-    sys::expect_children();
-    let child = start(real, plan, argv, call, [None, None], Where::Here)?;
-    sys::wait(child.pid).attempt("wait for", &real.path)
+/// What the runs of one call have in common.
+#[derive(Clone, Copy)]
+pub(crate) struct Runner<'a> {
+    pub call: &'a Call<'a>,
+    pub plan: &'a Plan,
+    /// The mount namespace that we are in, if it is not our caller's.
+    pub revealed: Option<&'a Revealed>,
 }
 
-/// Does the work of a run in this very process, where there can be no other; its status.
-pub(crate) fn run_ourselves(plan: &Plan, run: &Run, call: &Invocation, stage: Option<&Stage>) -> i32 {
-    let entered = match (stage, run.private) {
-        (None, true) => unshare(CloneFlags::CLONE_NEWNS),
-        (Some(stage), false) => sys::go_home(&stage.home),
-        _ => Ok(()),
-    };
-    // Refused or not: the work is what counts, and only the name in /proc/swaps would differ.
-    let _ = entered;
-    builtin::run(plan.tool, &run.argv, call)
+/// How a run reaches its file.
+#[derive(Debug)]
+enum Access<'a> {
+    /// As the run's arguments say.
+    ByPath,
+    /// As a name in a mount that is attached nowhere: the file's own.
+    Detached { mount: OwnedFd, detached: Detached<'a> },
+    /// The same with a fallback device.
+    Fallback { mount: OwnedFd, name: PathBuf },
 }
 
-/// Runs the real tool as a child and passes its output on, or holds it back where it may be run again.
-///
-/// # Errors
-/// If no child could be started.
-pub(crate) fn run(
-    real: &Real,
-    plan: &Plan,
-    run: Run,
-    call: &Invocation,
-    stage: Option<&Stage>,
-) -> Result<Ran> {
-    let keep = output::Keep { all: plan.may_be_repeated(&run), stdout: keeps_its_stdout(real) };
-    let mut translations = plan.translations();
-    let instead = run.instead.clone();
-    let name = instead.as_ref().map(|instead| instead.name.below_upper());
-    translations.extend(name.as_deref().zip(instead.as_ref().map(|instead| instead.user.as_path())));
-    let behind = instead.as_ref().map(fallback::behind).transpose()?;
-    let detached = plan.detached(&run, real).and_then(|mut detached| {
-        stay_callable(&mut detached.argv);
-        Some((detach(plan, &detached)?, detached))
-    });
-    translations.extend(detached.as_ref().map(|(_, detached)| (detached.name.as_path(), detached.user)));
-    let pipe = |wanted: bool| if wanted { pipe2(OFlag::O_CLOEXEC).map(Some) } else { Ok(None) };
-    let [_, out_closed, err_closed] = call.closed;
-    let out = pipe((keep.all || keep.stdout || !translations.is_empty()) && !out_closed)
-        .attempt("make a pipe for", &real.path)?;
-    let err = pipe(!err_closed).attempt("make a pipe for", &real.path)?;
-    let (out_read, out_write) = out.unzip();
-    let (err_read, err_write) = err.unzip();
-    sys::expect_children();
-    let (argv, place) = match (&behind, &detached, stage, run.private) {
-        (Some(mount), ..) => (&run.argv, Where::At(mount)),
-        (_, Some((mount, detached)), ..) => (&detached.argv, Where::At(mount)),
-        (_, None, None, false) | (_, None, Some(_), true) => (&run.argv, Where::Here),
-        (_, None, None, true) => (&run.argv, Where::Private),
-        (_, None, Some(stage), false) => (&run.argv, Where::Home(&stage.home)),
-    };
-    let child = start(real, plan, argv, call, [out_write.as_ref(), err_write.as_ref()], place)?;
-    drop((out_write, err_write));
-    let heard = output::pump([out_read, err_read], child.ended.as_ref(), &translations, keep);
-    let status = sys::wait(child.pid).attempt("wait for", &real.path)?;
-    Ok(Ran {
-        run,
-        status,
-        last_words: heard.last_words,
-        usage_shown: heard.usage_shown,
-        lost: heard.lost,
-        held: heard.held,
-        late: heard.late,
-        way: None,
-        in_the_open: child.in_the_open,
-    })
+impl<'a> Runner<'a> {
+    /// Runs the real tool as a child that has our own output; its exit status.
+    ///
+    /// # Errors
+    /// If no child could be started.
+    pub(crate) fn run_plainly(&self, argv: &[OsString]) -> Result<i32> {
+        sys::expect_children();
+        let child = self.start(argv, Ends::default(), Where::Here)?;
+        sys::wait(child.pid).attempt("wait for", &self.call.real.path)
+    }
+
+    /// Does the work of a run in this very process, where there can be no other; its status.
+    pub(crate) fn run_ourselves(&self, run: &Run) -> i32 {
+        let entered = match (self.revealed, run.private) {
+            (None, true) => unshare(CloneFlags::CLONE_NEWNS),
+            (Some(revealed), false) => sys::return_to(&revealed.caller),
+            _ => Ok(()),
+        };
+        // Refused or not: the work is what counts, and only the name in /proc/swaps would differ.
+        let _ = entered;
+        builtin::run(self.call.tool, &run.argv, self.call.invocation)
+    }
+
+    /// Runs the real tool as a child and passes its output on, or holds it back where it may be run again.
+    ///
+    /// # Errors
+    /// If no child could be started.
+    pub(crate) fn run(&self, run: Run) -> Result<Ran> {
+        let path = &self.call.real.path;
+        let hold_back =
+            HoldBack { all: self.plan.may_be_repeated(&run), stdout: holds_back_stdout(self.call.real) };
+        let access = self.access(&run)?;
+        let translations = self.translations(&run, &access);
+        let pipe = |wanted: bool| if wanted { pipe2(OFlag::O_CLOEXEC).map(Some) } else { Ok(None) };
+        let closed = self.call.invocation.closed;
+        let reads_stdout = hold_back.all || hold_back.stdout || !translations.is_empty();
+        let out = pipe(reads_stdout && !closed.stdout).attempt("make a pipe for", path)?;
+        let err = pipe(!closed.stderr).attempt("make a pipe for", path)?;
+        let (out_read, out_write) = out.unzip();
+        let (err_read, err_write) = err.unzip();
+        sys::expect_children();
+        let ends = Ends { stdout: out_write.as_ref(), stderr: err_write.as_ref() };
+        let (argv, place) = self.argv_and_place(&run, &access);
+        let child = self.start(argv, ends, place)?;
+        drop((out_write, err_write));
+        let pipes = Pipes { stdout: out_read, stderr: err_read };
+        let heard = output::pump(pipes, child.ended.as_ref(), &translations, hold_back);
+        let status = sys::wait(child.pid).attempt("wait for", path)?;
+        drop(translations);
+        Ok(Ran {
+            run,
+            status,
+            last_words: heard.last_words,
+            usage_shown: heard.usage_shown,
+            lost: heard.lost,
+            held: heard.held,
+            late: heard.late,
+            fallback: None,
+            in_the_open: child.in_the_open,
+        })
+    }
+
+    fn access(&self, run: &Run) -> Result<Access<'a>> {
+        if let Some(fallback) = &run.fallback {
+            let mount = fallback::mount_of(fallback)?;
+            return Ok(Access::Fallback { mount, name: fallback.name.below_upper() });
+        }
+        let detached = self.plan.detached(run, self.call.real).and_then(|mut detached| {
+            stay_callable(&mut detached.argv);
+            Some(Access::Detached { mount: detach(self.plan, &detached)?, detached })
+        });
+        Ok(detached.unwrap_or(Access::ByPath))
+    }
+
+    /// What the run's output says, and what the user shall read.
+    fn translations<'t>(&'t self, run: &'t Run, access: &'t Access<'_>) -> Vec<(&'t Path, &'t Path)> {
+        let mut translations = self.plan.translations();
+        match access {
+            Access::ByPath => {}
+            Access::Detached { detached, .. } => {
+                translations.push((detached.name.as_path(), detached.user));
+            }
+            Access::Fallback { name, .. } => {
+                let user = run.fallback.as_ref().map(|fallback| fallback.user.as_path());
+                translations.extend(user.map(|user| (name.as_path(), user)));
+            }
+        }
+        translations
+    }
+
+    fn argv_and_place<'t>(&'t self, run: &'t Run, access: &'t Access<'_>) -> (&'t [OsString], Where<'t>) {
+        match (access, self.revealed, run.private) {
+            (Access::Fallback { mount, .. }, ..) => (&run.argv, Where::At(mount)),
+            (Access::Detached { mount, detached }, ..) => (&detached.argv, Where::At(mount)),
+            (Access::ByPath, None, false) | (Access::ByPath, Some(_), true) => (&run.argv, Where::Here),
+            (Access::ByPath, None, true) => (&run.argv, Where::Private),
+            (Access::ByPath, Some(revealed), false) => (&run.argv, Where::Caller(&revealed.caller)),
+        }
+    }
+
+    /// A real tool that cannot be executed (another architecture, no interpreter, noexec) is none: the builtin
+    /// does the work.
+    fn start(&self, argv: &[OsString], ends: Ends<'_>, place: Where<'_>) -> Result<sys::Child> {
+        let Call { tool, real, invocation, .. } = self.call;
+        if !real.is_builtin() {
+            let program = Program::new(real.path.as_os_str(), argv).attempt("run", &real.path)?;
+            let child = program.spawn(ends.stdout, ends.stderr, place).attempt("start", &real.path)?;
+            if child.refused.is_none() {
+                return Ok(child);
+            }
+            sys::wait(child.pid).attempt("wait for", &real.path)?;
+        }
+        let work = || builtin::run(tool, argv, invocation);
+        sys::spawn_work(ends.stdout, ends.stderr, place, work).attempt("start", &real.path)
+    }
+}
+
+/// What a child has for stdout and stderr; ours, where it is given none.
+#[derive(Debug, Clone, Copy, Default)]
+struct Ends<'a> {
+    stdout: Option<&'a OwnedFd>,
+    stderr: Option<&'a OwnedFd>,
 }
 
 /// toybox follows argv[0] until it comes to a name that it knows, and from another working directory a relative
@@ -120,8 +189,8 @@ fn stay_callable(argv: &mut [OsString]) {
 
 /// Whether what this tool says on stdout leaves it when it ends, after all that it says on stderr. Not on a
 /// terminal, which has each line at once, and not a script, where each program that it runs ends for itself.
-fn keeps_its_stdout(real: &Real) -> bool {
-    !real.is_script && !sys::stdio(1).is_terminal()
+fn holds_back_stdout(real: &Real) -> bool {
+    !real.is_script() && !sys::stdio(1).is_terminal()
 }
 
 /// A mount of the upper directory that is attached nowhere. The file is opened in it once, because a policy
@@ -131,43 +200,4 @@ fn detach(plan: &Plan, detached: &Detached<'_>) -> Option<OwnedFd> {
     let mount = sys::clone_mount(upper.as_fd()).ok()?;
     places::open_beneath(&mount, &detached.file.overlay, OFlag::O_RDONLY).ok()?;
     Some(mount)
-}
-
-/// A real tool that cannot be executed (another architecture, no interpreter, noexec) is none: the builtin
-/// does the work.
-fn start(
-    real: &Real,
-    plan: &Plan,
-    argv: &[OsString],
-    call: &Invocation,
-    [out, err]: [Option<&OwnedFd>; 2],
-    place: Where<'_>,
-) -> Result<sys::Child> {
-    if !real.is_builtin {
-        let program = Program::new(real.path.as_os_str(), argv).attempt("run", &real.path)?;
-        let child = program.spawn(out, err, place).attempt("start", &real.path)?;
-        if child.refused.is_none() {
-            return Ok(child);
-        }
-        sys::wait(child.pid).attempt("wait for", &real.path)?;
-    }
-    let work = || builtin::run(plan.tool, argv, call);
-    sys::spawn_work(out, err, place, work).attempt("start", &real.path)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::shim::run::mask::as_files;
-
-    #[test]
-    fn only_the_named_areas_are_files() {
-        let text =
-            b"Filename\n/a\\040b     partition\t1\n/dev/zram0  partition\t2\n/partition  partition\t3\n";
-        let shown = as_files(text, &[Path::new("/a b"), Path::new("/partition")]);
-        assert_eq!(
-            String::from_utf8(shown).unwrap(),
-            "Filename\n/a\\040b     file\t\t1\n/dev/zram0  partition\t2\n/partition  file\t\t3\n"
-        );
-    }
 }
