@@ -56,7 +56,7 @@ pub(crate) fn gather(call: &mut ShimCall<'_>) -> Gathered {
     Gathered { world: whole(world, &scope, call), revealed, notices }
 }
 
-/// The facts as they are without making anything visible, for who only looks.
+/// The facts as they are without making anything visible: for `explain`, which changes nothing.
 pub(crate) fn look(call: &ShimCall<'_>) -> World {
     match scope_of(call) {
         Some(scope) => whole(sight(&scope, UPPER.as_ref()), &scope, call),
