@@ -2,8 +2,9 @@
 # tools/, and a place in RAM inside of a mount namespace, which is gone afterwards with its loop devices and swap.
 #
 # A bench prints rows of one table (`row`); `benches/run` prints them all. Times are tenth percentiles (`low`) in
-# microseconds, because other work only ever adds to them, and what is compared runs in turns. Nothing is asserted:
-# this is a machine's word, not a law. With BINARY in the environment that one is measured, and none is built.
+# microseconds, because other work only ever adds to them, and what is compared runs in turns. No time is
+# asserted: this is a machine's word, not a law. With BINARY in the environment that one is measured, and none is
+# built.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)

@@ -40,6 +40,7 @@ const VARIABLES_MAX: usize = 256;
 type Text = *const u8;
 
 /// Returns if the call is not one of those, or if the real tool cannot be executed.
+#[unsafe(link_section = ".text")]
 unsafe extern "C" fn early(stack: *const usize) {
     // SAFETY: the stack is as said above, and each of its strings ends with a NUL.
     unsafe {
@@ -64,6 +65,7 @@ unsafe extern "C" fn early(stack: *const usize) {
 }
 
 /// What follows the last slash.
+#[unsafe(link_section = ".text")]
 unsafe fn file_name(text: Text) -> Text {
     let (mut at, mut name) = (text, text);
     // SAFETY: up to the NUL.
@@ -80,6 +82,7 @@ unsafe fn file_name(text: Text) -> Text {
 
 /// Whether a call with that name and first argument (null if it has none) is one of [`INFORMING`]: each tool's name,
 /// then the options, each with a NUL behind it, and another NUL behind the last.
+#[unsafe(link_section = ".text")]
 unsafe fn informs(name: Text, first: Text) -> bool {
     let mut at = 0;
     while at < INFORMING.len() {
@@ -104,6 +107,7 @@ unsafe fn informs(name: Text, first: Text) -> bool {
 }
 
 /// Whether `text` is the word of the table at `at`, or that word and a value; and where the next word begins.
+#[unsafe(link_section = ".text")]
 unsafe fn is_word(text: Text, at: usize, with_value: bool) -> (bool, usize) {
     let (mut length, mut same) = (0, true);
     while byte(at + length) != 0 {
@@ -117,6 +121,7 @@ unsafe fn is_word(text: Text, at: usize, with_value: bool) -> (bool, usize) {
 }
 
 /// A byte of the table; NUL behind its end.
+#[unsafe(link_section = ".text")]
 fn byte(at: usize) -> u8 {
     if at >= INFORMING.len() {
         return 0;
@@ -126,6 +131,7 @@ fn byte(at: usize) -> u8 {
 }
 
 /// Writes the path of `NAME.real` beside the executed file.
+#[unsafe(link_section = ".text")]
 unsafe fn real_tool(path: *mut u8, name: Text) -> bool {
     const READLINK: usize = 89;
     // SAFETY: a C string, and a buffer whose length is passed; what is written below stays within it.
@@ -143,6 +149,7 @@ unsafe fn real_tool(path: *mut u8, name: Text) -> bool {
 }
 
 /// Appends a string, with its NUL, if there is room.
+#[unsafe(link_section = ".text")]
 unsafe fn append(path: *mut u8, end: &mut usize, text: Text) -> bool {
     let mut from = text;
     // SAFETY: `end` stays below the buffer's length.
@@ -161,6 +168,7 @@ unsafe fn append(path: *mut u8, end: &mut usize, text: Text) -> bool {
 }
 
 /// Whether a regular file is there, and not this very program.
+#[unsafe(link_section = ".text")]
 unsafe fn is_another_file(path: Text) -> bool {
     // SAFETY: C strings.
     let (own, there) = unsafe { (stat(c"/proc/self/exe".as_ptr().cast()), stat(path)) };
@@ -173,6 +181,7 @@ unsafe fn is_another_file(path: Text) -> bool {
 }
 
 /// Device and inode number, and mode: struct stat of this architecture (stat(2)).
+#[unsafe(link_section = ".text")]
 unsafe fn stat(path: Text) -> Option<((u64, u64), u32)> {
     const NEWFSTATAT: usize = 262;
     const WORDS: usize = 18;
@@ -187,6 +196,7 @@ unsafe fn stat(path: Text) -> Option<((u64, u64), u32)> {
 }
 
 /// Copies the environment, with one shim more in it; not where one stands above us already, or where it is long.
+#[unsafe(link_section = ".text")]
 unsafe fn one_deeper(environment: *const Text, variables: *mut Text) -> bool {
     let mut count = 0;
     // SAFETY: up to the NULL, and two more pointers fit.
@@ -212,6 +222,7 @@ unsafe fn one_deeper(environment: *const Text, variables: *mut Text) -> bool {
 const FIRST: &std::ffi::CStr = c"ROOTFS_SHIM_DEPTH=1";
 
 /// Whether a variable has the name that [`FIRST`] has.
+#[unsafe(link_section = ".text")]
 unsafe fn is_depth(variable: Text) -> bool {
     let mut at = 0;
     // SAFETY: both end with a NUL, and neither is looked at behind it.
@@ -231,6 +242,7 @@ unsafe fn is_depth(variable: Text) -> bool {
 }
 
 /// A system call; the kernel's own answer, an errno as a negative number.
+#[unsafe(link_section = ".text")]
 unsafe fn call(number: usize, one: usize, two: usize, three: usize, four: usize) -> isize {
     let answer: isize;
     // SAFETY: the caller's arguments are right for the call; the kernel changes these registers only.

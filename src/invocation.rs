@@ -1,4 +1,4 @@
-//! The one door by which argv, the environment and the standard descriptors enter.
+//! The one door by which argv, the environment, the standard descriptors and the files that a caller names enter.
 //!
 //! Everything behind it takes what it needs as an argument. The file name of `argv[0]`, byte for byte, decides
 //! who we are: no prefix, no stem, no case folding, no environment variable. A caller may put anything there
@@ -7,13 +7,19 @@
 #![expect(clippy::disallowed_methods, reason = "the running system's own files, and never an image's")]
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+
 use crate::command::getopt::Order;
 use crate::command::tables::Tool;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Attempt, Error, Kind, Result};
 use crate::sys;
 
 /// Who we are in this call.
@@ -72,6 +78,27 @@ pub(crate) fn may_be_shim(binary: &Path) -> Result<()> {
     }
     let error = Error::new(Kind::Usage, "install", "the program that is running is not rootfs-shim");
     Err(error.remedy("name a rootfs-shim in InstallOptions::binary"))
+}
+
+/// A regular file that the caller names, opened so that nothing can block.
+///
+/// # Errors
+/// State for what is no regular file or has more than `cap` bytes; what open(2) and read(2) say.
+pub(crate) fn read_file(path: &Path, cap: u64) -> Result<Vec<u8>> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let fd: OwnedFd = open(path, flags, Mode::empty()).attempt("open", path)?;
+    let file = File::from(fd);
+    let meta = file.metadata().attempt("stat", path)?;
+    let refuse = |reason: String| Err(Error::new(Kind::State, "read", reason).at(path));
+    if !meta.is_file() {
+        return refuse("it is not a regular file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    file.take(cap + 1).read_to_end(&mut bytes).attempt("read", path)?;
+    if bytes.len() as u64 > cap {
+        return refuse(format!("it is larger than {cap} bytes"));
+    }
+    Ok(bytes)
 }
 
 impl Invocation {

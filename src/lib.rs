@@ -22,6 +22,8 @@
 //! - [`error`], [`text`], [`octal`], [`paths`], [`sys`]: the words we speak in, and every raw system call
 
 #![deny(clippy::disallowed_methods)]
+// A room is open to the other rooms, not to the world: `pub` is what an init calls. (A test's modules may say `pub`.)
+#![warn(unreachable_pub)]
 
 mod backing;
 mod builtin;

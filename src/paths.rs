@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
 /// Where install puts everything, relative to the guest's root.
-pub(crate) const HOME: &str = ".rootfs-shim";
+pub(crate) const OUR_DIRECTORY: &str = ".rootfs-shim";
 /// The bind mount of the overlay's upper directory.
 pub(crate) const UPPER: &str = "/.rootfs-shim/upper";
 /// The optional configuration.

@@ -7,13 +7,14 @@
 
 use std::fs;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use crate::config::Config;
+use crate::kernel::devices::is_held;
 use crate::kernel::mounts::{Mount, Mounts};
 use crate::kernel::places;
-use crate::swap::header;
+use crate::swap::uuid;
 use crate::sys::{self, FileHandle};
 
 /// Where the upper directory of the overlay at `/` may be, and how to know it.
@@ -62,7 +63,7 @@ impl Candidates {
         let mut devices: Vec<PathBuf> = vec![PathBuf::from(&root.source)];
         devices.extend(config.layers.writable.clone());
         if let Some(Embedded { filesystem, .. }) = &inner {
-            devices.push(Path::new("/dev/disk/by-uuid").join(header::uuid_text(filesystem)));
+            devices.push(Path::new("/dev/disk/by-uuid").join(uuid::text(filesystem)));
         }
         devices.retain(|device| is_busy_device(device));
         devices.dedup();
@@ -81,14 +82,12 @@ impl Candidates {
     }
 }
 
-/// A block device that a filesystem holds: opening it exclusively says EBUSY. One that nothing holds cannot
+/// A block device that a filesystem holds. One that nothing holds cannot
 /// be the backing filesystem, and mounting it would replay a stranger's journal.
 fn is_busy_device(path: &Path) -> bool {
     let is_device =
         path.is_absolute() && fs::metadata(path).is_ok_and(|meta| meta.file_type().is_block_device());
-    let mut options = fs::File::options();
-    options.read(true).custom_flags(libc::O_EXCL | libc::O_NONBLOCK | libc::O_CLOEXEC);
-    is_device && options.open(path).is_err_and(|error| error.raw_os_error() == Some(libc::EBUSY))
+    is_device && is_held(path)
 }
 
 /// `/run/w/upper` may be visible as `run/w/upper`, `w/upper` or `upper` below a mount point, or be one.

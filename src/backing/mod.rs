@@ -2,3 +2,4 @@
 
 pub(crate) mod candidates;
 pub(crate) mod reveal;
+pub(crate) mod swap_areas;

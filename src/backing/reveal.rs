@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{OFlag, open};
 use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::Mode;
 
 use crate::backing::candidates::Candidates;
 use crate::error::{Attempt, Result};
+use crate::kernel::namespace::unshare_mounts;
 use crate::kernel::places;
 use crate::paths::OverlayPath;
 use crate::sys::{self, Caller};
@@ -43,8 +43,7 @@ pub(crate) fn to_this_process(candidates: &Candidates, avoid: &[&Path]) -> Resul
         root: here("/")?,
         cwd: here(".")?,
     };
-    unshare(CloneFlags::CLONE_NEWNS).attempt("unshare the mounts of", "/")?;
-    crate::kernel::namespace::make_private()?;
+    unshare_mounts()?;
     let hides = |place: &Path| avoid.iter().any(|path| path.starts_with(place));
     let Some(place) = PLACES.iter().map(Path::new).find(|place| place.is_dir() && !hides(place)) else {
         sys::return_to(&caller).attempt("return from a namespace to", "/")?;
@@ -64,8 +63,7 @@ pub(crate) fn borrow_proc() -> bool {
     let place = Path::new("/proc");
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     !place.join("self/fd").exists()
-        && unshare(CloneFlags::CLONE_NEWNS).is_ok()
-        && crate::kernel::namespace::make_private().is_ok()
+        && unshare_mounts().is_ok()
         && mount(Some("proc"), place, Some("proc"), flags, None::<&str>).is_ok()
 }
 
@@ -78,8 +76,7 @@ pub(crate) fn detached(candidates: &Candidates) -> Result<Option<OwnedFd>> {
     // Nobody runs anything in there, so any directory will do.
     let more = ["/tmp", "/var", "/usr", "/etc", "/dev", "/sys", "/proc"].iter().chain(PLACES);
     let look = || {
-        unshare(CloneFlags::CLONE_NEWNS).attempt("unshare the mounts of", "/")?;
-        crate::kernel::namespace::make_private()?;
+        unshare_mounts()?;
         let mut places = more.map(Path::new).filter(|place| place.is_dir());
         Ok(places.next().and_then(|place| find(candidates, place)))
     };

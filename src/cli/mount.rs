@@ -4,10 +4,10 @@ use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use crate::InstallOptions;
 use crate::cli::output::tell;
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
+use crate::installer::options::InstallOptions;
 use crate::layers::options::MountOptions;
 use crate::layers::reset::plan::discard;
 use crate::layers::{self, Discard};

@@ -7,7 +7,7 @@ use crate::cli::output::{print, print_json};
 use crate::error::Result;
 use crate::status;
 use crate::status::{
-    BackingStatus, CommandStatus, KeptStatus, Standing, Status, SwapDeviceStatus, SwapStatus,
+    BackingStatus, CommandState, CommandStatus, PassthroughStatus, Status, SwapDeviceStatus, SwapStatus,
 };
 use crate::text::size_words;
 
@@ -82,9 +82,9 @@ fn root(status: &Status) -> Rows {
     rows.extend(status.backing.iter().map(|backing| ("upper", backing.upper.clone())));
     for kept in &status.kept {
         let state = match kept {
-            KeptStatus { bound: false, .. } => "not bound",
-            KeptStatus { seeded: true, .. } => "bound, seeded",
-            KeptStatus { .. } => "bound from outside of the layer's passthrough directories",
+            PassthroughStatus { bound: false, .. } => "not bound",
+            PassthroughStatus { seeded: true, .. } => "bound, seeded",
+            PassthroughStatus { .. } => "bound from outside of the layer's passthrough directories",
         };
         rows.push(("passthrough", format!("{} ({state})", kept.path)));
     }
@@ -118,12 +118,12 @@ fn area(swap: &SwapStatus) -> String {
 fn words(command: &CommandStatus) -> String {
     let real = command.real.as_deref().unwrap_or("none");
     match command.state {
-        Standing::Shim => format!("the shim; the real tool is {real}"),
-        Standing::OlderShim => format!("an older shim; the real tool is {real}"),
-        Standing::ChangedShim => format!("a changed shim; the real tool is {real}"),
-        Standing::Replaced => "replaced by something else".to_owned(),
-        Standing::Tool => "a tool without a shim".to_owned(),
-        Standing::Link => "a link to where the shim is".to_owned(),
-        Standing::Gone => "gone".to_owned(),
+        CommandState::Shim => format!("the shim; the real tool is {real}"),
+        CommandState::OlderShim => format!("an older shim; the real tool is {real}"),
+        CommandState::ChangedShim => format!("a changed shim; the real tool is {real}"),
+        CommandState::Replaced => "replaced by something else".to_owned(),
+        CommandState::Tool => "a tool without a shim".to_owned(),
+        CommandState::Link => "a link to where the shim is".to_owned(),
+        CommandState::Gone => "gone".to_owned(),
     }
 }

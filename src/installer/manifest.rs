@@ -40,7 +40,7 @@ pub struct Manifest {
     pub made_diversions: bool,
     /// Each name where the shim stands.
     #[serde(default, rename = "tool")]
-    pub tools: Vec<Tool>,
+    pub tools: Vec<ToolRecord>,
 }
 
 /// How far the job went.
@@ -70,12 +70,12 @@ pub struct Shim {
 
 /// A name where the shim stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Tool {
+#[serde(deny_unknown_fields, expecting = "struct Tool")]
+pub struct ToolRecord {
     /// Relative to the root, through real directories: `usr/sbin/swapon`.
     pub path: String,
     /// What stood there and is at `path` + `.real` now.
-    pub real: Real,
+    pub real: Original,
     /// SHA-256 of the file's content or of the link's target, if it was small enough to be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
@@ -83,8 +83,8 @@ pub struct Tool {
 
 /// What stood at a name before us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Real {
+#[serde(rename_all = "lowercase", expecting = "enum Real")]
+pub enum Original {
     /// A regular file.
     File,
     /// A symbolic link, as BusyBox has them.
@@ -128,7 +128,7 @@ impl Manifest {
     }
 
     /// The entry of that path.
-    pub fn tool(&self, path: &str) -> Option<&Tool> {
+    pub fn tool(&self, path: &str) -> Option<&ToolRecord> {
         self.tools.iter().find(|tool| tool.path == path)
     }
 
@@ -175,9 +175,9 @@ mod tests {
             directories: vec![".rootfs-shim".to_owned()],
             diversions: vec!["/sbin/swapon".to_owned()],
             made_diversions: true,
-            tools: vec![Tool {
+            tools: vec![ToolRecord {
                 path: "usr/sbin/swapon".to_owned(),
-                real: Real::Link,
+                real: Original::Link,
                 sha256: Some(sha256(b"/bin/busybox")),
             }],
         }

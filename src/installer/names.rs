@@ -15,6 +15,12 @@ pub(crate) const BIN: &str = "bin";
 /// The binary, in its directory.
 pub(crate) const BINARY: &str = "rootfs-shim";
 
+/// The directory on which the overlay's upper directory is mounted, in ours.
+pub(crate) const UPPER: &str = "upper";
+
+/// The same, from the root.
+pub(crate) const UPPER_PATH: &str = ".rootfs-shim/upper";
+
 /// The file by which the upper directory is proved, under a temporary name.
 pub(crate) const MARKER: &str = "marker";
 

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::installer::plan::step::Step;
+use crate::installer::plan::step::{InstallerPlan, Step};
 
-/// What [`install`] shall do.
+/// What [`crate::install`] shall do.
 #[derive(Debug, Clone)]
 pub struct InstallOptions {
     /// Where the guest's root is mounted; `/` by default.
@@ -37,7 +37,7 @@ impl Default for InstallOptions {
     }
 }
 
-/// What [`uninstall`] shall do.
+/// What [`crate::uninstall`] shall do.
 #[derive(Debug, Clone)]
 pub struct UninstallOptions {
     /// Where the guest's root is mounted; `/` by default.
@@ -56,7 +56,7 @@ impl Default for UninstallOptions {
 /// "warnings":["…"]}`; the steps' forms are those of [`Step`]. Fields may be added to version 1, none goes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct InstallReport {
-    /// 1.
+    /// The version of the form: 1.
     pub version: u32,
     /// Whether anything was changed; `false` for a dry run.
     pub changed: bool,
@@ -64,4 +64,10 @@ pub struct InstallReport {
     pub steps: Vec<Step>,
     /// What the caller should know; one escaped line each.
     pub warnings: Vec<String>,
+}
+
+impl InstallReport {
+    pub(crate) fn of(plan: InstallerPlan, changed: bool) -> Self {
+        Self { version: 1, changed, steps: plan.steps, warnings: plan.warnings }
+    }
 }

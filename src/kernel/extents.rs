@@ -9,15 +9,15 @@ use std::ops::Range;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 
-use crate::sys::{self, Extent};
+use crate::sys::{self, DirtyPages, Extent};
 
-/// Bytes of a file that no block holds. Where the filesystem does not tell, it is a guess by their number.
+/// How many bytes of a file no block holds. Where the filesystem does not tell, it is a guess by their number.
 ///
 /// # Errors
 /// As fstat(2) says.
 pub(crate) fn holes(file: &File) -> io::Result<u64> {
     let meta = file.metadata()?;
-    Ok(match extents(file, false) {
+    Ok(match extents(file, DirtyPages::Left) {
         Ok(extents) => between(&extents, meta.size()),
         Err(_) => meta.size().saturating_sub(meta.blocks().saturating_mul(512)),
     })
@@ -25,29 +25,31 @@ pub(crate) fn holes(file: &File) -> io::Result<u64> {
 
 /// The ranges that were allocated and never written: they read as zeros.
 pub(crate) fn unwritten(file: &File) -> Vec<Range<u64>> {
-    const UNWRITTEN: u32 = 0x800;
-    flagged(file, UNWRITTEN)
+    flagged(file, Extent::UNWRITTEN)
 }
 
 /// The ranges that another file has as well.
 pub(crate) fn shared(file: &File) -> Vec<Range<u64>> {
-    const SHARED: u32 = 0x2000;
-    flagged(file, SHARED)
+    flagged(file, Extent::SHARED)
 }
 
 /// Empty where the filesystem does not tell: nothing is known to be the matter then.
 fn flagged(file: &File, flag: u32) -> Vec<Range<u64>> {
     let size = file.metadata().map_or(0, |meta| meta.size());
     let of = |extent: &Extent| extent.logical..extent.logical.saturating_add(extent.length).min(size);
-    let extents = extents(file, true).unwrap_or_default();
+    let extents = extents(file, DirtyPages::Placed).unwrap_or_default();
     let flagged = extents.iter().filter(|extent| extent.flags & flag != 0).map(of);
     flagged.filter(|range| !range.is_empty()).collect()
 }
 
-fn extents(file: &File, settled: bool) -> nix::Result<Vec<Extent>> {
+/// All extents of a file, in the file's order.
+///
+/// # Errors
+/// EOPNOTSUPP where the filesystem does not tell.
+pub(crate) fn extents(file: &File, dirty: DirtyPages) -> nix::Result<Vec<Extent>> {
     let (mut all, mut start) = (Vec::new(), 0);
     loop {
-        let some = sys::extents(file.as_fd(), start, settled)?;
+        let some = sys::extents(file.as_fd(), start, dirty)?;
         let (full, last) = (some.len() == sys::EXTENTS_AT_ONCE, some.last().copied());
         all.extend(some);
         match last.map(|last| last.logical.saturating_add(last.length)) {
@@ -57,7 +59,7 @@ fn extents(file: &File, settled: bool) -> nix::Result<Vec<Extent>> {
     }
 }
 
-/// The bytes before `size` that lie in none of the extents, which come in the file's order.
+/// How many bytes before `size` lie in none of the extents.
 fn between(extents: &[Extent], size: u64) -> u64 {
     let (mut end, mut holes) = (0, 0);
     for extent in extents {

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use procfs::process::MountInfo;
 
+use crate::error::{Attempt, Result};
 use crate::octal;
 use crate::sys::{self, MountId};
 
@@ -223,6 +224,20 @@ pub(crate) fn read_proc(path: &str) -> Vec<u8> {
 /// Every mount of this thread (`mount` works in one that has its own), for the commands that print the World.
 pub(crate) fn all_mounts() -> Mounts {
     Mounts::parse_all(&read_proc("/proc/thread-self/mountinfo"))
+}
+
+/// What helps where the kernel's tables are not to be read.
+pub(crate) const NO_PROC: &str = "mount /proc first";
+
+/// The one mount of this thread with that ID; `None` if it is not to be seen from here.
+///
+/// # Errors
+/// If the table cannot be read.
+#[expect(clippy::disallowed_methods, reason = "the kernel's own table")]
+pub(crate) fn mount_of_id(id: MountId) -> Result<Option<Mount>> {
+    let table = "/proc/thread-self/mountinfo";
+    let text = fs::read(table).attempt("read", table).map_err(|error| error.or_remedy(NO_PROC))?;
+    Ok(Mounts::parse(&text, |line| line == id).0.into_iter().next())
 }
 
 #[cfg(test)]

@@ -6,16 +6,15 @@ use nix::sched::{CloneFlags, unshare};
 
 use crate::error::{Attempt, Error, Kind, Result};
 
-/// Runs `work` in a thread with its own mounts, root and working directory.
+/// Runs `work` in a thread with its own mounts, root and working directory. Whatever becomes of it, the kernel
+/// takes its mounts down with the thread.
 ///
 /// # Errors
 /// If there can be no namespace, and what `work` fails with.
-pub(crate) fn apart<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+pub(crate) fn in_private_namespace<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     let thread = || {
-        unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_FS).attempt("unshare the mounts of", "/")?;
-        let flags = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-        mount(None::<&str>, "/", None::<&str>, flags, None::<&str>)
-            .attempt("make the mounts private of", "/")?;
+        // The kernel gives a thread that leaves the others' mounts a root and a working directory of its own too.
+        unshare_mounts()?;
         work()
     };
     std::thread::scope(|scope| {
@@ -27,11 +26,13 @@ pub(crate) fn apart<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<
     })
 }
 
-/// So that what is mounted here appears nowhere else, even where systemd made `/` shared.
+/// Gives this thread a mount namespace of its own. What is mounted in it appears nowhere else, even where systemd
+/// made `/` shared.
 ///
 /// # Errors
-/// As mount(2) says.
-pub(crate) fn make_private() -> Result<()> {
+/// As unshare(2) and mount(2) say.
+pub(crate) fn unshare_mounts() -> Result<()> {
+    unshare(CloneFlags::CLONE_NEWNS).attempt("unshare the mounts of", "/")?;
     let flags = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
     mount(None::<&str>, "/", None::<&str>, flags, None::<&str>).attempt("make the mounts private of", "/")
 }

@@ -7,6 +7,7 @@
 //! write one into a file and have its layer reset. It names the filesystem that was to be made.
 
 use crate::swap::header::{OLD_SIGNATURE, PAGE_SIZES, SIGNATURE, SUSPENDED};
+use crate::swap::signature::{self, BTRFS_AT, EXT_AT, Ext, FORMATS, Format, Label, Role};
 
 /// How much of the beginning is looked at.
 pub(crate) const HEAD: usize = 1 << 20;
@@ -93,17 +94,21 @@ fn is_in_use(head: &[u8], content: &Content) -> bool {
 }
 
 fn recognise(head: &[u8]) -> Content {
-    let is = |offset, magic: &[u8]| at(head, offset, magic.len()) == Some(magic);
-    let swap = PAGE_SIZES.iter().any(|page| is(page - 10, SIGNATURE) || is(page - 10, OLD_SIGNATURE));
-    if let Some((kind, label)) = filesystem(head, &is, swap) {
-        let label = label.and_then(|(offset, length)| at(head, offset, length)).unwrap_or(&[]);
+    let is = |offset: usize, magic: &[u8]| at(head, offset, magic.len()) == Some(magic);
+    let is_swap = PAGE_SIZES.iter().any(|page| is(page - 10, SIGNATURE) || is(page - 10, OLD_SIGNATURE));
+    let stands = |format: &&Format| {
+        let telling = format.magic.get(..format.telling).unwrap_or(format.magic);
+        usize::try_from(format.at).is_ok_and(|offset| is(offset, telling))
+    };
+    if let Some((kind, label)) = filesystem(head, &stands, is_swap) {
+        let label = label.and_then(|label| at(head, label.at, label.length)).unwrap_or(&[]);
         let label = label.split(|b| *b == 0).next().unwrap_or(&[]);
         return Content::Filesystem { kind, ours: label == LABEL.as_bytes() };
     }
-    if let Some((_, _, name)) = OTHERS.iter().find(|(offset, magic, _)| is(*offset, magic)) {
-        return Content::Other((*name).to_owned());
+    if let Some(words) = other(head, &stands) {
+        return Content::Other(words.to_owned());
     }
-    if swap {
+    if is_swap {
         return Content::Swap;
     }
     if PAGE_SIZES.iter().any(|page| SUSPENDED.iter().any(|word| is(page - 10, word))) {
@@ -115,47 +120,41 @@ fn recognise(head: &[u8]) -> Content {
     if head.iter().all(|byte| *byte == 0) { Content::Empty } else { Content::Unknown }
 }
 
-type Label = Option<(usize, usize)>;
-
-/// A btrfs superblock lies at 64 KiB, where a swap area has its pages, so there the swap signature wins.
-fn filesystem(head: &[u8], is: &dyn Fn(usize, &[u8]) -> bool, swap: bool) -> Option<(&'static str, Label)> {
-    const JOURNAL_DEVICE: u8 = 8;
-    if is(1080, b"\x53\xef") && at(head, 1024 + 0x60, 1).is_some_and(|f| f != [JOURNAL_DEVICE]) {
-        return Some(("ext4", Some((1024 + 0x78, 16))));
+/// The filesystem that we can mount, with the place of its label. A superblock of btrfs lies where a swap area has
+/// its pages, so there the swap signature wins.
+fn filesystem(
+    head: &[u8],
+    stands: &dyn Fn(&&Format) -> bool,
+    is_swap: bool,
+) -> Option<(&'static str, Option<Label>)> {
+    if matches!(ext_of(head), Some(Ext::Ext2 | Ext::Ext3 | Ext::Ext4)) {
+        return Some(("ext4", Some(Label { at: EXT_AT + 0x78, length: 16 })));
     }
-    if is(0, b"XFSB") {
-        return Some(("xfs", Some((108, 12))));
-    }
-    if is(0x10040, b"_BHRfS_M") && !swap {
-        return Some(("btrfs", Some((0x1_0000 + 0x12b, 256))));
-    }
-    if is(0, b"hsqs") {
-        return Some(("squashfs", None));
-    }
-    is(1024, b"\xe2\xe1\xf5\xe0").then_some(("erofs", None))
+    FORMATS.iter().filter(stands).find_map(|format| match format.role {
+        Role::Mountable { kind, label } if !(is_swap && format.at == BTRFS_AT) => Some((kind, label)),
+        _ => None,
+    })
 }
 
-/// Signatures of what must never be overwritten by mistake; `blkid -p` knows more, where there is one.
-const OTHERS: &[(usize, &[u8], &str)] = &[
-    (0, b"LUKS\xba\xbe", "a LUKS volume"),
-    (0, b"SKUL\xba\xbe", "a LUKS volume"),
-    (536, b"LVM2 001", "an LVM physical volume"),
-    (512, b"EFI PART", "a partition table (GPT)"),
-    (4096, b"EFI PART", "a partition table (GPT)"),
-    (0, b"\xfc\x4e\x2b\xa9", "a RAID member"),
-    (4096, b"\xfc\x4e\x2b\xa9", "a RAID member"),
-    (4120, b"\xc6\x85\x73\xf6", "a bcache device"),
-    (1024, b"\x10\x20\xf5\xf2", "an f2fs filesystem"),
-    (3, b"NTFS    ", "an NTFS filesystem"),
-    (3, b"EXFAT   ", "an exFAT filesystem"),
-    (54, b"FAT1", "a FAT filesystem"),
-    (82, b"FAT32", "a FAT filesystem"),
-    (32769, b"CD001", "an ISO 9660 filesystem"),
-    (0x10034, b"ReIsEr", "a ReiserFS filesystem"),
-    (0x8000, b"JFS1", "a JFS filesystem"),
-    (1080, b"\x53\xef", "an ext4 journal device"),
-    (0, b"QFI\xfb", "a QCOW image"),
-];
+/// What must never be overwritten by mistake, in words; `blkid -p` knows more, where there is one.
+fn other(head: &[u8], stands: &dyn Fn(&&Format) -> bool) -> Option<&'static str> {
+    let container = FORMATS.iter().filter(stands).find_map(|format| match format.role {
+        Role::Container(words) => Some(words),
+        _ => None,
+    });
+    let plain = || {
+        FORMATS.iter().filter(stands).find_map(|format| match format.role {
+            Role::Other(words) => Some(words),
+            _ => None,
+        })
+    };
+    let journal = || (ext_of(head) == Some(Ext::Journal)).then_some("an ext4 journal device");
+    container.or_else(plain).or_else(journal)
+}
+
+fn ext_of(head: &[u8]) -> Option<Ext> {
+    head.get(EXT_AT..).and_then(signature::ext)
+}
 
 fn at(head: &[u8], offset: usize, length: usize) -> Option<&[u8]> {
     head.get(offset..offset.checked_add(length)?)
@@ -182,7 +181,7 @@ mod tests {
 
     #[test]
     fn every_signature_is_near_the_beginning() {
-        let last = OTHERS.iter().map(|(offset, magic, _)| offset + magic.len()).max().unwrap();
+        let last = FORMATS.iter().map(|format| format.at as usize + format.magic.len()).max().unwrap();
         assert!(last <= NEAR && PAGE_SIZES.iter().all(|page| *page <= NEAR));
     }
 
@@ -192,6 +191,25 @@ mod tests {
         assert_eq!(identify(&ext4, &[]), Content::Filesystem { kind: "ext4", ours: true });
         let other = with(&[(1080, b"\x53\xef"), (1144, b"rootfs-shimmer")]);
         assert_eq!(identify(&other, &[]), Content::Filesystem { kind: "ext4", ours: false });
+    }
+
+    #[test]
+    fn the_family_is_known_by_the_part_of_the_magic_that_it_shares() {
+        for (offset, magic, words) in [
+            (0x36, &b"FAT1X"[..], "a FAT filesystem"),
+            (0x10034, b"ReIsErFs", "a ReiserFS filesystem"),
+            (4096 + 24, b"\xc6\x85\x73\xf6", "a bcache device"),
+        ] {
+            assert_eq!(identify(&with(&[(offset, magic)]), &[]), Content::Other(words.into()));
+        }
+    }
+
+    #[test]
+    fn what_others_are_inside_of_wins() {
+        let volume = with(&[(1024, b"\x10\x20\xf5\xf2"), (0x218, b"LVM2 001"), (510, b"\x55\xaa")]);
+        assert_eq!(identify(&volume, &[]), Content::Other("an LVM physical volume".into()));
+        let journal = with(&[(1080, b"\x53\xef"), (1024 + 0x60, b"\x08")]);
+        assert_eq!(identify(&journal, &[]), Content::Other("an ext4 journal device".into()));
     }
 
     #[test]

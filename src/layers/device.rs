@@ -13,7 +13,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sys::stat::Mode;
 
 use crate::error::{Attempt, Result};
-use crate::kernel::namespace::apart;
+use crate::kernel::namespace::in_private_namespace;
 use crate::sys::block;
 
 /// The block device to mount: the device itself, or a loop device over an image, which lives as long as the
@@ -46,7 +46,7 @@ fn own_name(path: &Path) -> std::io::Result<PathBuf> {
 /// # Errors
 /// As mount(2) says.
 pub(crate) fn root_of(path: &Path, image: bool, kind: &'static str) -> Result<OwnedFd> {
-    apart(|| {
+    in_private_namespace(|| {
         let (device, held) = device_of(path, image, false)?;
         let point = device.parent().filter(|parent| !parent.as_os_str().is_empty());
         let point = point.unwrap_or(Path::new(".")).to_owned();

@@ -10,21 +10,19 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::stat::{major, minor};
 
 use crate::error::{Attempt, Error, Kind, Result};
+use crate::kernel::devices::is_held;
 use crate::kernel::mounts::{DevNo, Mounts};
+use crate::kernel::program;
 use crate::layers::content::{self, Content};
-use crate::layers::state_file::{READY, STATE_FILE};
+use crate::layers::writable::{ASIDE, PARTS, READY, STATE_FILE};
 use crate::swap::active::Swap;
-use crate::sys::block;
-
-/// What a writable layer holds; the rest is not ours.
-pub(crate) const PARTS: [&str; 3] = ["upper", "work", "passthrough"];
-/// Names that begin so are ours as well: what a reset moved aside to delete it.
-pub(crate) const ASIDE: &str = ".rootfs-shim-old-";
+use crate::sys::{block, wait_for};
 
 /// One layer, looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -196,29 +194,33 @@ fn medium(path: &Path) -> Result<Medium> {
             return Ok(Medium { size, content });
         }
     }
-    content = asked_of_blkid(path).unwrap_or(content);
+    content = asked_of_blkid(path)?.unwrap_or(content);
     Ok(Medium { size, content })
 }
 
 /// blkid knows the signatures at a device's end, and a hundred filesystems that we do not. BusyBox's does not know the
 /// option and says 1; what fails in another way may have seen something.
-fn asked_of_blkid(path: &Path) -> Option<Content> {
+///
+/// # Errors
+/// State if it hangs: what it would have seen must not be formatted.
+fn asked_of_blkid(path: &Path) -> Result<Option<Content>> {
+    const LIMIT: Duration = Duration::from_secs(10);
     const AMBIVALENT: i32 = 8;
-    let mut command = Command::new(program("blkid")?);
-    command.args(["-p", "-o", "export", "--"]).arg(path).stdin(Stdio::null()).stderr(Stdio::null());
-    // A caller that ignores SIGCHLD would leave nobody to wait for, and so no answer.
-    crate::sys::expect_children();
-    let unsure = || Some(Content::Other("data that blkid is not sure of".to_owned()));
-    let output = match command.output() {
-        Ok(output) if output.status.success() => output,
-        Ok(output) if matches!(output.status.code(), Some(AMBIVALENT) | None) => return unsure(),
-        Err(error) if error.raw_os_error() == Some(Errno::ECHILD as i32) => return unsure(),
-        _ => return None,
+    let Some(blkid) = program("blkid") else { return Ok(None) };
+    let mut command = Command::new(blkid);
+    command.args(["-p", "-o", "export", "--"]).arg(path).stdout(Stdio::piped()).stderr(Stdio::null());
+    let unsure = || Ok(Some(Content::Other("data that blkid is not sure of".to_owned())));
+    let outcome = match program::run(&mut command, LIMIT) {
+        Ok(outcome) if outcome.status.success() => outcome,
+        Ok(outcome) if matches!(outcome.status.code(), Some(AMBIVALENT) | None) => return unsure(),
+        // Our caller took its exit status, so nobody knows what it has seen.
+        Err(error) if error.errno() == Some(Errno::ECHILD) => return unsure(),
+        Err(error) if error.errno().is_none() => return Err(error),
+        _ => return Ok(None),
     };
-    let lines = output.stdout.split(|b| *b == b'\n');
-    let kind =
-        lines.filter_map(|line| line.strip_prefix(b"TYPE=").or(line.strip_prefix(b"PTTYPE="))).next()?;
-    Some(Content::Other(format!("data of the kind {}", crate::text::escape(kind))))
+    let mut lines = outcome.stdout.split(|b| *b == b'\n');
+    let kind = lines.find_map(|line| line.strip_prefix(b"TYPE=").or(line.strip_prefix(b"PTTYPE=")));
+    Ok(kind.map(|kind| Content::Other(format!("data of the kind {}", crate::text::escape(kind)))))
 }
 
 fn user_of_device(path: &Path, device: DevNo, key: &str, mounts: &Mounts, swaps: &[Swap]) -> Option<User> {
@@ -238,17 +240,12 @@ fn user_of_device(path: &Path, device: DevNo, key: &str, mounts: &Mounts, swaps:
         return Some(User::Swap);
     }
     // A filesystem that was unmounted a moment ago lets go of its device a moment later.
-    for _ in 0..10 {
-        match open(path, libc::O_EXCL) {
-            Err(error) if error.raw_os_error() == Some(Errno::EBUSY as i32) => {}
-            _ => return None,
-        }
-        if is_trimming(key) {
-            return Some(User::Trimming);
-        }
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    Some(User::Somebody)
+    const PATIENCE: Duration = Duration::from_millis(200);
+    let user = wait_for(PATIENCE, || match is_held(path) {
+        false => Some(None),
+        true => is_trimming(key).then_some(Some(User::Trimming)),
+    });
+    user.unwrap_or(Some(User::Somebody))
 }
 
 /// An image is used through the loop devices that show it.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
 use crate::layers::facts;
-use crate::sys::block::peer_uid;
+use crate::sys::peer_uid;
 
 /// How long another command is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);

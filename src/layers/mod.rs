@@ -29,18 +29,19 @@ pub(crate) mod lock;
 pub(crate) mod mount;
 pub(crate) mod options;
 pub(crate) mod reset;
-pub(crate) mod state_file;
 pub(crate) mod swap_device;
+pub(crate) mod writable;
 
 use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
 
 use crate::error::{Attempt, Error, Kind, Result};
-use crate::installer::image::guest::Machine;
-use crate::installer::image::root_mount::NO_PROC;
+use crate::installer;
+use crate::installer::image::guest::Guest;
+use crate::installer::options::InstallOptions;
 use crate::installer::plan::uninstall;
-use crate::kernel::mounts::{self, Mounts};
+use crate::kernel::mounts::{self, Mounts, NO_PROC};
 use crate::layers::facts::Layer;
 use crate::layers::mount::build::{self, Progress};
 use crate::layers::mount::plan as mount_plan;
@@ -49,7 +50,7 @@ use crate::layers::options::{LayersReport, MountOptions, ResetOptions, SwapOptio
 use crate::layers::reset::{plan as reset_plan, renew};
 use crate::layers::swap_device::{enable, plan as swap_device_plan};
 use crate::swap::active::{self, Swap};
-use crate::{InstallOptions, text};
+use crate::text;
 
 pub(crate) use crate::layers::reset::pending::Pending;
 pub(crate) use crate::layers::reset::plan::Discard;
@@ -106,7 +107,7 @@ pub fn mount_watched(options: &MountOptions, progress: &mut Progress<'_>) -> Res
         None => Ok(()),
         Some(install) => {
             let here = InstallOptions { chroot: root.to_owned(), dry_run: false, ..install.clone() };
-            crate::install(&here).map(|report| warnings.extend(report.warnings))
+            installer::install(&here).map(|report| warnings.extend(report.warnings))
         }
     };
     let mounted = build::mount(&plan, progress, &mut finish)?;
@@ -137,9 +138,9 @@ pub fn unmount(target: &Path, dry_run: bool) -> Result<LayersReport> {
     let mut report = LayersReport { version: 1, steps, ..LayersReport::default() };
     // No mount is busy for a swapfile that a shim enabled, and without its path nobody can swap it off.
     if !points.is_empty()
-        && let Ok(machine) = Machine::look(&target)
+        && let Ok(guest) = Guest::gather(&target)
     {
-        uninstall::may_go(&machine, "unmount")?;
+        uninstall::refuse_while_swap_is_on(&guest, "unmount")?;
     }
     if !dry_run && !points.is_empty() {
         build::unmount(&points)?;

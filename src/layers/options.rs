@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::InstallOptions;
+use crate::installer::options::InstallOptions;
 
 /// What [`mount`] shall do.
 #[derive(Debug, Clone, Default)]

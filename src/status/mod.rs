@@ -6,17 +6,21 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::backing::swap_areas::ListedArea;
 use crate::error::{Result, advise};
-use crate::installer::image::guest::{Area, Machine};
+use crate::installer::image::file::FileAtName;
+use crate::installer::image::guest::Guest;
+use crate::installer::image::link::LinkTarget;
 use crate::installer::image::root_mount::Upper;
-use crate::installer::image::{Image, Leads, Slot, file};
-use crate::installer::manifest::{Manifest, Real, State};
+use crate::installer::image::{Image, ToolName};
+use crate::installer::manifest::{Manifest, Original, State};
 use crate::installer::names::{BIN, BINARY, REAL};
 use crate::installer::plan::{checks, diversions, ownership};
-use crate::untrusted::entry::FileKind;
+use crate::kernel::mounts::Mount;
+use crate::untrusted::inode::FileKind;
 use crate::{paths, text};
 
-pub(crate) use crate::status::root::{BackingStatus, KeptStatus, SwapDeviceStatus};
+pub(crate) use crate::status::root::{BackingStatus, PassthroughStatus, SwapDeviceStatus};
 
 /// `rootfs-shim status` as data; JSON of version 1. Fields may be added, none goes.
 #[derive(Debug, Clone, Serialize)]
@@ -44,7 +48,7 @@ pub struct Status {
     /// Directories kept on the backing filesystem.
     pub passthrough: Vec<String>,
     /// The same and those that should be, in detail.
-    pub kept: Vec<KeptStatus>,
+    pub kept: Vec<PassthroughStatus>,
     /// The platform's own swap device, if one is configured.
     pub swap_device: Option<String>,
     /// The same, in detail.
@@ -69,7 +73,7 @@ pub struct CommandStatus {
     /// The name.
     pub path: String,
     /// What stands there.
-    pub state: Standing,
+    pub state: CommandState,
     /// The real tool's name, if one is there that can be run; else the builtin does its work.
     pub real: Option<String>,
 }
@@ -77,7 +81,7 @@ pub struct CommandStatus {
 /// What stands at a command's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Standing {
+pub enum CommandState {
     /// The shim, of the installed version.
     Shim,
     /// The shim, of a version before.
@@ -125,114 +129,113 @@ pub struct VolumeStatus {
 }
 
 /// What the facts mean.
-pub(crate) fn judge(machine: &Machine) -> Status {
-    let image = &machine.image;
-    let manifest = image.home.as_ref().and_then(|home| home.manifest.as_ref());
+pub(crate) fn judge(guest: &Guest) -> Status {
+    let image = &guest.image;
+    let manifest = image.manifest();
     let commands: Vec<CommandStatus> =
-        image.slots.iter().filter_map(|slot| command(image, slot, manifest)).collect();
-    let mut problems = problems(machine, manifest, &commands);
-    problems.extend(root::problems(machine));
-    problems.extend(image.warnings.iter().cloned());
-    if !machine.running {
-        // As it is typed: without --chroot the remedy would be for the machine's own root.
-        let there = format!("install --chroot {}`", text::path(&image.root));
-        for problem in &mut problems {
-            *problem = problem.replace("install`", &there);
-        }
-    }
-    let (kept, device) = (root::kept(machine), machine.swap_device.as_ref().map(root::swap_device));
+        image.tool_names.iter().filter_map(|tool_name| command(image, tool_name, manifest)).collect();
+    let problems = problems(guest, manifest, &commands);
+    let kept = root::passthrough(guest);
+    let device = guest.swap_device.as_ref().map(root::swap_device);
     Status {
         version: 1,
         healthy: problems.is_empty(),
         root: text::path(&image.root),
-        overlay: image.layer.is_overlay(),
-        source: machine.root.as_ref().map(|mount| text::path(&mount.source)),
+        overlay: image.root_mount.is_overlay(),
+        source: guest.root.as_ref().map(|mount| text::path(&mount.source)),
         installed: manifest.map(|manifest| text::escape(manifest.program.as_bytes())),
         state: manifest.map(|manifest| manifest.state),
         leftovers: checks::leftovers(image).iter().map(|path| text::escape(path.as_bytes())).collect(),
-        lower: machine.lower.iter().map(text::path).collect(),
-        backing: root::backing(machine),
+        lower: guest.lower.iter().map(text::path).collect(),
+        backing: root::backing(guest),
         passthrough: kept.iter().filter(|kept| kept.bound).map(|kept| kept.path.clone()).collect(),
         kept,
         swap_device: device.as_ref().map(|device| device.path.clone()),
         swap_device_state: device,
         commands,
-        swaps: machine
-            .swaps
-            .iter()
-            .map(|Area { swap, backing, stands_in, of_this_root }| SwapStatus {
-                path: text::path(&swap.path),
-                backing: backing.as_ref().map(|path| text::path(path.as_path())),
-                size: swap.size * 1024,
-                used: swap.used * 1024,
-                priority: swap.priority,
-                stands_in: stands_in.as_ref().map(text::path),
-                of_this_root: *of_this_root,
-            })
-            .collect(),
-        volumes: machine
-            .volumes
-            .iter()
-            .map(|mount| VolumeStatus {
-                path: text::path(&mount.point),
-                fstype: text::escape(mount.fstype.as_bytes()),
-                source: text::path(&mount.source),
-            })
-            .collect(),
-        notes: notes(machine, manifest),
+        swaps: guest.swaps.iter().map(swap).collect(),
+        volumes: guest.volumes.iter().map(volume).collect(),
+        notes: notes(guest, manifest),
         problems,
     }
 }
 
+fn swap(area: &ListedArea) -> SwapStatus {
+    let ListedArea { swap, backing, stands_in, of_this_root } = area;
+    SwapStatus {
+        path: text::path(&swap.path),
+        backing: backing.as_ref().map(|path| text::path(path.as_path())),
+        stands_in: stands_in.as_ref().map(text::path),
+        size: swap.size * 1024,
+        used: swap.used * 1024,
+        priority: swap.priority,
+        of_this_root: *of_this_root,
+    }
+}
+
+fn volume(mount: &Mount) -> VolumeStatus {
+    VolumeStatus {
+        path: text::path(&mount.point),
+        fstype: text::escape(mount.fstype.as_bytes()),
+        source: text::path(&mount.source),
+    }
+}
+
 /// `None` for a name where nothing stands and nothing of ours ever did.
-fn command(image: &Image, slot: &Slot, manifest: Option<&Manifest>) -> Option<CommandStatus> {
-    let recorded = ownership::recorded(image, slot);
-    let state = match &slot.name {
-        None if recorded.is_some() => Standing::Gone,
+fn command(image: &Image, tool_name: &ToolName, manifest: Option<&Manifest>) -> Option<CommandStatus> {
+    let recorded = ownership::recorded(image, tool_name);
+    let state = match &tool_name.at_name {
+        None if recorded.is_some() => CommandState::Gone,
         None => return None,
-        Some(name) => match (manifest.filter(|_| recorded.is_some()), &name.leads) {
+        Some(name) => match (manifest.filter(|_| recorded.is_some()), &name.target) {
             (Some(manifest), _) if ownership::is_known(image, name) || ownership::is_link(image, name) => {
                 shim(image, manifest, name)
             }
-            (_, Some(Leads::Name(other))) if leads_to_shim(image, other, manifest) => Standing::Link,
+            (_, Some(LinkTarget::ToolName(other))) if leads_to_shim(image, other, manifest) => {
+                CommandState::Link
+            }
             // In the middle of a job some names are as they were before it.
-            (Some(manifest), _) if manifest.state == State::Installed => Standing::Replaced,
-            _ => Standing::Tool,
+            (Some(manifest), _) if manifest.state == State::Installed => CommandState::Replaced,
+            _ => CommandState::Tool,
         },
     };
-    let path = image.root.join(&slot.path);
-    let real = has_real(image, slot).then(|| format!("{}{REAL}", text::path(&path)));
-    Some(CommandStatus { command: slot.tool, path: text::path(&path), state, real })
+    let path = image.root.join(&tool_name.path);
+    let real = has_real(image, tool_name).then(|| format!("{}{REAL}", text::path(&path)));
+    Some(CommandStatus { command: tool_name.tool, path: text::path(&path), state, real })
 }
 
-fn shim(image: &Image, manifest: &Manifest, name: &file::Standing) -> Standing {
+fn shim(image: &Image, manifest: &Manifest, name: &FileAtName) -> CommandState {
     let hash = name.sha256.as_deref();
     if !ownership::is_sound(name) || !ownership::is_known(image, name) {
-        Standing::ChangedShim
+        CommandState::ChangedShim
     } else if hash != Some(manifest.shim.sha256.as_str()) {
-        Standing::OlderShim
+        CommandState::OlderShim
     } else if ownership::is_link(image, name) {
-        Standing::Shim
+        CommandState::Shim
     } else {
-        Standing::ChangedShim
+        CommandState::ChangedShim
     }
 }
 
 /// Whether a tool is to be run at a name's `.real`. One that leads to another name of ours leads to the shim there,
 /// and stands for what that has at `.real`.
-fn has_real(image: &Image, slot: &Slot) -> bool {
-    let mut slot = slot;
-    for _ in 0..image.slots.len() {
-        let Some(real) = &slot.real else { return false };
-        match &real.leads {
-            None => return real.entry.kind == FileKind::Regular && real.entry.mode & 0o111 != 0,
-            Some(Leads::File) => return true,
-            Some(Leads::Name(other)) => match image.slots.iter().find(|slot| slot.path == *other) {
-                Some(there) if there.name.as_ref().is_some_and(|name| ownership::is_link(image, name)) => {
-                    slot = there
+fn has_real(image: &Image, tool_name: &ToolName) -> bool {
+    let mut tool_name = tool_name;
+    for _ in 0..image.tool_names.len() {
+        let Some(real) = &tool_name.at_real else { return false };
+        match &real.target {
+            None => return real.inode.kind == FileKind::Regular && real.inode.mode & 0o111 != 0,
+            Some(LinkTarget::Program) => return true,
+            Some(LinkTarget::ToolName(other)) => {
+                match image.tool_names.iter().find(|tool_name| tool_name.path == *other) {
+                    Some(there)
+                        if there.at_name.as_ref().is_some_and(|name| ownership::is_link(image, name)) =>
+                    {
+                        tool_name = there
+                    }
+                    there => return there.is_some_and(|there| there.at_name.is_some()),
                 }
-                there => return there.is_some_and(|there| there.name.is_some()),
-            },
+            }
             Some(_) => return false,
         }
     }
@@ -240,70 +243,91 @@ fn has_real(image: &Image, slot: &Slot) -> bool {
 }
 
 fn leads_to_shim(image: &Image, path: &str, manifest: Option<&Manifest>) -> bool {
-    let there = image.slots.iter().find(|slot| slot.path == path).and_then(|slot| slot.name.as_ref());
+    let there = image
+        .tool_names
+        .iter()
+        .find(|tool_name| tool_name.path == path)
+        .and_then(|tool_name| tool_name.at_name.as_ref());
     let hash = there.and_then(|name| name.sha256.as_deref());
     hash.is_some_and(|hash| manifest.is_some_and(|manifest| manifest.is_shim(hash)))
 }
 
-fn problems(machine: &Machine, manifest: Option<&Manifest>, commands: &[CommandStatus]) -> Vec<String> {
-    let image = &machine.image;
-    let mut problems = unfinished(machine, manifest);
-    let Some(manifest) = manifest else { return problems };
-    if image.home.as_ref().is_some_and(|home| home.binary.is_some())
+/// What is off, in the order in which it is told.
+fn problems(guest: &Guest, manifest: Option<&Manifest>, commands: &[CommandStatus]) -> Vec<String> {
+    let mut problems = unfinished(guest, manifest);
+    if let Some(manifest) = manifest {
+        problems.extend(install_problems(guest, manifest, commands));
+    }
+    problems.extend(root::problems(guest));
+    problems.extend(guest.image.warnings.iter().cloned());
+    if !guest.image.running {
+        // As it is typed: without --chroot the remedy would be for the machine's own root.
+        let there = format!("install --chroot {}`", text::path(&guest.image.root));
+        for problem in &mut problems {
+            *problem = problem.replace("install`", &there);
+        }
+    }
+    problems
+}
+
+/// What is not as install left it.
+fn install_problems(guest: &Guest, manifest: &Manifest, commands: &[CommandStatus]) -> Vec<String> {
+    let image = &guest.image;
+    let mut problems = Vec::new();
+    if image.our_directory.as_ref().is_some_and(|ours| ours.binary.is_some())
         && !ownership::has_binary(image, &manifest.shim.sha256)
     {
         problems.push(format!(
             "{}/{BIN}/{BINARY} is not as install left it (content, owner or mode), and every shim is a link of it; \
              `rootfs-shim install` puts it there again",
-            paths::HOME
+            paths::OUR_DIRECTORY
         ));
     }
-    for command in commands {
-        let (path, name) = (&command.path, command.command);
-        let recorded = image.slot(relative(image, path)).and_then(|slot| ownership::recorded(image, slot));
-        if let Some(reason) = recorded.and_then(|tool| ownership::hidden(image, tool)) {
-            problems.push(format!("nobody can tell whether {path} is the shim: {reason}"));
-            continue;
-        }
-        let provided = recorded.is_some_and(|tool| tool.real == Real::Nothing);
-        match command.state {
-            Standing::Shim if command.real.is_none() && !provided => {
-                problems.push(format!("{path} is the shim, but its real tool {path}.real is gone; reinstall the package of {name}"));
-            }
-            Standing::OlderShim => {
-                problems.push(format!("{path} is an older shim; `rootfs-shim install` upgrades it"))
-            }
-            Standing::ChangedShim => problems.push(format!(
-                "{path} is the shim, but not as install left it (content, owner, mode or inode); \
-                 `rootfs-shim install` puts it there again"
-            )),
-            Standing::Tool if manifest.state == State::Uninstalling => {}
-            Standing::Replaced => problems.push(format!(
-                "{path} was replaced by something else; `rootfs-shim install` adopts it, or says why not"
-            )),
-            Standing::Gone => problems
-                .push(format!("{path} is gone; reinstall the package of {name}, then `rootfs-shim install`")),
-            Standing::Tool => {
-                problems.push(format!("{path} has no shim; `rootfs-shim install` says why, or puts it there"))
-            }
-            Standing::Shim | Standing::Link => {}
-        }
-    }
+    problems.extend(commands.iter().filter_map(|command| command_problem(image, manifest, command)));
     problems.extend(diversions::missing(image, manifest).into_iter().map(|path| {
         format!("dpkg has lost the diversion of {path}, so an upgrade will replace the shim; `rootfs-shim install` makes it again")
     }));
     problems.extend(upper_problem(image));
-    if let Err(error) = &machine.config {
-        problems.push(error.clone());
-    }
+    problems.extend(guest.config.as_ref().err().cloned());
     problems
 }
 
+/// What is off at a command's name.
+fn command_problem(image: &Image, manifest: &Manifest, command: &CommandStatus) -> Option<String> {
+    let (path, name) = (&command.path, command.command);
+    let recorded =
+        image.tool_name(relative(image, path)).and_then(|tool_name| ownership::recorded(image, tool_name));
+    if let Some(reason) = recorded.and_then(|tool| ownership::hidden(image, tool)) {
+        return Some(format!("nobody can tell whether {path} is the shim: {reason}"));
+    }
+    let provided = recorded.is_some_and(|tool| tool.real == Original::Nothing);
+    Some(match command.state {
+        CommandState::Shim if command.real.is_none() && !provided => format!(
+            "{path} is the shim, but its real tool {path}.real is gone; reinstall the package of {name}"
+        ),
+        CommandState::OlderShim => format!("{path} is an older shim; `rootfs-shim install` upgrades it"),
+        CommandState::ChangedShim => format!(
+            "{path} is the shim, but not as install left it (content, owner, mode or inode); \
+             `rootfs-shim install` puts it there again"
+        ),
+        CommandState::Replaced => {
+            format!("{path} was replaced by something else; `rootfs-shim install` adopts it, or says why not")
+        }
+        CommandState::Gone => {
+            format!("{path} is gone; reinstall the package of {name}, then `rootfs-shim install`")
+        }
+        CommandState::Tool if manifest.state != State::Uninstalling => {
+            format!("{path} has no shim; `rootfs-shim install` says why, or puts it there")
+        }
+        CommandState::Tool | CommandState::Shim | CommandState::Link => return None,
+    })
+}
+
 /// What a run that did not end left, the manifest first.
-fn unfinished(machine: &Machine, manifest: Option<&Manifest>) -> Vec<String> {
-    let image = &machine.image;
+fn unfinished(guest: &Guest, manifest: Option<&Manifest>) -> Vec<String> {
+    let image = &guest.image;
     let mut problems = Vec::new();
-    let home = image.home.as_ref();
+    let our_directory = image.our_directory.as_ref();
     match manifest.map(|manifest| manifest.state) {
         Some(State::Installed) => {}
         Some(State::Installing) => {
@@ -316,11 +340,11 @@ fn unfinished(machine: &Machine, manifest: Option<&Manifest>) -> Vec<String> {
             "an uninstall did not end; `rootfs-shim uninstall` finishes it, `rootfs-shim install` undoes it"
                 .to_owned(),
         ),
-        None if home.is_some_and(|home| home.marked || home.binary.is_some()) => problems.push(format!(
+        None if our_directory.is_some_and(|our_directory| our_directory.unfinished || our_directory.binary.is_some()) => problems.push(format!(
             "{} has no manifest that makes sense: an install or uninstall did not end; run it again",
-            paths::HOME
+            paths::OUR_DIRECTORY
         )),
-        None if machine.running && !image.layer.is_overlay() => problems.push(
+        None if guest.image.running && !image.root_mount.is_overlay() => problems.push(
             "rootfs-shim is not installed here, where no overlay needs it; name the guest's root with --chroot"
                 .to_owned(),
         ),
@@ -339,10 +363,10 @@ fn unfinished(machine: &Machine, manifest: Option<&Manifest>) -> Vec<String> {
 }
 
 fn upper_problem(image: &Image) -> Option<String> {
-    if !image.layer.is_overlay() || !image.layer.whole {
+    if !image.root_mount.is_overlay() || !image.root_mount.whole {
         return None;
     }
-    match &image.layer.upper {
+    match &image.root_mount.upper {
         Upper::Bound => None,
         Upper::Occupied => Some(format!(
             "something else than this overlay's upper directory is mounted at {}; unmount it",
@@ -360,9 +384,9 @@ fn relative<'a>(image: &Image, path: &'a str) -> &'a str {
     path.strip_prefix(&root).unwrap_or(path).trim_start_matches('/')
 }
 
-fn notes(machine: &Machine, manifest: Option<&Manifest>) -> Vec<String> {
+fn notes(guest: &Guest, manifest: Option<&Manifest>) -> Vec<String> {
     let mut notes = Vec::new();
-    if !machine.image.layer.is_overlay() && manifest.is_some() {
+    if !guest.image.root_mount.is_overlay() && manifest.is_some() {
         notes.push("the root is not an overlay, so the shims hand every call to the real tools".to_owned());
     }
     notes
@@ -374,5 +398,5 @@ fn notes(machine: &Machine, manifest: Option<&Manifest>) -> Vec<String> {
 /// If `chroot` is no directory, or needs root to be looked at; [`Kind::Attack`] if our own directory in it is
 /// not what it may be.
 pub fn status(chroot: &Path) -> Result<Status> {
-    Machine::look(chroot).map(|machine| judge(&machine)).map_err(advise)
+    Guest::gather(chroot).map(|guest| judge(&guest)).map_err(advise)
 }

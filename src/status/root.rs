@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use crate::installer::image::guest::{Capacity, Kept, Machine, SwapDevice};
+use crate::installer::image::guest::{Capacity, Guest, PassthroughDirectory, PlatformSwapDevice};
 use crate::text;
 use crate::text::size_words;
 
@@ -34,7 +34,7 @@ pub struct BackingStatus {
 
 /// A directory kept on the backing filesystem, or one that should be.
 #[derive(Debug, Clone, Serialize)]
-pub struct KeptStatus {
+pub struct PassthroughStatus {
     /// Where it is.
     pub path: String,
     /// Whether the configuration names it.
@@ -61,9 +61,9 @@ pub struct SwapDeviceStatus {
 }
 
 /// The backing filesystem, if it is visible.
-pub(crate) fn backing(machine: &Machine) -> Option<BackingStatus> {
-    let mount = machine.backing.as_ref()?;
-    let capacity = machine.capacity.unwrap_or_default();
+pub(crate) fn backing(guest: &Guest) -> Option<BackingStatus> {
+    let mount = guest.backing.as_ref()?;
+    let capacity = guest.capacity.unwrap_or_default();
     Some(BackingStatus {
         upper: text::path(&mount.point),
         fstype: text::escape(mount.fstype.as_bytes()),
@@ -77,19 +77,19 @@ pub(crate) fn backing(machine: &Machine) -> Option<BackingStatus> {
     })
 }
 
-/// Each kept directory.
-pub(crate) fn kept(machine: &Machine) -> Vec<KeptStatus> {
-    let status = |kept: &Kept| KeptStatus {
-        path: text::path(&kept.path),
-        configured: kept.configured,
-        bound: kept.bound,
-        seeded: kept.seeded,
+/// Each directory that is kept on the backing filesystem, or should be.
+pub(crate) fn passthrough(guest: &Guest) -> Vec<PassthroughStatus> {
+    let status = |directory: &PassthroughDirectory| PassthroughStatus {
+        path: text::path(&directory.path),
+        configured: directory.configured,
+        bound: directory.bound,
+        seeded: directory.seeded,
     };
-    machine.kept.iter().map(status).collect()
+    guest.passthrough.iter().map(status).collect()
 }
 
 /// The swap device, if one is configured.
-pub(crate) fn swap_device(device: &SwapDevice) -> SwapDeviceStatus {
+pub(crate) fn swap_device(device: &PlatformSwapDevice) -> SwapDeviceStatus {
     let active = device.active.as_ref();
     SwapDeviceStatus {
         path: text::path(&device.path),
@@ -101,27 +101,27 @@ pub(crate) fn swap_device(device: &SwapDevice) -> SwapDeviceStatus {
 }
 
 /// What is off.
-pub(crate) fn problems(machine: &Machine) -> Vec<String> {
-    if !machine.image.layer.is_overlay() || !machine.image.layer.whole {
+pub(crate) fn problems(guest: &Guest) -> Vec<String> {
+    if !guest.image.root_mount.is_overlay() || !guest.image.root_mount.whole {
         return Vec::new();
     }
     let mut problems = Vec::new();
-    if let Some(backing) = &machine.backing {
+    if let Some(backing) = &guest.backing {
         let source = text::path(&backing.source);
         if backing.read_only {
             problems.push(format!(
                 "the writable layer {source} is mounted read-only; the kernel's log (dmesg) may say why"
             ));
         }
-        problems.extend(machine.capacity.and_then(|capacity| nearly_full(&source, capacity)));
+        problems.extend(guest.capacity.and_then(|capacity| nearly_full(&source, capacity)));
     }
-    for kept in machine.kept.iter().filter(|kept| !kept.bound) {
+    for directory in guest.passthrough.iter().filter(|directory| !directory.bound) {
         problems.push(format!(
             "{} is to be kept on the backing filesystem, but is not bound there; mount the root with --passthrough",
-            text::path(&kept.path)
+            text::path(&directory.path)
         ));
     }
-    if let Some(SwapDevice { path, active: None }) = &machine.swap_device {
+    if let Some(PlatformSwapDevice { path, active: None }) = &guest.swap_device {
         let path = text::path(path);
         problems.push(format!("the swap device {path} is not active; `rootfs-shim swap {path}` enables it"));
     }

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::config::Fallback;
+use crate::kernel::devices::is_held;
 use crate::kernel::places::FileId;
 use crate::swap::active::Swap;
 use crate::sys::{block, xattr};
@@ -146,13 +147,6 @@ fn is_ours(zram: &OsStr) -> bool {
 fn limit_of(zram: &OsStr) -> Option<u64> {
     let text = fs::read_to_string(Path::new("/sys/block").join(zram).join("mm_stat")).ok()?;
     text.split_whitespace().nth(3)?.parse().ok()
-}
-
-/// Whether somebody has claimed a device for himself alone, as an active swap area does.
-fn is_held(device: &Path) -> bool {
-    let mut options = File::options();
-    options.read(true).custom_flags(libc::O_EXCL | libc::O_NONBLOCK | libc::O_CLOEXEC);
-    options.open(device).is_err_and(|error| error.raw_os_error() == Some(libc::EBUSY))
 }
 
 #[cfg(test)]

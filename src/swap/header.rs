@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-use crate::sys;
+use crate::swap::uuid;
 
 /// Where the fields begin.
 pub(crate) const FIELDS: usize = 1024;
@@ -96,7 +96,7 @@ impl Header {
 
     /// The UUID as text; `None` if it has none.
     pub fn uuid_text(&self) -> Option<String> {
-        (self.uuid != [0; 16]).then(|| uuid_text(&self.uuid))
+        (self.uuid != [0; 16]).then(|| uuid::text(&self.uuid))
     }
 }
 
@@ -160,52 +160,6 @@ pub(crate) fn head_of(file: &File) -> Vec<u8> {
     head
 }
 
-/// 8-4-4-4-12 hexadecimal digits.
-pub(crate) fn uuid_text(uuid: &[u8; 16]) -> String {
-    let mut text = String::with_capacity(36);
-    for (at, byte) in uuid.iter().enumerate() {
-        if matches!(at, 4 | 6 | 8 | 10) {
-            text.push('-');
-        }
-        text += &format!("{byte:02x}");
-    }
-    text
-}
-
-/// The reverse of [`uuid_text`], in either case.
-pub(crate) fn parse_uuid(text: &[u8]) -> Option<[u8; 16]> {
-    if text.len() != 36 || [8, 13, 18, 23].iter().any(|at| text.get(*at) != Some(&b'-')) {
-        return None;
-    }
-    let digits: Vec<u8> = text
-        .iter()
-        .filter(|&&b| b != b'-')
-        .map(|&b| char::from(b).to_digit(16))
-        .map(|d| d.map(|d| d as u8))
-        .collect::<Option<_>>()?;
-    let bytes: Vec<u8> =
-        digits.chunks_exact(2).filter_map(|pair| Some((pair.first()? << 4) | pair.get(1)?)).collect();
-    bytes.try_into().ok()
-}
-
-/// RFC 9562: the version and the variant have their bits.
-pub(crate) fn versioned(mut uuid: [u8; 16], version: u8) -> [u8; 16] {
-    uuid[6] = (uuid[6] & 0x0f) | (version << 4);
-    uuid[8] = (uuid[8] & 0x3f) | 0x80;
-    uuid
-}
-
-/// Version 1: 100 ns steps since 1582, and a random node that says that it is no network card.
-pub(crate) fn time_uuid() -> nix::Result<[u8; 16]> {
-    const FROM_1582_TO_1970: u128 = 0x01b2_1dd2_1381_4000;
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let [.., a, b, c, d, e, f, g, h] = (since.as_nanos() / 100 + FROM_1582_TO_1970).to_be_bytes();
-    let mut uuid = sys::random_bytes()?;
-    uuid[..8].copy_from_slice(&[e, f, g, h, c, d, a, b]);
-    uuid[10] |= 1;
-    Ok(versioned(uuid, 1))
-}
-
 /// This machine's page size, in bytes.
 pub(crate) fn system_page_size() -> usize {
     let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten();
@@ -216,17 +170,6 @@ pub(crate) fn system_page_size() -> usize {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    #[test]
-    fn a_uuid_is_read_as_strictly_as_libuuid_does() {
-        let text = b"11111111-2222-3333-4444-5555555555aF";
-        assert_eq!(uuid_text(&parse_uuid(text).unwrap()).as_bytes(), text.to_ascii_lowercase());
-        for bad in [&b"1111111122223333444455555555555555"[..], b"", b"11111111-2222-3333-4444-55555555555g"]
-        {
-            assert_eq!(parse_uuid(bad), None);
-        }
-        assert_eq!(parse_uuid(b"1111111-12222-3333-4444-555555555555"), None);
-    }
 
     #[test]
     fn what_is_no_swap_area_has_no_header() {

@@ -6,3 +6,4 @@ pub mod fstab;
 pub(crate) mod header;
 pub(crate) mod signature;
 pub(crate) mod tag;
+pub(crate) mod uuid;

@@ -1,10 +1,10 @@
-//! Block devices: their size, loop devices over image files, trimming, and work that nobody waits for.
+//! Block devices: their size, loop devices over image files, and trimming.
 //!
 //! A loop device is made with autoclear, so that it lives exactly as long as its last user: unmounting is
 //! all it takes to undo it, and a process that is killed half way leaves none behind.
 
 use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use nix::errno::Errno;
@@ -96,6 +96,7 @@ fn loop_info(fd: BorrowedFd<'_>) -> Result<LoopInfo> {
 
 /// The flag of a loop device that goes past the page cache.
 const DIRECT_IO: u32 = 16;
+
 /// How long a loop device's label is at most: the kernel ends it with a NUL.
 pub(crate) const LABEL_MAX: usize = 64;
 
@@ -148,78 +149,4 @@ fn configure(device: BorrowedFd<'_>, file: BorrowedFd<'_>, read_only: bool, labe
         }
     }
     done
-}
-
-/// Whose process is at the other end of a Unix socket.
-///
-/// # Errors
-/// ENOTSOCK if it is none.
-pub(crate) fn peer_uid(socket: BorrowedFd<'_>) -> Result<u32> {
-    let mut peer = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
-    let mut length = size_of::<libc::ucred>() as libc::socklen_t;
-    // SAFETY: the kernel writes at most `length` bytes.
-    Errno::result(unsafe {
-        libc::getsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_PEERCRED,
-            (&raw mut peer).cast(),
-            &raw mut length,
-        )
-    })?;
-    Ok(peer.uid)
-}
-
-/// Runs `work` in a process of its own that nobody waits for: a session of its own, `/dev/null` for its
-/// standard descriptors, and of ours only those in `keep`, because an inherited lock or pipe would make our
-/// caller wait after all.
-///
-/// The calling process must have one thread: the child goes on in a copy of it. It is to end soon: init inherits the
-/// child then.
-///
-/// # Errors
-/// EAGAIN and ENOMEM from fork(2).
-pub(crate) fn detach(keep: &[RawFd], work: impl FnOnce()) -> Result<()> {
-    // Its end, at which the child has closed what it inherited, is waited for: the caller's lock is free then.
-    let pipe = std::io::pipe().ok();
-    // SAFETY: one thread, by contract, so that the copy is whole; the child ends in _exit.
-    unsafe {
-        let pid = Errno::result(libc::fork())?;
-        if pid == 0 {
-            libc::setsid();
-            let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC);
-            for fd in 0..3 {
-                libc::dup2(null, fd);
-            }
-            close_others(keep);
-            work();
-            libc::_exit(0);
-        }
-    }
-    if let Some((mut reader, writer)) = pipe {
-        drop(writer);
-        let _ = std::io::Read::read(&mut reader, &mut [0]);
-    }
-    Ok(())
-}
-
-/// Closes every descriptor from 3 on but those in `keep`.
-///
-/// # Safety
-/// Nobody may use the others any more.
-unsafe fn close_others(keep: &[RawFd]) {
-    let mut first: u32 = 3;
-    loop {
-        let kept = keep.iter().filter_map(|fd| u32::try_from(*fd).ok()).filter(|fd| *fd >= first);
-        // The lowest is looked for each time: the library's sort would be 4 KiB of code.
-        let next = kept.min().unwrap_or(u32::MAX);
-        if next > first {
-            // SAFETY: by the caller's promise.
-            unsafe { libc::syscall(libc::SYS_close_range, first, next - 1, 0) };
-        }
-        if next == u32::MAX {
-            return;
-        }
-        first = next + 1;
-    }
 }

@@ -1,5 +1,4 @@
 //! Raw calls around mounts: which one a file is in, clones of them, and where they go.
-#![allow(unsafe_code, reason = "src/sys is where it may be")]
 
 use std::mem;
 use std::num::NonZeroU64;
@@ -7,7 +6,9 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 
-use crate::sys::{Result, owned};
+use crate::sys::fd::{owned, proc_path};
+
+type Result<T> = nix::Result<T>;
 
 /// Identifies a mount within one mount table; the first field of a mountinfo line (proc_pid_mountinfo(5)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,7 +24,7 @@ pub(crate) fn mount_id(fd: BorrowedFd<'_>) -> Result<MountId> {
 }
 
 fn mount_id_by_proc(fd: BorrowedFd<'_>) -> Result<MountId> {
-    let info = std::fs::read_to_string(crate::sys::proc_path(fd).replace("/fd/", "/fdinfo/"))
+    let info = std::fs::read_to_string(proc_path(fd).replace("/fd/", "/fdinfo/"))
         .map_err(|error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))?;
     let line = info.lines().find_map(|line| line.strip_prefix("mnt_id:"));
     line.and_then(|id| id.trim().parse().ok()).map(MountId).ok_or(Errno::ENOSYS)
@@ -55,16 +56,6 @@ pub(crate) fn unique_mount_id(fd: BorrowedFd<'_>) -> Option<NonZeroU64> {
     };
     let told = done == 0 && buffer.stx_mask & STATX_MNT_ID_UNIQUE != 0;
     NonZeroU64::new(buffer.stx_mnt_id).filter(|_| told)
-}
-
-/// Whether chattr(1) forbids to open the file for writing: `+i`, or `+a`, which is about more than its end.
-pub(crate) fn is_unwritable(fd: BorrowedFd<'_>) -> bool {
-    // SAFETY: statx is plain data, and all zeroes is a value of it.
-    let mut buffer: libc::statx = unsafe { mem::zeroed() };
-    // SAFETY: the path is an empty C string, the buffer is ours and of the right size.
-    let done = unsafe { libc::statx(fd.as_raw_fd(), c"".as_ptr(), libc::AT_EMPTY_PATH, 0, &mut buffer) };
-    let flags = (libc::STATX_ATTR_IMMUTABLE | libc::STATX_ATTR_APPEND) as u64;
-    done == 0 && buffer.stx_attributes & flags != 0
 }
 
 /// What statmount(2) says of one mount of this namespace. Strings are as they are, but for `options`, which are

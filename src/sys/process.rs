@@ -1,9 +1,8 @@
-//! Raw calls around processes: becoming a program, running one as a child, in which mount namespace, and with
-//! which descriptors.
-#![allow(unsafe_code, reason = "src/sys is where it may be")]
+//! Raw calls around processes: becoming a program, running one or a function as a child, in which mount namespace,
+//! and with which descriptors.
 
 use std::ffi::{CStr, CString, OsStr, OsString};
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::OnceLock;
 
@@ -11,7 +10,9 @@ use nix::errno::Errno;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use crate::sys::Result;
+use crate::sys::fd::owned;
+
+type Result<T> = nix::Result<T>;
 
 /// The way back to the mount namespace, root and working directory that a process had.
 #[derive(Debug)]
@@ -59,25 +60,6 @@ pub(crate) fn executed_path() -> Option<OsString> {
         let path = libc::getauxval(libc::AT_EXECFN) as *const libc::c_char;
         (!path.is_null()).then(|| OsString::from_vec(CStr::from_ptr(path).to_bytes().to_vec()))
     }
-}
-
-/// Gives each closed one of descriptors 0 to 2 a close-on-exec `/dev/null`, so that no file that we open
-/// lands there, and tells which they were. A program that we execute still finds them closed.
-pub(crate) fn occupy_closed_stdio() -> [bool; 3] {
-    [0, 1, 2].map(|fd| {
-        // SAFETY: F_GETFD reads a flag; open and dup3 make descriptors, which stay for the whole process.
-        unsafe {
-            if libc::fcntl(fd, libc::F_GETFD) >= 0 {
-                return false;
-            }
-            let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC);
-            if null >= 0 && null != fd {
-                libc::dup3(null, fd, libc::O_CLOEXEC);
-                libc::close(null);
-            }
-            true
-        }
-    })
 }
 
 /// What execve(2) needs, made before a fork: after it, nothing may allocate.
@@ -198,11 +180,11 @@ impl Child {
 
 fn pidfd(pid: Pid) -> Result<OwnedFd> {
     // SAFETY: integers.
-    crate::sys::owned(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) })
+    owned(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) })
 }
 
 /// One word to the parent: what, and a number. Async-signal-safe.
-fn tell(pipe: Option<std::os::fd::RawFd>, what: u8, number: i32) {
+fn tell(pipe: Option<RawFd>, what: u8, number: i32) {
     let Some(pipe) = pipe else { return };
     let [a, b, c, d] = number.to_ne_bytes();
     let word = [what, a, b, c, d];
@@ -212,12 +194,7 @@ fn tell(pipe: Option<std::os::fd::RawFd>, what: u8, number: i32) {
 
 /// What a child does first: its output goes where it shall, and it enters its mount namespace. It only makes
 /// async-signal-safe calls.
-fn become_child(
-    stdout: Option<&OwnedFd>,
-    stderr: Option<&OwnedFd>,
-    place: Where<'_>,
-    say: Option<std::os::fd::RawFd>,
-) {
+fn become_child(stdout: Option<&OwnedFd>, stderr: Option<&OwnedFd>, place: Where<'_>, say: Option<RawFd>) {
     // SAFETY: descriptors that are open, and integers.
     unsafe {
         for (fd, target) in [(stdout, 1), (stderr, 2)] {
@@ -263,20 +240,6 @@ pub(crate) fn wait(pid: Pid) -> Result<i32> {
     }
 }
 
-/// SIGCHLD as a program expects it; a caller that ignored it would make [`wait`] fail. A handler, which an init that uses
-/// the library may have, stays.
-pub(crate) fn expect_children() {
-    // SAFETY: sigaction is plain data, and all zeroes is a value of it.
-    let mut now: libc::sigaction = unsafe { std::mem::zeroed() };
-    // SAFETY: the kernel writes a sigaction, which is ours.
-    let known = unsafe { libc::sigaction(libc::SIGCHLD, std::ptr::null(), &raw mut now) } == 0;
-    let reaped_by_kernel = now.sa_sigaction == libc::SIG_IGN || now.sa_flags & libc::SA_NOCLDWAIT != 0;
-    if known && reaped_by_kernel {
-        // SAFETY: SIG_DFL is no handler.
-        unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
-    }
-}
-
 /// The caller's limit on descriptors, where we have changed it.
 static ROOM: OnceLock<libc::rlimit> = OnceLock::new();
 
@@ -314,57 +277,6 @@ pub(crate) fn set_environment(name: &str, value: &str) {
     unsafe { std::env::set_var(name, value) };
 }
 
-/// Borrows descriptor 0, 1 or 2, which [`occupy_closed_stdio`] has made sure to be open.
-pub(crate) fn stdio(fd: u8) -> BorrowedFd<'static> {
-    // SAFETY: nothing in this crate closes 0 to 2.
-    unsafe { BorrowedFd::borrow_raw(i32::from(fd.min(2))) }
-}
-
-/// Does something that the kernel may answer with SIGXFSZ (a limit on file sizes) or SIGPIPE (a reader who has
-/// gone), which then are an error and not our end. What the caller had set for them is set again afterwards.
-pub(crate) fn unharmed<T>(work: impl FnOnce() -> T) -> T {
-    let signals = [libc::SIGXFSZ, libc::SIGPIPE, libc::SIGIO];
-    // SAFETY: SIG_IGN is no handler, and what signal() gave back is what it takes.
-    let before = signals.map(|signal| unsafe { libc::signal(signal, libc::SIG_IGN) });
-    let done = work();
-    for (signal, handler) in signals.into_iter().zip(before) {
-        // SAFETY: as above.
-        unsafe { libc::signal(signal, handler) };
-    }
-    done
-}
-
-/// The signals that ask a process to end.
-const ENDING: [libc::c_int; 4] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
-
-/// Does something that must not be left half done: a signal that asks this thread to end waits until it is done,
-/// and those that an error can stand for are errors, as in [`unharmed`]. What takes long in it has to look at
-/// [`is_interrupted`].
-pub(crate) fn undisturbed<T>(work: impl FnOnce() -> T) -> T {
-    // SAFETY: both sets are initialised by the calls before they are used, and are ours.
-    unsafe {
-        let (mut ending, mut before) = (std::mem::zeroed(), std::mem::zeroed());
-        libc::sigemptyset(&raw mut ending);
-        for signal in ENDING {
-            libc::sigaddset(&raw mut ending, signal);
-        }
-        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const ending, &raw mut before);
-        let done = unharmed(work);
-        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut());
-        done
-    }
-}
-
-/// Whether a signal that asks this process to end waits for [`undisturbed`] to be done.
-pub(crate) fn is_interrupted() -> bool {
-    // SAFETY: the set is initialised by the call, and ours.
-    unsafe {
-        let mut waiting = std::mem::zeroed();
-        libc::sigpending(&raw mut waiting) == 0
-            && ENDING.iter().any(|signal| libc::sigismember(&raw const waiting, *signal) == 1)
-    }
-}
-
 /// Whether this process was started by that one, or by one that it started: /proc says so.
 pub(crate) fn is_ancestor(other: i32) -> bool {
     const GENERATIONS: usize = 64;
@@ -379,4 +291,58 @@ pub(crate) fn is_ancestor(other: i32) -> bool {
         process = parent.unwrap_or(0);
     }
     false
+}
+
+/// Runs `work` in a process of its own that nobody waits for: a session of its own, `/dev/null` for its
+/// standard descriptors, and of ours only those in `keep`, because an inherited lock or pipe would make our
+/// caller wait after all.
+///
+/// The calling process must have one thread: the child goes on in a copy of it. It is to end soon: init inherits the
+/// child then.
+///
+/// # Errors
+/// EAGAIN and ENOMEM from fork(2).
+pub(crate) fn detach(keep: &[RawFd], work: impl FnOnce()) -> Result<()> {
+    // Its end, at which the child has closed what it inherited, is waited for: the caller's lock is free then.
+    let pipe = std::io::pipe().ok();
+    // SAFETY: one thread, by contract, so that the copy is whole; the child ends in _exit.
+    unsafe {
+        let pid = Errno::result(libc::fork())?;
+        if pid == 0 {
+            libc::setsid();
+            let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC);
+            for fd in 0..3 {
+                libc::dup2(null, fd);
+            }
+            close_others(keep);
+            work();
+            libc::_exit(0);
+        }
+    }
+    if let Some((mut reader, writer)) = pipe {
+        drop(writer);
+        let _ = std::io::Read::read(&mut reader, &mut [0]);
+    }
+    Ok(())
+}
+
+/// Closes every descriptor from 3 on but those in `keep`.
+///
+/// # Safety
+/// Nobody may use the others any more.
+unsafe fn close_others(keep: &[RawFd]) {
+    let mut first: u32 = 3;
+    loop {
+        let kept = keep.iter().filter_map(|fd| u32::try_from(*fd).ok()).filter(|fd| *fd >= first);
+        // The lowest is looked for each time: the library's sort would be 4 KiB of code.
+        let next = kept.min().unwrap_or(u32::MAX);
+        if next > first {
+            // SAFETY: by the caller's promise.
+            unsafe { libc::syscall(libc::SYS_close_range, first, next - 1, 0) };
+        }
+        if next == u32::MAX {
+            return;
+        }
+        first = next + 1;
+    }
 }

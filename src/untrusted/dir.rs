@@ -9,7 +9,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, RenameFlags, openat, readlinkat, renameat2};
@@ -21,7 +21,7 @@ use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fsync, linkat, unlinkat};
 use crate::error::{Attempt, Error, Kind, Result};
 use crate::sys::{self, MountId};
 use crate::text;
-use crate::untrusted::entry::{Entry, FileKind, Found, mount_of};
+use crate::untrusted::inode::{FileKind, Inode, PinnedFile, mount_of};
 
 /// A directory with more names than this is not listed to its end. Debian's longest has fifty thousand.
 pub(crate) const NAMES_CAP: usize = 1 << 17;
@@ -32,7 +32,7 @@ pub struct Dir {
     pub(crate) fd: OwnedFd,
     pub(crate) shown: PathBuf,
     /// The root's mount.
-    pub(crate) home: MountId,
+    pub(crate) root_mount: MountId,
 }
 
 impl AsFd for Dir {
@@ -51,7 +51,7 @@ impl Dir {
     ///
     /// # Errors
     /// What fstat(2) says.
-    pub fn stat(&self) -> Result<Entry> {
+    pub fn stat(&self) -> Result<Inode> {
         Ok(fstat(&self.fd).attempt("stat", &self.shown)?.into())
     }
 
@@ -75,15 +75,15 @@ impl Dir {
     ///
     /// # Errors
     /// If nobody tells.
-    pub fn is_elsewhere(&self) -> Result<bool> {
-        Ok(self.mount()? != self.home)
+    pub fn is_in_other_mount(&self) -> Result<bool> {
+        Ok(self.mount()? != self.root_mount)
     }
 
     /// What stands at `name`.
     ///
     /// # Errors
     /// What fstatat(2) says, but for ENOENT.
-    pub fn entry(&self, name: &str) -> Result<Option<Entry>> {
+    pub fn inode_at(&self, name: &str) -> Result<Option<Inode>> {
         match fstatat(&self.fd, self.plain(name)?, AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(stat.into())),
             Err(Errno::ENOENT) => Ok(None),
@@ -95,15 +95,15 @@ impl Dir {
     ///
     /// # Errors
     /// What openat(2) says, but for ENOENT.
-    pub fn find(&self, name: &str) -> Result<Option<Found>> {
+    pub fn find(&self, name: &str) -> Result<Option<PinnedFile>> {
         let shown = self.shown(name);
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let fd = match openat(&self.fd, self.plain(name)?, flags, Mode::empty()) {
             Err(Errno::ENOENT) => return Ok(None),
             fd => fd.attempt("open", &shown)?,
         };
-        let entry = fstat(&fd).attempt("stat", &shown)?.into();
-        Ok(Some(Found { fd, shown, entry, home: self.home }))
+        let inode = fstat(&fd).attempt("stat", &shown)?.into();
+        Ok(Some(PinnedFile { fd, shown, inode, root_mount: self.root_mount }))
     }
 
     /// The content of the regular file `name`, which may have at most `cap` bytes.
@@ -112,8 +112,8 @@ impl Dir {
     /// Attack if something else stands there, Invalid if it is larger.
     pub fn read(&self, name: &str, cap: u64) -> Result<Option<Vec<u8>>> {
         let Some(found) = self.find(name)? else { return Ok(None) };
-        if found.entry.kind != FileKind::Regular {
-            let reason = format!("it is {}, not a regular file", found.entry.kind.words());
+        if found.inode.kind != FileKind::Regular {
+            let reason = format!("it is {}, not a regular file", found.inode.kind.words());
             return Err(Error::new(Kind::Attack, "read", reason).at(self.shown(name)));
         }
         let mut bytes = Vec::new();
@@ -140,10 +140,10 @@ impl Dir {
     pub fn subdirectory(&self, name: &str) -> Result<Option<Self>> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         match openat(&self.fd, self.plain(name)?, flags, Mode::empty()) {
-            Ok(fd) => Ok(Some(Self { fd, shown: self.shown(name), home: self.home })),
+            Ok(fd) => Ok(Some(Self { fd, shown: self.shown(name), root_mount: self.root_mount })),
             Err(Errno::ENOENT) => Ok(None),
             Err(Errno::ENOTDIR | Errno::ELOOP) => {
-                let kind = self.entry(name)?.map_or("gone", |entry| entry.kind.words());
+                let kind = self.inode_at(name)?.map_or("gone", |inode| inode.kind.words());
                 let reason = format!("it is {kind}, where only a directory may be");
                 let error = Error::new(Kind::Attack, "open", reason).at(self.shown(name));
                 Err(error.remedy("remove it from the image if it is yours"))
@@ -316,7 +316,7 @@ impl Dir {
     ///
     /// # Errors
     /// What futimens(2) says.
-    pub fn restore_times(&self, before: &Entry) -> Result<()> {
+    pub fn restore_times(&self, before: &Inode) -> Result<()> {
         let (keep, time) = (TimeSpec::UTIME_OMIT, TimeSpec::new(before.modified.0, before.modified.1));
         futimens(&self.fd, &keep, &time).attempt("set the times of", &self.shown)
     }
@@ -344,19 +344,17 @@ impl Dir {
     /// # Errors
     /// State if somebody else keeps it.
     pub fn lock(&self, patience: Duration) -> Result<()> {
-        let end = Instant::now() + patience;
-        loop {
-            match sys::try_lock(self.as_fd()) {
-                Ok(()) => return Ok(()),
-                Err(Errno::EWOULDBLOCK | Errno::EINTR) if Instant::now() < end && !sys::is_interrupted() => {}
-                Err(Errno::EWOULDBLOCK | Errno::EINTR) => {
-                    return Err(Error::new(Kind::State, "lock", "another install or uninstall is at work")
-                        .at(&self.shown)
-                        .remedy("try again when it has ended"));
-                }
-                Err(errno) => return Err(Error::system("lock", &self.shown, errno)),
+        let taken = sys::wait_for(patience, || match sys::try_lock(self.as_fd()) {
+            Err(Errno::EWOULDBLOCK | Errno::EINTR) if !sys::is_interrupted() => None,
+            done => Some(done),
+        });
+        match taken {
+            None | Some(Err(Errno::EWOULDBLOCK | Errno::EINTR)) => {
+                Err(Error::new(Kind::State, "lock", "another install or uninstall is at work")
+                    .at(&self.shown)
+                    .remedy("try again when it has ended"))
             }
-            std::thread::sleep(Duration::from_millis(20));
+            Some(done) => done.attempt("lock", &self.shown),
         }
     }
 

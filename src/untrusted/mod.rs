@@ -8,7 +8,8 @@
 #![expect(clippy::disallowed_methods, reason = "this is the module that may")]
 
 pub(crate) mod dir;
-pub(crate) mod entry;
+pub(crate) mod inode;
+pub(crate) mod mounts;
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -18,14 +19,13 @@ use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2
 use nix::sys::stat::{Mode, fstat, fstatat};
 
 use crate::error::{Attempt, Error, Kind, Result};
-use crate::untrusted::entry::{Entry, FileKind, Found, mount_of};
+use crate::untrusted::inode::{FileKind, Inode, PinnedFile, mount_of};
 
 pub(crate) use crate::untrusted::dir::Dir;
+pub(crate) use crate::untrusted::inode::IN_OTHER_MOUNT;
 
 /// How often a walk that a racing rename disturbed is tried again (openat2 says EAGAIN then).
 const WALK_ATTEMPTS: usize = 64;
-/// Why something is left alone: nothing can be linked there, and what it is the image does not say.
-pub(crate) const ELSEWHERE: &str = "it is in another mount than the root";
 
 /// The root directory of an image, and the one place from which paths are walked.
 #[derive(Debug)]
@@ -58,13 +58,13 @@ impl Root {
     }
 
     fn new(fd: OwnedFd, shown: PathBuf) -> Result<Self> {
-        let home = mount_of(&fd, &shown)?;
-        Ok(Self(Dir { fd, shown, home }))
+        let root_mount = mount_of(&fd, &shown)?;
+        Ok(Self(Dir { fd, shown, root_mount }))
     }
 
     fn refuse(path: &Path, errno: Errno) -> Error {
         let symlink = fstatat(AT_FDCWD, path, AtFlags::AT_SYMLINK_NOFOLLOW)
-            .is_ok_and(|stat| Entry::from(stat).kind == FileKind::Symlink);
+            .is_ok_and(|stat| Inode::from(stat).kind == FileKind::Symlink);
         let state = |reason: &str| Error::new(Kind::State, "open the root directory", reason).at(path);
         match errno {
             Errno::ENOENT => {
@@ -99,34 +99,34 @@ impl Root {
     /// Attack if the walk is still disturbed after many attempts, State if the kernel has no openat2(2), or
     /// what the call says, e.g. ELOOP.
     pub fn directory(&self, path: &Path) -> Result<Option<Dir>> {
-        let (shown, home) = (self.0.shown.join(path), self.0.home);
+        let (shown, root_mount) = (self.0.shown.join(path), self.0.root_mount);
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NONBLOCK;
         let fd = match self.walk(path, flags | OFlag::O_NOATIME) {
             // Only the owner may leave the time of access as it is; a dry run need not be root's.
             Err(error) if error.errno() == Some(Errno::EPERM) => self.walk(path, flags),
             other => other,
         };
-        Ok(fd?.map(|fd| Dir { fd, shown, home }))
+        Ok(fd?.map(|fd| Dir { fd, shown, root_mount }))
     }
 
     /// The same as a place only: its names can be looked up, and whoever watches it sees nobody open it.
     ///
     /// # Errors
     /// As [`Root::directory`].
-    pub fn place(&self, path: &Path) -> Result<Option<Dir>> {
-        let (shown, home) = (self.0.shown.join(path), self.0.home);
-        Ok(self.walk(path, OFlag::O_PATH | OFlag::O_DIRECTORY)?.map(|fd| Dir { fd, shown, home }))
+    pub fn passable_directory(&self, path: &Path) -> Result<Option<Dir>> {
+        let (shown, root_mount) = (self.0.shown.join(path), self.0.root_mount);
+        Ok(self.walk(path, OFlag::O_PATH | OFlag::O_DIRECTORY)?.map(|fd| Dir { fd, shown, root_mount }))
     }
 
     /// What `path` leads to inside the root, symlinks followed, without opening it.
     ///
     /// # Errors
     /// As [`Root::directory`].
-    pub fn find(&self, path: &Path) -> Result<Option<Found>> {
+    pub fn find(&self, path: &Path) -> Result<Option<PinnedFile>> {
         let Some(fd) = self.walk(path, OFlag::O_PATH)? else { return Ok(None) };
         let shown = self.0.shown.join(path);
-        let entry = fstat(&fd).attempt("stat", &shown)?.into();
-        Ok(Some(Found { fd, entry, shown, home: self.0.home }))
+        let inode = fstat(&fd).attempt("stat", &shown)?.into();
+        Ok(Some(PinnedFile { fd, inode, shown, root_mount: self.0.root_mount }))
     }
 
     fn walk(&self, path: &Path, flags: OFlag) -> Result<Option<OwnedFd>> {
@@ -174,7 +174,7 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let root = Root::open(scratch.path()).unwrap();
         for name in ["", ".", "..", "a/b", "/etc", "../x"] {
-            assert_eq!(root.top().entry(name).unwrap_err().kind(), Kind::Attack, "{name:?}");
+            assert_eq!(root.top().inode_at(name).unwrap_err().kind(), Kind::Attack, "{name:?}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A workbench: scratch directories, trees built by code, mounts, and what was there before and after.
 
 use std::fs;
-use std::io::{Read, Seek, Write};
+use std::io::{Read, Seek};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -11,27 +11,22 @@ use libtest_mimic::Failed;
 use nix::mount::{MsFlags, mount};
 
 /// Names the test that this process is.
-pub(crate) const CHILD: &str = "ROOTFS_SHIM_INSTALL_TEST";
+pub const CHILD: &str = "ROOTFS_SHIM_INSTALL_TEST";
 const SCRATCH: &str = "ROOTFS_SHIM_INSTALL_SCRATCH";
 /// No test takes longer; a hang is a failure.
 const LIMIT: Duration = Duration::from_secs(240);
 
 /// A test's name and body.
-pub(crate) type Test = (&'static str, fn());
+pub type Test = (&'static str, fn());
 
 /// Runs a test in a process and a mount namespace of its own.
-pub(crate) fn in_namespace(name: &str) -> Result<(), Failed> {
-    if !nix::unistd::geteuid().is_root() {
-        let say = format!("{name}: NOT CHECKED: mounting a guest needs root");
-        if std::env::var_os("ROOTFS_SHIM_REQUIRE_ALL").is_some_and(|v| v == "1") {
-            return Err(say.into());
-        }
-        let _ = writeln!(std::io::stderr(), "{say}");
-        return Ok(());
-    }
+pub fn in_namespace(name: &str) -> Result<(), Failed> {
     let scratch = tempfile::tempdir().unwrap();
-    let mut command = Command::new("unshare");
-    command.args(["-m", "--propagation", "private"]).arg(std::env::current_exe().unwrap());
+    // A shell that starts the tests in the background ignores these two, and what is ignored is inherited.
+    let mut command = Command::new("env");
+    command
+        .args(["--default-signal=INT,QUIT", "unshare", "-m", "--propagation", "private"])
+        .arg(std::env::current_exe().unwrap());
     command.env(CHILD, name).env(SCRATCH, scratch.path());
     // Files, not pipes: a test that says much must not wait for a reader.
     let (mut out, mut err) = (tempfile::tempfile()?, tempfile::tempfile()?);
@@ -54,18 +49,18 @@ pub(crate) fn in_namespace(name: &str) -> Result<(), Failed> {
 }
 
 /// Whether the matrices of crashes and errors are to be tried whole, which takes hours.
-pub(crate) fn is_whole() -> bool {
+pub fn is_whole() -> bool {
     std::env::var_os("ROOTFS_SHIM_WHOLE_MATRIX").is_some_and(|value| value == "1")
 }
 
 /// Everything that a program said.
-pub(crate) fn text(output: &Output) -> String {
+pub fn text(output: &Output) -> String {
     let words = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     format!("{}\n{}\n{}", output.status, words(&output.stdout), words(&output.stderr))
 }
 
 /// A scratch tmpfs with a guest's directory and a canary.
-pub(crate) struct Bench {
+pub struct Bench {
     /// The tmpfs.
     pub top: PathBuf,
     /// The guest's root.
@@ -78,7 +73,7 @@ pub(crate) struct Bench {
 
 impl Bench {
     /// In the scratch directory of this process.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         let top = PathBuf::from(std::env::var_os(SCRATCH).unwrap());
         mount(Some("scratch"), &top, Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
         let guest = top.join("guest");
@@ -100,17 +95,17 @@ impl Bench {
     }
 
     /// An overlay at the guest's root over `lower`; upper is on the scratch tmpfs.
-    pub(crate) fn overlay(&self, lower: &Path) -> PathBuf {
+    pub fn overlay(&self, lower: &Path) -> PathBuf {
         self.overlay_on(lower, &self.top)
     }
 
     /// The same, with upper on another filesystem.
-    pub(crate) fn overlay_on(&self, lower: &Path, backing: &Path) -> PathBuf {
+    pub fn overlay_on(&self, lower: &Path, backing: &Path) -> PathBuf {
         self.overlay_as("root", lower, backing)
     }
 
     /// The same, with that as the source that the mount table shows.
-    pub(crate) fn overlay_as(&self, source: &str, lower: &Path, backing: &Path) -> PathBuf {
+    pub fn overlay_as(&self, source: &str, lower: &Path, backing: &Path) -> PathBuf {
         let (upper, work) = (backing.join("upper"), backing.join("work"));
         fs::create_dir(&upper).unwrap();
         fs::create_dir(&work).unwrap();
@@ -122,7 +117,7 @@ impl Bench {
     }
 
     /// An ext4 on a loop device.
-    pub(crate) fn ext4(&self) -> PathBuf {
+    pub fn ext4(&self) -> PathBuf {
         let (file, point) = (self.top.join("disk"), self.top.join("backing"));
         fs::create_dir(&point).unwrap();
         run("truncate", &["-s", "256M", file.to_str().unwrap()]);
@@ -132,21 +127,21 @@ impl Bench {
     }
 
     /// Runs the program on the guest.
-    pub(crate) fn shim(&self, command: &str, arguments: &[&str]) -> Output {
+    pub fn shim(&self, command: &str, arguments: &[&str]) -> Output {
         let mut call = Command::new(&self.program);
         call.arg(command).arg("--chroot").arg(&self.guest).args(arguments);
         call.stdin(Stdio::null()).output().unwrap()
     }
 
     /// The same, which has to succeed; what it said.
-    pub(crate) fn shim_ok(&self, command: &str, arguments: &[&str]) -> String {
+    pub fn shim_ok(&self, command: &str, arguments: &[&str]) -> String {
         let output = self.shim(command, arguments);
         assert!(output.status.success(), "{command} {arguments:?}: {}", text(&output));
         text(&output)
     }
 
     /// The same, which has to fail with that status; what it said.
-    pub(crate) fn shim_fails(&self, command: &str, arguments: &[&str], status: i32) -> String {
+    pub fn shim_fails(&self, command: &str, arguments: &[&str], status: i32) -> String {
         let output = self.shim(command, arguments);
         assert_eq!(output.status.code(), Some(status), "{command} {arguments:?}: {}", text(&output));
         let said = text(&output);
@@ -155,14 +150,14 @@ impl Bench {
     }
 
     /// Whether a name in the guest is the shim.
-    pub(crate) fn is_shim(&self, path: &str) -> bool {
+    pub fn is_shim(&self, path: &str) -> bool {
         let path = self.guest.join(path);
         fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_file())
             && fs::read(path).unwrap() == fs::read(&self.program).unwrap()
     }
 
     /// The host is as it was.
-    pub(crate) fn host_is_untouched(&self) {
+    pub fn host_is_untouched(&self) {
         assert_eq!(self.canary, self.look_at_host(), "the host was changed");
     }
 
@@ -184,33 +179,33 @@ impl Bench {
 }
 
 /// Runs a program that has to succeed.
-pub(crate) fn run(program: &str, arguments: &[&str]) {
+pub fn run(program: &str, arguments: &[&str]) {
     let output = Command::new(program).args(arguments).output().unwrap();
     assert!(output.status.success(), "{program} {arguments:?}: {}", text(&output));
 }
 
 /// Makes an executable file with its directories.
-pub(crate) fn tool(path: &Path, content: &str) {
+pub fn tool(path: &Path, content: &str) {
     fs::DirBuilder::new().recursive(true).mode(0o755).create(path.parent().unwrap()).unwrap();
     fs::write(path, content).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 /// Makes a symlink with its directories.
-pub(crate) fn link(target: &str, path: &Path) {
+pub fn link(target: &str, path: &Path) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     symlink(target, path).unwrap();
 }
 
 /// The three tools as scripts in `sbin`.
-pub(crate) fn tools(root: &Path, sbin: &str) {
+pub fn tools(root: &Path, sbin: &str) {
     for name in ["swapon", "swapoff", "mkswap"] {
         tool(&root.join(sbin).join(name), &format!("#!/bin/sh\necho the real {name} \"$@\"\n"));
     }
 }
 
 /// One line for each file of a tree: its inode, owner, mode, size, time and content.
-pub(crate) fn tree(root: &Path) -> Vec<String> {
+pub fn tree(root: &Path) -> Vec<String> {
     let mut lines = vec![line(root, &fs::symlink_metadata(root).unwrap())];
     if fs::symlink_metadata(root).unwrap().is_dir() {
         let mut entries: Vec<_> = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -242,7 +237,7 @@ fn line(path: &Path, meta: &fs::Metadata) -> String {
 }
 
 /// With the time of the inode's last change: for what must not be touched at all.
-pub(crate) fn tree_with_change_times(root: &Path) -> Vec<String> {
+pub fn tree_with_change_times(root: &Path) -> Vec<String> {
     let changed = |path: &Path| {
         let meta = fs::symlink_metadata(path).unwrap();
         format!(" changed {}.{}", meta.ctime(), meta.ctime_nsec())

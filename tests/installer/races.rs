@@ -10,9 +10,9 @@ use std::thread::JoinHandle;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
 use crate::bench::{Bench, Test, link, run, text, tools, tree};
-use crate::images::{Site, Watch, limited};
+use crate::image_table::{Site, Watch, limited};
 
-pub(crate) const TESTS: &[Test] = &[
+pub const TESTS: &[Test] = &[
     ("a_place_exchanged_with_a_link_to_the_host", || raced("usr/sbin", "HOST/sbin")),
     ("a_directory_on_the_way_exchanged_with_a_link_to_the_host", || raced("usr", "HOST")),
     ("a_directory_on_the_way_exchanged_with_a_link_upwards", || {

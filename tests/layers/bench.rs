@@ -9,21 +9,23 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use libtest_mimic::Failed;
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::Flock;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
-pub(crate) type Outcome = Result<(), Failed>;
-pub(crate) type Test = fn(&Bench) -> Outcome;
+use crate::swap_lock;
 
-pub(crate) struct Bench {
+pub type Outcome = Result<(), Failed>;
+pub type Test = fn(&Bench) -> Outcome;
+
+pub struct Bench {
     dir: tempfile::TempDir,
     loops: RefCell<Vec<String>>,
     swap: RefCell<Option<Flock<File>>>,
 }
 
 impl Bench {
-    pub(crate) fn new() -> Result<Self, Failed> {
+    pub fn new() -> Result<Self, Failed> {
         unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_FS)?;
         mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)?;
         let dir = tempfile::Builder::new().prefix("rootfs-shim-layers.").tempdir_in("/var/tmp")?;
@@ -33,13 +35,17 @@ impl Bench {
     }
 
     fn run(&self, script: &str) -> std::io::Result<Output> {
-        let mut command = Command::new("sh");
-        command.args(["-euc", script]).current_dir(self.dir.path()).env("LC_ALL", "C");
+        // A shell that starts the tests in the background ignores these two, and what is ignored is inherited.
+        let mut command = Command::new("env");
+        command
+            .args(["--default-signal=INT,QUIT", "sh", "-euc", script])
+            .current_dir(self.dir.path())
+            .env("LC_ALL", "C");
         command.env("SHIM", env!("CARGO_BIN_EXE_rootfs-shim")).env("D", self.dir.path()).output()
     }
 
     /// Runs a script that must succeed; what it printed.
-    pub(crate) fn sh(&self, script: &str) -> Result<String, Failed> {
+    pub fn sh(&self, script: &str) -> Result<String, Failed> {
         let output = self.run(script)?;
         let text = String::from_utf8(output.stdout)?;
         if output.status.success() {
@@ -50,7 +56,7 @@ impl Bench {
     }
 
     /// Runs a script that must fail with that status; what it complained.
-    pub(crate) fn fails(&self, status: i32, script: &str) -> Result<String, Failed> {
+    pub fn fails(&self, status: i32, script: &str) -> Result<String, Failed> {
         let output = self.run(script)?;
         let errors = String::from_utf8(output.stderr)?;
         match output.status.code() {
@@ -60,7 +66,7 @@ impl Bench {
     }
 
     /// A loop device over a new file of that size.
-    pub(crate) fn device(&self, size: &str) -> Result<String, Failed> {
+    pub fn device(&self, size: &str) -> Result<String, Failed> {
         let name = format!("disk{}", self.loops.borrow().len());
         let device = self.sh(&format!("truncate -s {size} {name}; losetup -f --show {name}"))?;
         self.loops.borrow_mut().push(device.clone());
@@ -68,21 +74,18 @@ impl Bench {
     }
 
     /// Swap belongs to the whole machine: one test at a time, of all that run on it.
-    pub(crate) fn take_swap(&self) -> Outcome {
-        std::fs::create_dir_all("/run/lock")?;
-        let file = File::create("/run/lock/rootfs-shim-swap.lock")?;
-        let lock = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno)?;
-        *self.swap.borrow_mut() = Some(lock);
+    pub fn take_swap(&self) -> Outcome {
+        *self.swap.borrow_mut() = Some(swap_lock::take()?);
         Ok(())
     }
 
     /// The mounts below this bench.
-    pub(crate) fn mounts(&self) -> Result<String, Failed> {
+    pub fn mounts(&self) -> Result<String, Failed> {
         self.sh("grep -F \" $D\" /proc/self/mountinfo | cut -d' ' -f4- || true")
     }
 
     /// Loop devices over files of this bench that it did not make itself.
-    pub(crate) fn stray_loops(&self) -> Result<Vec<String>, Failed> {
+    pub fn stray_loops(&self) -> Result<Vec<String>, Failed> {
         let listed = self.sh("losetup -n -l -O NAME,BACK-FILE | grep -F \"$D\" || true")?;
         let own = self.loops.borrow();
         let is_own = |line: &&str| own.iter().any(|own| line.split(' ').next() == Some(own));
@@ -103,7 +106,7 @@ impl Drop for Bench {
 }
 
 /// Waits until `done`, at most ten seconds.
-pub(crate) fn eventually(mut done: impl FnMut() -> Result<bool, Failed>) -> Outcome {
+pub fn eventually(mut done: impl FnMut() -> Result<bool, Failed>) -> Outcome {
     for _ in 0..200 {
         if done()? {
             return Ok(());
@@ -113,16 +116,16 @@ pub(crate) fn eventually(mut done: impl FnMut() -> Result<bool, Failed>) -> Outc
     Err("it did not happen in ten seconds".into())
 }
 
-pub(crate) fn equal<T: PartialEq<U> + std::fmt::Debug, U: std::fmt::Debug>(got: T, wanted: U) -> Outcome {
+pub fn equal<T: PartialEq<U> + std::fmt::Debug, U: std::fmt::Debug>(got: T, wanted: U) -> Outcome {
     if got == wanted { Ok(()) } else { Err(format!("got {got:?}, wanted {wanted:?}").into()) }
 }
 
-pub(crate) fn contains(text: &str, part: &str) -> Outcome {
+pub fn contains(text: &str, part: &str) -> Outcome {
     if text.contains(part) { Ok(()) } else { Err(format!("{part:?} is not in {text:?}").into()) }
 }
 
 /// Those of these programs that are not there, each with the package that brings it.
-pub(crate) fn lacking(tools: &[(&str, &str)]) -> Vec<String> {
+pub fn lacking(tools: &[(&str, &str)]) -> Vec<String> {
     let there = |tool: &str| -> bool {
         let places = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(PathBuf::from);
         places.iter().any(|dir| dir.join(tool).exists())
@@ -132,7 +135,7 @@ pub(crate) fn lacking(tools: &[(&str, &str)]) -> Vec<String> {
 }
 
 /// What this machine lacks to run these tests.
-pub(crate) fn missing() -> Vec<String> {
+pub fn missing() -> Vec<String> {
     if !nix::unistd::geteuid().is_root() {
         return vec!["root".into()];
     }

@@ -4,10 +4,10 @@ use libtest_mimic::Failed;
 
 use crate::bench::{Bench, Outcome, Test, contains, equal};
 
-pub(crate) const TESTS: &[(&str, Test)] = &[("docker_with_its_data_kept_is_as_on_a_bare_ext4", as_bare)];
+pub const TESTS: &[(&str, Test)] = &[("docker_with_its_data_kept_is_as_on_a_bare_ext4", as_bare)];
 
 /// What these tests need beside what the others do.
-pub(crate) const TOOLS: &[(&str, &str)] =
+pub const TOOLS: &[(&str, &str)] =
     &[("dockerd", "docker.io"), ("containerd", "docker.io"), ("ctr", "docker.io")];
 
 const KEPT: &str = "--passthrough /var/lib/docker --passthrough /var/lib/containerd";

@@ -10,7 +10,7 @@ use rootfs_shim::{
 
 use crate::bench::{Bench, Outcome, Test, contains, equal};
 
-pub(crate) const TESTS: &[(&str, Test)] = &[("library_builds_and_takes_down_a_whole_root", whole)];
+pub const TESTS: &[(&str, Test)] = &[("library_builds_and_takes_down_a_whole_root", whole)];
 
 fn whole(b: &Bench) -> Outcome {
     let dir = PathBuf::from(b.sh("echo $D")?);

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::bench::{Bench, Outcome, Test, contains, equal};
 
-pub(crate) const TESTS: &[(&str, Test)] =
+pub const TESTS: &[(&str, Test)] =
     &[("status_shows_the_whole_root", whole), ("status_says_what_of_the_root_is_off", off)];
 
 /// A root with everything: the devices of its writable layer and its swap.

@@ -12,7 +12,11 @@ mod mounting;
 mod refusing;
 mod resetting;
 mod seeding;
+#[path = "../support/swap_lock.rs"]
+mod swap_lock;
 mod swapping;
+#[path = "../support/unchecked.rs"]
+mod unchecked;
 
 use bench::{Bench, Test};
 use libtest_mimic::{Arguments, Trial};
@@ -32,11 +36,11 @@ fn main() {
     .concat();
     let docker = [missing.as_slice(), &bench::lacking(docker::TOOLS)].concat();
     let groups = [("the layers", own, missing), ("Docker", docker::TESTS.to_vec(), docker)];
-    let required = std::env::var_os("ROOTFS_SHIM_REQUIRE_ALL").is_some_and(|value| value == "1");
+    let required = unchecked::is_a_failure();
     let mut trials = Vec::new();
     for (what, tests, missing) in groups {
         if !missing.is_empty() {
-            eprintln!("the tests of {what} need {}", missing.join(", "));
+            eprintln!("{}", unchecked::line(what, &format!("needs {}", missing.join(", "))));
         }
         let ignored = !missing.is_empty() && !required;
         trials.extend(tests.into_iter().map(|(name, test)| trial(name, test, ignored)));

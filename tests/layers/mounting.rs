@@ -2,7 +2,7 @@
 
 use crate::bench::{Bench, Outcome, Test, contains, equal};
 
-pub(crate) const TESTS: &[(&str, Test)] = &[
+pub const TESTS: &[(&str, Test)] = &[
     ("mount_tells_the_truth_to_df_and_findmnt", truth),
     ("mount_takes_images_of_every_kind_topmost_first", kinds),
     ("mount_takes_erofs_and_squashfs_in_a_file_and_on_a_device", packed),

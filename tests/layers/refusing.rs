@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::bench::{Bench, Outcome, Test, contains, equal};
 
-pub(crate) const TESTS: &[(&str, Test)] = &[
+pub const TESTS: &[(&str, Test)] = &[
     ("refused_the_running_root_as_a_target", running_root),
     ("refused_without_proc_and_says_so", no_proc),
     ("refused_layers_are_named_as_they_were_given", names),

@@ -4,7 +4,7 @@ use libtest_mimic::Failed;
 
 use crate::bench::{Bench, Outcome, Test, contains, equal, eventually};
 
-pub(crate) const TESTS: &[(&str, Test)] = &[
+pub const TESTS: &[(&str, Test)] = &[
     ("reset_makes_a_device_as_new", device),
     ("reset_makes_a_directory_as_new", directory),
     ("reset_keeps_the_filesystem's_type_also_when_cut", types),

@@ -2,7 +2,7 @@
 
 use crate::bench::{Bench, Outcome, Test, contains, equal};
 
-pub(crate) const TESTS: &[(&str, Test)] = &[
+pub const TESTS: &[(&str, Test)] = &[
     ("seed_keeps_everything", everything),
     ("seed_keeps_the_flags_of_chattr", flags),
     ("seed_happens_once_and_whole", once),

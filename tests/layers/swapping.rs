@@ -2,7 +2,7 @@
 
 use crate::bench::{Bench, Outcome, Test, contains, equal};
 
-pub(crate) const TESTS: &[(&str, Test)] = &[
+pub const TESTS: &[(&str, Test)] = &[
     ("swap_device_is_formatted_and_enabled_above_swapfiles", device),
     ("swap_device_enabled_by_many_at_once", many),
     ("swap_device_with_another_signature_is_refused", refused),

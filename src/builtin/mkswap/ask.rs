@@ -9,6 +9,7 @@ use crate::builtin::call::{Call, Refusal, parse_number};
 use crate::command::getopt::Given;
 use crate::error::strerror;
 use crate::swap::header::{self, system_page_size};
+use crate::swap::uuid;
 
 /// What shall be made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub(crate) struct Format {
     /// Whether it had to be cut.
     pub label_cut: bool,
     /// The UUID.
-    pub uuid: Uuid,
+    pub uuid: NewUuid,
     /// In bytes; `None` for this machine's.
     pub page_size: Option<usize>,
     /// Read every page and note the bad ones.
@@ -45,15 +46,13 @@ pub(crate) struct Format {
     pub swapped: bool,
 }
 
-/// Which UUID.
+/// Which UUID the new area gets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Uuid {
-    /// A new one.
+pub(crate) enum NewUuid {
     #[default]
     Random,
-    /// A new one, made of the time.
-    Time,
-    /// This; zeros for none.
+    OfTheTime,
+    /// Sixteen zeros mean that the area has none.
     Given([u8; 16]),
 }
 
@@ -174,13 +173,13 @@ pub(crate) fn is_swapped(call: &Call<'_>, value: &OsStr) -> Result<bool, Refusal
     }
 }
 
-pub(crate) fn parse_uuid(call: &Call<'_>, value: &OsStr) -> Result<Uuid, Refusal> {
+pub(crate) fn parse_uuid(call: &Call<'_>, value: &OsStr) -> Result<NewUuid, Refusal> {
     match value.as_bytes() {
-        b"clear" => Ok(Uuid::Given([0; 16])),
-        b"random" => Ok(Uuid::Random),
-        b"time" => Ok(Uuid::Time),
-        text => match header::parse_uuid(text) {
-            Some(uuid) => Ok(Uuid::Given(uuid)),
+        b"clear" => Ok(NewUuid::Given([0; 16])),
+        b"random" => Ok(NewUuid::Random),
+        b"time" => Ok(NewUuid::OfTheTime),
+        text => match uuid::parse(text) {
+            Some(uuid) => Ok(NewUuid::Given(uuid)),
             None => Err(call.refuse(&[b"error: parsing UUID failed"])),
         },
     }

@@ -6,7 +6,7 @@ pub(crate) mod write;
 use std::path::Path;
 
 use crate::builtin::call::{Call, Console};
-use crate::builtin::mkswap::ask::{Ask, Format, Uuid, ask};
+use crate::builtin::mkswap::ask::{Ask, Format, NewUuid, ask};
 use crate::swap::header::Header;
 
 /// Runs it.
@@ -30,7 +30,7 @@ pub(crate) fn reinitialise(path: &Path, header: &Header, console: &mut Console) 
     let format = Format {
         device: path.into(),
         label: (!header.label.is_empty()).then(|| header.label.clone()),
-        uuid: if header.uuid == [0; 16] { Uuid::Random } else { Uuid::Given(header.uuid) },
+        uuid: if header.uuid == [0; 16] { NewUuid::Random } else { NewUuid::Given(header.uuid) },
         ..Format::default()
     };
     let name = console.renamed("mkswap");

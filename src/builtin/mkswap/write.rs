@@ -6,7 +6,6 @@
 
 use std::fs::{self, File, Metadata};
 use std::io::Seek;
-use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -15,12 +14,14 @@ use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
 
 use crate::builtin::call::Console;
-use crate::builtin::mkswap::ask::{Format, Layout, Lock, Uuid, layout, page_size_note};
+use crate::builtin::mkswap::ask::{Format, Layout, Lock, NewUuid, layout, page_size_note};
 use crate::builtin::show;
 use crate::error::errno_of;
-use crate::swap::header::{self, Fields, time_uuid, versioned};
-use crate::swap::{signature, tag};
-use crate::sys;
+use crate::kernel::devices;
+use crate::kernel::extents::extents;
+use crate::swap::header::{self, Fields};
+use crate::swap::{signature, tag, uuid};
+use crate::sys::{DirtyPages, Extent};
 
 /// It failed, and why has been said.
 #[derive(Debug)]
@@ -131,11 +132,7 @@ fn is_mounted(device: &Path) -> bool {
     is_swap
         || crate::kernel::mounts::all_mounts().iter().any(|mount| {
             let source = Path::new(&mount.source);
-            let is_same = || {
-                fs::metadata(source)
-                    .is_ok_and(|other| other.rdev() == meta.rdev() && other.file_type().is_block_device())
-            };
-            source == device || (source.starts_with("/dev") && is_same())
+            source == device || (source.starts_with("/dev") && devices::is_node_of(source, meta.rdev()))
         })
 }
 
@@ -234,28 +231,20 @@ fn warn_of_holes(format: &Format, file: &File, console: &mut Console) {
 }
 
 fn holes(file: &File) -> Option<Vec<String>> {
-    const UNKNOWN: u32 = 0x2;
-    const INLINE: u32 = 0x200;
-    const SHARED: u32 = 0x2000;
+    const UNFIT: [(u32, &str); 3] = [
+        (Extent::INLINE, "data inline extent"),
+        (Extent::SHARED, "shared extent"),
+        (Extent::UNKNOWN, "unallocated extent"),
+    ];
     let size = file.metadata().ok()?.size();
     let (mut end, mut findings) = (0, Vec::new());
-    loop {
-        let extents = sys::extents(file.as_fd(), end, true).ok()?;
-        let Some(last) = extents.last().copied() else { break };
-        for extent in extents {
-            if extent.logical > end {
-                findings.push(format!("hole detected at offset {end}"));
-            }
-            let words =
-                [(INLINE, "data inline extent"), (SHARED, "shared extent"), (UNKNOWN, "unallocated extent")];
-            let unfit = words.iter().find(|(flag, _)| extent.flags & flag != 0);
-            findings.extend(unfit.map(|(_, what)| format!("{what} at offset {}", extent.logical)));
-            end = extent.logical.saturating_add(extent.length);
+    for extent in extents(file, DirtyPages::Placed).ok()? {
+        if extent.logical > end {
+            findings.push(format!("hole detected at offset {end}"));
         }
-        const LAST: u32 = 0x1;
-        if last.flags & LAST != 0 || last.length == 0 {
-            break;
-        }
+        let unfit = UNFIT.iter().find(|(flag, _)| extent.flags & flag != 0);
+        findings.extend(unfit.map(|(_, what)| format!("{what} at offset {}", extent.logical)));
+        end = extent.logical.saturating_add(extent.length);
     }
     if end < size {
         findings.push(format!("hole detected at offset {end}"));
@@ -271,7 +260,7 @@ fn write(
     console: &mut Console,
 ) -> Done<()> {
     let name = format.device.as_bytes();
-    let uuid = new_uuid(format.uuid).or_else(|errno| failed(console, &[b"cannot make a UUID"], errno))?;
+    let own = new_uuid(format.uuid).or_else(|errno| failed(console, &[b"cannot make a UUID"], errno))?;
     let used = u64::from(layout.pages).saturating_sub(1 + bad_pages.len() as u64);
     if bad_pages.first() == Some(&0) {
         return refused(console, &[b"Unable to set up swap-space: unreadable"]);
@@ -288,13 +277,13 @@ fn write(
             Some(label) => console.say(&[b"LABEL=", label, b", "]),
             None => console.say(&[b"no label, "]),
         }
-        console.say(&[b"UUID=", header::uuid_text(&uuid).as_bytes(), b"\n"]);
+        console.say(&[b"UUID=", uuid::text(&own).as_bytes(), b"\n"]);
     }
     let page = header::page(&Fields {
         page_size: layout.page_size,
         last_page: layout.pages.saturating_sub(1),
         bad_pages,
-        uuid,
+        uuid: own,
         label: format.label.as_deref().unwrap_or_default(),
         swapped: format.swapped,
     });
@@ -333,11 +322,11 @@ fn erase_old(format: &Format, file: &File, console: &mut Console) -> Done<()> {
     Ok(())
 }
 
-fn new_uuid(choice: Uuid) -> nix::Result<[u8; 16]> {
+fn new_uuid(choice: NewUuid) -> nix::Result<[u8; 16]> {
     match choice {
-        Uuid::Given(uuid) => Ok(uuid),
-        Uuid::Random => Ok(versioned(sys::random_bytes()?, 4)),
-        Uuid::Time => time_uuid(),
+        NewUuid::Given(uuid) => Ok(uuid),
+        NewUuid::Random => uuid::random(),
+        NewUuid::OfTheTime => uuid::of_the_time(),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::error::strerror;
 use crate::swap::fstab;
 use crate::swap::tag::labels_first;
 use crate::swap::tag::{Key, Tag};
+use crate::sys::{SWAP_FLAG_DISCARD, SWAP_FLAG_DISCARD_ONCE, SWAP_FLAG_DISCARD_PAGES, SWAP_FLAG_PREFER};
 
 /// What a call asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,15 +43,36 @@ pub(crate) struct Enable {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct How {
     pub(crate) priority: Option<i16>,
-    /// [`ONCE`] and [`PAGES`].
-    pub(crate) discard: i32,
+    pub(crate) discard: Discard,
     pub(crate) may_be_missing: bool,
 }
 
-/// SWAP_FLAG_DISCARD_ONCE
-const ONCE: i32 = 0x20000;
-/// SWAP_FLAG_DISCARD_PAGES
-const PAGES: i32 = 0x40000;
+/// When the area's free blocks are handed back to its device: the two ways add up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Discard {
+    once: bool,
+    pages: bool,
+}
+
+impl Discard {
+    const ONCE: Self = Self { once: true, pages: false };
+    const PAGES: Self = Self { once: false, pages: true };
+    const BOTH: Self = Self { once: true, pages: true };
+
+    fn and(self, other: Self) -> Self {
+        Self { once: self.once || other.once, pages: self.pages || other.pages }
+    }
+
+    /// To the kernel, both ways are what no way in particular means.
+    fn flags(self) -> i32 {
+        match self {
+            Self { once: false, pages: false } => 0,
+            Self { once: true, pages: false } => SWAP_FLAG_DISCARD | SWAP_FLAG_DISCARD_ONCE,
+            Self { once: false, pages: true } => SWAP_FLAG_DISCARD | SWAP_FLAG_DISCARD_PAGES,
+            Self { once: true, pages: true } => SWAP_FLAG_DISCARD,
+        }
+    }
+}
 
 /// Options that make no sense together, each group in the order in which it is reported.
 const EXCLUSIVE: [&[&str]; 4] = [
@@ -85,7 +107,10 @@ pub(crate) fn ask(call: &Call<'_>) -> Result<Ask, Refusal> {
             ("fstab", _) => enable.fstab = value.into(),
             ("options", _) => options = Some(value.to_owned()),
             ("priority", _) => enable.how.priority = priority(call, value)?,
-            ("discard", _) => enable.how.discard |= policy(call, given.value.as_deref())?,
+            ("discard", _) => {
+                let policy = discard(call, given.value.as_deref())?;
+                enable.how.discard = enable.how.discard.and(policy);
+            }
             (_, Some(letter)) => {
                 let key = if letter == b'L' { Key::Label } else { Key::Uuid };
                 enable.tags.push((value.to_owned(), Tag { key, value: value.as_bytes().to_owned() }));
@@ -133,12 +158,12 @@ fn priority(call: &Call<'_>, value: &OsStr) -> Result<Option<i16>, Refusal> {
     }
 }
 
-fn policy(call: &Call<'_>, value: Option<&OsStr>) -> Result<i32, Refusal> {
-    let Some(value) = value else { return Ok(ONCE | PAGES) };
+fn discard(call: &Call<'_>, value: Option<&OsStr>) -> Result<Discard, Refusal> {
+    let Some(value) = value else { return Ok(Discard::BOTH) };
     // `-d=once` is how people write it.
     match value.as_bytes().strip_prefix(b"=").unwrap_or(value.as_bytes()) {
-        b"once" => Ok(ONCE),
-        b"pages" => Ok(PAGES),
+        b"once" => Ok(Discard::ONCE),
+        b"pages" => Ok(Discard::PAGES),
         other => Err(call.refuse(&[b"unsupported discard policy: ", other])),
     }
 }
@@ -169,9 +194,9 @@ impl How {
         let option = |name| fstab::option(options, name, fstab::Reader::Libmount);
         if let Some(value) = option("discard") {
             self.discard = match value {
-                Some(b"once") => ONCE,
-                Some(b"pages") => PAGES,
-                _ => ONCE | PAGES,
+                Some(b"once") => Discard::ONCE,
+                Some(b"pages") => Discard::PAGES,
+                _ => Discard::BOTH,
             };
         }
         if let Some(Some(value)) = option("pri") {
@@ -184,10 +209,6 @@ impl How {
 
     /// The flags of swapon(2).
     pub(crate) fn flags(self) -> i32 {
-        const PREFER: i32 = 0x8000;
-        const DISCARD: i32 = 0x10000;
-        let policy = if self.discard == ONCE | PAGES { 0 } else { self.discard };
-        let discard = if self.discard == 0 { 0 } else { DISCARD | policy };
-        discard | self.priority.map_or(0, |priority| PREFER | i32::from(priority))
+        self.discard.flags() | self.priority.map_or(0, |priority| SWAP_FLAG_PREFER | i32::from(priority))
     }
 }

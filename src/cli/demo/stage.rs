@@ -11,16 +11,20 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sched::{CloneFlags, unshare};
 
 use crate::error::{Attempt, Error, Kind, Result};
 use crate::kernel::mounts;
+use crate::kernel::namespace::unshare_mounts;
+use crate::kernel::program;
 use crate::sys;
 use crate::text;
 
+/// How long each program may take: the slowest of them makes a filesystem.
+const LIMIT: Duration = Duration::from_secs(600);
 /// Everything that is ever made directly in the stage's directory.
 const FILES: [&str; 2] = ["disk.img", "config.toml"];
 const DIRECTORIES: [&str; 2] = ["guest", "disk"];
@@ -38,11 +42,8 @@ impl Stage {
     pub(crate) fn find(scratch: &Path) -> Result<Self> {
         // The mount table has absolute paths without symlinks.
         let scratch = fs::canonicalize(scratch).attempt("resolve", scratch)?;
-        let token = text::hex(&sys::random().attempt("get random bytes from", "the kernel")?);
-        unshare(CloneFlags::CLONE_NEWNS).attempt("unshare the mounts of", "/")?;
-        let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-        mount(None::<&str>, "/", None::<&str>, private, None::<&str>)
-            .attempt("make the mounts private of", "/")?;
+        let token = text::hex(&sys::random_bytes::<8>().attempt("get random bytes from", "the kernel")?);
+        unshare_mounts()?;
         Ok(Self { dir: scratch.join(format!("rootfs-shim-demo.{token}")) })
     }
 
@@ -98,9 +99,10 @@ impl Stage {
         command
             .env("LC_ALL", "C")
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-        let output = command.stdin(Stdio::null()).output().attempt("run a script in", self.path("guest"))?;
-        let status = output.status.code().unwrap_or(255);
-        Ok((String::from_utf8_lossy(&output.stdout).into_owned(), status))
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let outcome = program::run(&mut command, LIMIT)?;
+        let status = outcome.status.code().unwrap_or(255);
+        Ok((String::from_utf8_lossy(&outcome.stdout).into_owned(), status))
     }
 
     /// `rootfs-shim install` into the guest, by the program that we are.
@@ -185,13 +187,10 @@ impl Stage {
 
     /// A lazily unmounted loop device goes away when the kernel gets round to it: at once, or nearly.
     fn wait_for_loop(&self) -> Result<()> {
-        for _ in 0..250 {
-            if self.loops().is_empty() {
-                return Ok(());
-            }
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-        Err(Error::new(Kind::State, "clear the stage", "a loop device is still in use").at(&self.dir))
+        const PATIENCE: Duration = Duration::from_secs(5);
+        sys::wait_for(PATIENCE, || self.loops().is_empty().then_some(())).ok_or_else(|| {
+            Error::new(Kind::State, "clear the stage", "a loop device is still in use").at(&self.dir)
+        })
     }
 
     /// The swapfile by its path on the writable layer, which works whatever became of the shims.
@@ -213,11 +212,11 @@ impl Stage {
 /// Runs a program and gives what it printed; what it wrote to stderr becomes the error.
 fn run_to_end(command: &mut Command) -> Result<String> {
     let name = PathBuf::from(command.get_program());
-    let output = command.stdin(Stdio::null()).output().attempt("run", &name)?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    let outcome = program::run(command.stdout(Stdio::piped()).stderr(Stdio::piped()), LIMIT)?;
+    if outcome.status.success() {
+        return Ok(String::from_utf8_lossy(&outcome.stdout).into_owned());
     }
-    let words = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
-    Err(Error::new(Kind::State, "run", if words.is_empty() { output.status.to_string() } else { words })
-        .at(name))
+    let words = String::from_utf8_lossy(&outcome.stderr).trim().replace('\n', "; ");
+    let reason = if words.is_empty() { outcome.status.to_string() } else { words };
+    Err(Error::new(Kind::State, "run", reason).at(name))
 }

@@ -6,89 +6,100 @@
 //! the kernel lets go of them when the descriptors are closed. They are taken for reading, which keeps out
 //! whoever wants to write, and needs nothing to be copied up.
 
-use std::fs::File;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::error::{Attempt, Error, Kind, Result};
-use crate::installer::execute::dpkg_divert::dpkg_divert;
-use crate::installer::execute::transaction::Run;
+use crate::installer::execute::dpkg_divert::{Divert, dpkg_divert};
+use crate::installer::execute::transaction::Transaction;
 use crate::installer::execute::undo::Undo;
 use crate::installer::image::dpkg::{self, DIVERSIONS};
-use crate::installer::plan::step::List;
+use crate::installer::plan::step::ListWriter;
 use crate::sys;
 use crate::untrusted::Dir;
 
 /// How long another package manager is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-impl Run<'_> {
-    /// Makes the diversions, or ends them. A tool of the running system that will not make one is named among the
-    /// warnings: without the diversion the shims work, and the next install makes it.
-    pub(crate) fn divert(&mut self, paths: &[String], list: &List, make: bool) -> Result<()> {
+impl Transaction<'_> {
+    /// Makes the diversions, or ends them.
+    pub(crate) fn divert(&mut self, paths: &[String], list: &ListWriter, divert: Divert) -> Result<()> {
         let dir = self.dir(dpkg::ADMIN)?;
         if self.dpkg.locks.is_none() {
             self.dpkg.locks = Some(lock(&dir)?);
         }
-        let content = match list {
-            List::File { content } => content,
-            List::DpkgDivert => {
-                let mut done = paths.iter().try_for_each(|path| {
-                    dpkg_divert(path, make)?;
-                    self.undo.push(Undo::Divert(vec![path.clone()], !make));
-                    Ok(())
-                });
-                if let (true, Err(error)) = (make, &done) {
-                    self.warnings
-                        .push(format!("{error}; so an upgrade of its package will replace the shim"));
-                    done = Ok(());
-                }
-                return done;
+        match list {
+            ListWriter::DpkgDivert => self.divert_by_tool(paths, divert),
+            ListWriter::File { content } => self.replace_list(&dir, content.as_deref()),
+        }
+    }
+
+    /// A tool of the running system that will not make a diversion is named among the warnings: without the diversion
+    /// the shims work, and the next install makes it.
+    fn divert_by_tool(&mut self, paths: &[String], divert: Divert) -> Result<()> {
+        let done = paths.iter().try_for_each(|path| {
+            dpkg_divert(path, divert)?;
+            self.undo.push(Undo::Divert { path: path.clone(), divert: divert.opposite() });
+            Ok(())
+        });
+        match (divert, done) {
+            (Divert::Make, Err(error)) => {
+                self.warnings.push(format!("{error}; so an upgrade of its package will replace the shim"));
+                Ok(())
             }
-        };
+            (_, done) => done,
+        }
+    }
+
+    /// Puts the whole list there, or none at all, if it is still as the plan saw it.
+    fn replace_list(&mut self, dir: &Rc<Dir>, content: Option<&[u8]>) -> Result<()> {
         if dir.read(DIVERSIONS, dpkg::CAP)? != self.dpkg.list {
             let error =
                 Error::new(Kind::State, "replace", "it was changed meanwhile").at(dir.shown(DIVERSIONS));
             return Err(error.remedy("run it again"));
         }
-        self.dpkg.list.clone_from(content);
+        self.dpkg.list = content.map(<[u8]>::to_vec);
         let path = format!("{}/{DIVERSIONS}", dpkg::ADMIN);
         match content {
             Some(content) => {
-                let mode = dir.entry(DIVERSIONS)?.map_or(0o644, |entry| entry.mode);
+                let mode = dir.inode_at(DIVERSIONS)?.map_or(0o644, |inode| inode.mode);
                 self.put_file(&path, content, mode)
             }
             None => {
-                if dir.entry(DIVERSIONS)?.is_some() {
+                if dir.inode_at(DIVERSIONS)?.is_some() {
                     self.set_aside(&path)?;
                 }
-                Rc::clone(&dir).sync()
+                dir.sync()
             }
         }
     }
 }
 
 /// Takes the locks that are there; where there is none, no dpkg has ever run.
-fn lock(dir: &Dir) -> Result<Vec<File>> {
+fn lock(dir: &Dir) -> Result<Vec<OwnedFd>> {
     let end = Instant::now() + PATIENCE;
     let mut held = Vec::new();
     for name in dpkg::LOCKS {
         let Some(found) = dir.find(name)? else { continue };
         let file = found.open()?;
-        loop {
-            let holder = sys::try_read_lock(file.as_fd()).attempt("lock", dir.shown(name))?;
-            // One that waits for us is no danger: we are run by a package's own script.
-            let Some(holder) = holder.filter(|holder| !sys::is_ancestor(*holder)) else { break };
-            if Instant::now() > end || sys::is_interrupted() {
-                let who = if holder > 0 { format!(" (process {holder})") } else { String::new() };
-                let reason = format!("a package manager is at work{who}");
-                let error = Error::new(Kind::State, "lock", reason).at(dir.shown(name));
-                return Err(error.remedy("run it again when that has ended"));
-            }
-            std::thread::sleep(Duration::from_millis(20));
+        let mut holder = None;
+        let taken = sys::wait_for(end.saturating_duration_since(Instant::now()), || {
+            holder = match sys::try_read_lock(file.as_fd()) {
+                // One that waits for us is no danger: we are run by a package's own script.
+                Ok(holder) => holder.filter(|holder| !sys::is_ancestor(*holder)),
+                Err(errno) => return Some(Err(errno)),
+            };
+            (holder.is_none() || sys::is_interrupted()).then_some(Ok(()))
+        });
+        taken.unwrap_or(Ok(())).attempt("lock", dir.shown(name))?;
+        if let Some(holder) = holder {
+            let who = if holder > 0 { format!(" (process {holder})") } else { String::new() };
+            let reason = format!("a package manager is at work{who}");
+            let error = Error::new(Kind::State, "lock", reason).at(dir.shown(name));
+            return Err(error.remedy("run it again when that has ended"));
         }
-        held.push(file);
+        held.push(file.into());
     }
     Ok(held)
 }

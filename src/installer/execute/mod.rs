@@ -11,12 +11,11 @@ pub(crate) mod transaction;
 pub(crate) mod undo;
 
 use crate::error::Result;
-use crate::installer::execute::transaction::{Material, Run};
+use crate::installer::execute::transaction::Transaction;
 use crate::installer::image::Image;
 use crate::installer::image::tree::Tree;
-use crate::installer::plan::step::{Plan, Step};
-
-pub(crate) use crate::installer::execute::dpkg_divert::dpkg_divert;
+use crate::installer::payload::Payload;
+use crate::installer::plan::step::{InstallerPlan, Step};
 
 /// Does every step of `plan`, telling `progress` before each; what could not be done and need not be.
 ///
@@ -25,16 +24,16 @@ pub(crate) use crate::installer::execute::dpkg_divert::dpkg_divert;
 pub(crate) fn run(
     tree: Tree,
     image: &Image,
-    plan: &Plan,
-    material: &Material,
+    plan: &InstallerPlan,
+    payload: &Payload,
     progress: &mut dyn FnMut(&Step),
 ) -> Result<Vec<String>> {
-    let mut run = Run::new(tree, image, plan, material)?;
+    let mut transaction = Transaction::new(tree, image, plan, payload)?;
     for step in &plan.steps {
         progress(step);
-        if let Err(error) = run.step(step) {
-            return Err(run.put_back(step, &error));
+        if let Err(error) = transaction.step(step) {
+            return Err(transaction.put_back(step, &error));
         }
     }
-    Ok(run.finish())
+    Ok(transaction.finish())
 }

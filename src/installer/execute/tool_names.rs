@@ -6,32 +6,32 @@
 use std::rc::Rc;
 
 use crate::error::{Error, Kind, Result};
-use crate::installer::execute::transaction::Run;
+use crate::installer::execute::transaction::Transaction;
 use crate::installer::execute::undo::Undo;
-use crate::installer::image::Slot;
+use crate::installer::image::ToolName;
 use crate::installer::names::{BIN, BINARY, REAL};
 use crate::installer::plan::step::Over;
 use crate::paths;
 use crate::untrusted::Dir;
-use crate::untrusted::entry::Entry;
+use crate::untrusted::inode::Inode;
 
-impl Run<'_> {
+impl Transaction<'_> {
     /// NAME and NAME.real are one inode after this, so the name has never been without it.
     pub(crate) fn keep_real(&mut self, path: &str) -> Result<()> {
         let (dir, name) = self.at(path)?;
         let real = format!("{name}{REAL}");
-        let put = dir.entry(&name)?;
+        let put = dir.inode_at(&name)?;
         dir.link(&name, &dir, &real)?;
-        self.undo.push(Undo::RemoveName(Rc::clone(&dir), real.clone(), put));
+        self.undo.push(Undo::RemoveName { dir: Rc::clone(&dir), name: real.clone(), put });
         same(&dir, &name, &real)
     }
 
     pub(crate) fn adopt_real(&mut self, path: &str) -> Result<()> {
         let (dir, name) = self.at(path)?;
         let (real, tool) = (format!("{name}{REAL}"), self.temporary(&name, "tool"));
-        let put = dir.entry(&name)?;
+        let put = dir.inode_at(&name)?;
         dir.link(&name, &dir, &tool)?;
-        self.undo.push(Undo::RemoveName(Rc::clone(&dir), tool.clone(), put));
+        self.undo.push(Undo::RemoveName { dir: Rc::clone(&dir), name: tool.clone(), put });
         self.exchange(&dir, &tool, &real, &format!("{path}{REAL}"))?;
         self.saved.push((Rc::clone(&dir), tool));
         same(&dir, &name, &real)
@@ -40,10 +40,10 @@ impl Run<'_> {
     pub(crate) fn stage_shim(&mut self, path: &str) -> Result<()> {
         let (dir, name) = self.at(path)?;
         let staged = self.temporary(&name, "new");
-        let bin = self.dir(&format!("{}/{BIN}", paths::HOME))?;
-        let put = bin.entry(BINARY)?;
+        let bin = self.dir(&format!("{}/{BIN}", paths::OUR_DIRECTORY))?;
+        let put = bin.inode_at(BINARY)?;
         bin.link(BINARY, &dir, &staged)?;
-        self.undo.push(Undo::RemoveName(dir, staged, put));
+        self.undo.push(Undo::RemoveName { dir, name: staged, put });
         Ok(())
     }
 
@@ -52,9 +52,9 @@ impl Run<'_> {
         let staged = self.temporary(&name, "new");
         if over == Over::Nothing {
             // link, not rename: it fails if something has appeared there.
-            let put = dir.entry(&staged)?;
+            let put = dir.inode_at(&staged)?;
             dir.link(&staged, &dir, &name)?;
-            self.undo.push(Undo::RemoveName(Rc::clone(&dir), name, put));
+            self.undo.push(Undo::RemoveName { dir: Rc::clone(&dir), name, put });
             return dir.unlink(&staged);
         }
         if over == Over::Tool {
@@ -84,10 +84,10 @@ impl Run<'_> {
         self.take(&dir, &name, seen)
     }
 
-    fn take(&mut self, dir: &Rc<Dir>, name: &str, seen: Option<Entry>) -> Result<()> {
+    fn take(&mut self, dir: &Rc<Dir>, name: &str, seen: Option<Inode>) -> Result<()> {
         let old = self.temporary(name.strip_suffix(REAL).unwrap_or(name), "old");
         dir.rename_new(name, &old)?;
-        self.undo.push(Undo::PutBack(Rc::clone(dir), old.clone(), name.to_owned()));
+        self.undo.push(Undo::PutBack { dir: Rc::clone(dir), saved: old.clone(), name: name.to_owned() });
         as_seen(dir, &old, seen)?;
         self.saved.push((Rc::clone(dir), old));
         Ok(())
@@ -96,26 +96,28 @@ impl Run<'_> {
     /// Exchanges a name of ours with one of the image's, which is at `path`.
     fn exchange(&mut self, dir: &Rc<Dir>, ours: &str, name: &str, path: &str) -> Result<()> {
         let spare = self.temporary(name.strip_suffix(REAL).unwrap_or(name), "old");
-        let put = dir.entry(ours)?;
+        let put = dir.inode_at(ours)?;
         dir.exchange(ours, name, &spare)?;
-        let names = [ours.to_owned(), name.to_owned()];
-        self.undo.push(Undo::Exchange { dir: Rc::clone(dir), names, spare, put });
+        let (dir_again, ours_again, name) = (Rc::clone(dir), ours.to_owned(), name.to_owned());
+        self.undo.push(Undo::Exchange { dir: dir_again, ours: ours_again, name, spare, put });
         as_seen(dir, ours, self.seen(path))
     }
 
     /// What the plan saw at a name of the image's.
-    fn seen(&self, path: &str) -> Option<Entry> {
+    fn seen(&self, path: &str) -> Option<Inode> {
         let real = path.strip_suffix(REAL);
-        let slot = self.image.slots.iter().find(|slot| slot.path == real.unwrap_or(path));
-        let standing = |slot: &Slot| if real.is_some() { slot.real.clone() } else { slot.name.clone() };
-        Some(slot.and_then(standing)?.entry)
+        let tool_name = self.image.tool_names.iter().find(|at| at.path == real.unwrap_or(path));
+        let standing = |tool_name: &ToolName| {
+            if real.is_some() { tool_name.at_real.clone() } else { tool_name.at_name.clone() }
+        };
+        Some(tool_name.and_then(standing)?.inode)
     }
 }
 
 /// That a name has what the plan saw, where it looked.
-fn as_seen(dir: &Dir, name: &str, seen: Option<Entry>) -> Result<()> {
+fn as_seen(dir: &Dir, name: &str, seen: Option<Inode>) -> Result<()> {
     let Some(seen) = seen else { return Ok(()) };
-    if dir.entry(name)?.is_some_and(|now| now.resembles(&seen)) {
+    if dir.inode_at(name)?.is_some_and(|now| now.resembles(&seen)) {
         return Ok(());
     }
     let error = Error::new(Kind::State, "take the place of", "somebody has replaced it meanwhile");
@@ -124,7 +126,7 @@ fn as_seen(dir: &Dir, name: &str, seen: Option<Entry>) -> Result<()> {
 
 /// That two names are one inode: somebody may have exchanged one since it was looked at.
 fn same(dir: &Dir, name: &str, real: &str) -> Result<()> {
-    let (one, other) = (dir.entry(name)?, dir.entry(real)?);
+    let (one, other) = (dir.inode_at(name)?, dir.inode_at(real)?);
     if let (Some(one), Some(other)) = (one, other)
         && one.is_same_file(&other)
     {

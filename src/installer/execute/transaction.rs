@@ -1,35 +1,33 @@
 //! What one run of the installer carries along: the tree, the material, and what has been done so far.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
-use nix::mount::{MsFlags, mount};
-
 use crate::error::{Attempt, Error, Kind, Result};
-use crate::installer::execute::undo::{Undo, unmount};
+use crate::installer::execute::dpkg_divert::Divert;
+use crate::installer::execute::undo::Undo;
 use crate::installer::image::tree::Tree;
 use crate::installer::image::{Image, dpkg};
 use crate::installer::manifest::{Manifest, State};
-use crate::installer::names::{BIN, BINARY, CONFIG, MANIFEST, MARKER, temporary};
-use crate::installer::plan::step::{Plan, Step};
-use crate::untrusted::entry::Entry;
-use crate::untrusted::{Dir, Root};
+use crate::installer::names::{BIN, BINARY, CONFIG, MANIFEST, MARKER, UPPER, UPPER_PATH, temporary};
+use crate::installer::payload::Payload;
+use crate::installer::plan::step::{InstallerPlan, Step};
+use crate::untrusted::inode::Inode;
+use crate::untrusted::{Dir, Root, mounts};
 use crate::{paths, sys};
 
-/// What a run knows of dpkg.
+/// What a run holds of dpkg, so that nobody else changes its list meanwhile.
 #[derive(Debug)]
-pub(crate) struct Dpkg {
+pub(crate) struct DpkgHold {
     /// dpkg's locks, once they are taken.
-    pub(crate) locks: Option<Vec<File>>,
+    pub(crate) locks: Option<Vec<OwnedFd>>,
     /// The list as it has to be when it is replaced.
     pub(crate) list: Option<Vec<u8>>,
 }
 
-impl Dpkg {
-    /// As it was seen.
-    pub(crate) fn of(image: &Image) -> Self {
+impl DpkgHold {
+    fn of(image: &Image) -> Self {
         Self { locks: None, list: image.dpkg.as_ref().and_then(|dpkg| dpkg.list.clone()) }
     }
 }
@@ -37,47 +35,39 @@ impl Dpkg {
 /// What an error says of an attack; once is enough.
 pub(crate) const HOSTILE: &str = " (the image may be hostile)";
 
-/// What the steps put into the image.
-#[derive(Debug, Default)]
-pub(crate) struct Material {
-    /// The binary's content.
-    pub binary: Vec<u8>,
-    /// The configuration's.
-    pub config: Option<Vec<u8>>,
-    /// What is in every temporary name.
-    pub token: String,
-    /// Whether `/.rootfs-shim` was made for this run and goes if it fails.
-    pub home_made: bool,
-}
-
-/// The state of a run.
-pub(crate) struct Run<'a> {
+/// One run of the installer: where it works, and what it has done so far.
+pub(crate) struct Transaction<'a> {
     root: Root,
     upper: Option<Root>,
     detached: bool,
     dirs: BTreeMap<String, Rc<Dir>>,
-    before: Vec<(Rc<Dir>, Entry)>,
+    before: Vec<(Rc<Dir>, Inode)>,
     pub(crate) image: &'a Image,
-    material: &'a Material,
+    payload: &'a Payload,
     manifest: Option<&'a Manifest>,
     pub(crate) undo: Vec<Undo>,
     pub(crate) saved: Vec<(Rc<Dir>, String)>,
-    last: Vec<Last>,
-    pub(crate) dpkg: Dpkg,
+    last: Vec<LastRemoval>,
+    pub(crate) dpkg: DpkgHold,
     pub(crate) warnings: Vec<String>,
 }
 
 /// What goes when nothing can fail any more, and so needs no undoing.
-pub(crate) enum Last {
+enum LastRemoval {
     File(Rc<Dir>, String),
     Directory(Rc<Dir>, String),
 }
 
-impl<'a> Run<'a> {
-    pub(crate) fn new(tree: Tree, image: &'a Image, plan: &'a Plan, material: &'a Material) -> Result<Self> {
+impl<'a> Transaction<'a> {
+    pub(crate) fn new(
+        tree: Tree,
+        image: &'a Image,
+        plan: &'a InstallerPlan,
+        payload: &'a Payload,
+    ) -> Result<Self> {
         let mut dirs = BTreeMap::new();
-        for (place, dir) in image.places.iter().zip(tree.places) {
-            dirs.insert(place.path.clone(), Rc::new(dir));
+        for (directory, dir) in image.tool_directories.iter().zip(tree.tool_directories) {
+            dirs.insert(directory.path.clone(), Rc::new(dir));
         }
         dirs.extend(tree.dpkg.map(|dir| (dpkg::ADMIN.to_owned(), Rc::new(dir))));
         let missing = || Error::new(Kind::Attack, "open", "it is gone").at(tree.root.top().shown(""));
@@ -86,16 +76,17 @@ impl<'a> Run<'a> {
         for dir in dirs.values() {
             before.push((Rc::clone(dir), dir.stat()?));
         }
-        if let Some(home) = tree.home {
-            for name in [BIN, "upper"] {
-                if let Some(dir) = home.subdirectory(name)? {
-                    dirs.insert(format!("{}/{name}", paths::HOME), Rc::new(dir));
+        if let Some(our_directory) = tree.our_directory {
+            for name in [BIN, UPPER] {
+                if let Some(dir) = our_directory.subdirectory(name)? {
+                    dirs.insert(format!("{}/{name}", paths::OUR_DIRECTORY), Rc::new(dir));
                 }
             }
-            dirs.insert(paths::HOME.to_owned(), Rc::new(home));
+            dirs.insert(paths::OUR_DIRECTORY.to_owned(), Rc::new(our_directory));
         }
-        let top = dirs.get(".").cloned().filter(|_| material.home_made);
-        let undo = top.map(|top| Undo::RemoveDirectory(top, paths::HOME.to_owned()));
+        let top =
+            dirs.get(".").cloned().filter(|_| image.our_directory.as_ref().is_some_and(|ours| ours.is_new));
+        let undo = top.map(|parent| Undo::RemoveDirectory { parent, name: paths::OUR_DIRECTORY.to_owned() });
         Ok(Self {
             root: tree.root,
             upper: tree.upper,
@@ -103,12 +94,12 @@ impl<'a> Run<'a> {
             dirs,
             before,
             image,
-            material,
+            payload,
             manifest: plan.manifest.as_ref(),
             undo: undo.into_iter().collect(),
             saved: Vec::new(),
             last: Vec::new(),
-            dpkg: Dpkg::of(image),
+            dpkg: DpkgHold::of(image),
             warnings: Vec::new(),
         })
     }
@@ -121,35 +112,35 @@ impl<'a> Run<'a> {
             Step::Clean { path } => self.at(path).and_then(|(dir, name)| dir.unlink(&name)),
             Step::WriteManifest { state } => self.write_manifest(*state),
             Step::PutBinary { .. } => {
-                let material = self.material;
-                self.put_file(&format!("{}/{BIN}/{BINARY}", paths::HOME), &material.binary, 0o755)
+                let payload = self.payload;
+                self.put_file(&format!("{}/{BIN}/{BINARY}", paths::OUR_DIRECTORY), &payload.binary, 0o755)
             }
             Step::PutConfig { .. } => {
-                let material = self.material;
-                let content = material.config.as_deref().unwrap_or_default();
-                self.put_file(&format!("{}/{CONFIG}", paths::HOME), content, 0o644)
+                let payload = self.payload;
+                let content = payload.config.as_deref().unwrap_or_default();
+                self.put_file(&format!("{}/{CONFIG}", paths::OUR_DIRECTORY), content, 0o644)
             }
             Step::KeepReal { path } => self.keep_real(path),
             Step::AdoptReal { path } => self.adopt_real(path),
             Step::StageShim { path } => self.stage_shim(path),
             Step::Sync { path } => self.dir(path)?.sync(),
             Step::PutShim { path, over } => self.put_shim(path, *over),
-            Step::MakePrivate => self.make_private(),
+            Step::MakePrivate => mounts::make_private(self.root.top()),
             Step::BindUpper { .. } => self.bind_upper(),
-            Step::Divert { paths, list } => self.divert(paths, list, true),
-            Step::Undivert { paths, list } => self.divert(paths, list, false),
+            Step::Divert { paths, list } => self.divert(paths, list, Divert::Make),
+            Step::Undivert { paths, list } => self.divert(paths, list, Divert::End),
             Step::Restore { path } => self.restore(path),
             Step::RemoveShim { path } => self.set_aside(path),
-            Step::RemoveFile { path } if path.starts_with(paths::HOME) => {
+            Step::RemoveFile { path } if path.starts_with(paths::OUR_DIRECTORY) => {
                 let (dir, name) = self.at(path)?;
-                self.last.push(Last::File(dir, name));
+                self.last.push(LastRemoval::File(dir, name));
                 Ok(())
             }
             Step::RemoveFile { path } => self.set_aside(path),
             Step::DetachUpper => self.detach_upper(),
             Step::RemoveDirectory { path } => {
                 let (dir, name) = self.at(path)?;
-                self.last.push(Last::Directory(dir, name));
+                self.last.push(LastRemoval::Directory(dir, name));
                 Ok(())
             }
         }
@@ -167,14 +158,14 @@ impl<'a> Run<'a> {
     }
 
     pub(crate) fn temporary(&self, name: &str, end: &str) -> String {
-        temporary(name, &self.material.token, end)
+        temporary(name, &self.payload.token, end)
     }
 
     fn make_directory(&mut self, path: &str, mode: u32) -> Result<()> {
         let (parent, name) = self.at(path)?;
         let (dir, made) = parent.make_directory(&name, mode)?;
         if made {
-            self.undo.push(Undo::RemoveDirectory(parent, name));
+            self.undo.push(Undo::RemoveDirectory { parent, name });
         }
         self.dirs.entry(path.to_owned()).or_insert_with(|| Rc::new(dir));
         Ok(())
@@ -183,28 +174,28 @@ impl<'a> Run<'a> {
     fn set_mode(&mut self, path: &str, mode: u32) -> Result<()> {
         let dir = self.dir(path)?;
         let before = dir.stat()?.mode;
-        self.undo.push(Undo::SetMode(Rc::clone(&dir), before));
+        self.undo.push(Undo::SetMode { dir: Rc::clone(&dir), mode: before });
         dir.set_mode(mode)
     }
 
     fn write_manifest(&mut self, state: State) -> Result<()> {
         let missing = || Error::new(Kind::State, "write the manifest", "the plan has none");
         let manifest = Manifest { state, ..self.manifest.ok_or_else(missing)?.clone() };
-        self.put_file(&format!("{}/{MANIFEST}", paths::HOME), &manifest.to_bytes()?, 0o600)
+        self.put_file(&format!("{}/{MANIFEST}", paths::OUR_DIRECTORY), &manifest.to_bytes()?, 0o600)
     }
 
     /// Puts a whole file at a name of ours: what stood there is kept until the end.
     pub(crate) fn put_file(&mut self, path: &str, content: &[u8], mode: u32) -> Result<()> {
         let (dir, name) = self.at(path)?;
         let (new, old) = (self.temporary(&name, "new"), self.temporary(&name, "old"));
-        self.undo.push(Undo::RemoveName(Rc::clone(&dir), new.clone(), None));
+        self.undo.push(Undo::RemoveName { dir: Rc::clone(&dir), name: new.clone(), put: None });
         dir.create(&new, content, mode)?;
         let again = self.saved.iter().any(|saved| Rc::ptr_eq(&saved.0, &dir) && saved.1 == old);
-        let first = dir.entry(&name)?.is_none();
+        let first = dir.inode_at(&name)?.is_none();
         if !again && !first {
             self.save(&dir, &name, &old)?;
         } else if first {
-            self.undo.push(Undo::RemoveName(Rc::clone(&dir), name.clone(), None));
+            self.undo.push(Undo::RemoveName { dir: Rc::clone(&dir), name: name.clone(), put: None });
         }
         dir.rename(&new, &name)?;
         dir.sync()
@@ -214,46 +205,34 @@ impl<'a> Run<'a> {
     fn save(&mut self, dir: &Rc<Dir>, name: &str, old: &str) -> Result<()> {
         dir.link(name, dir, old)?;
         self.saved.push((Rc::clone(dir), old.to_owned()));
-        self.undo.push(Undo::PutOver(Rc::clone(dir), old.to_owned(), name.to_owned()));
+        self.undo.push(Undo::PutOver { dir: Rc::clone(dir), saved: old.to_owned(), name: name.to_owned() });
         Ok(())
     }
 
     /// Makes a file through the overlay and looks for it, with its content, in the upper directory.
     fn prove_upper(&mut self) -> Result<()> {
-        let home = self.dir(paths::HOME)?;
+        let our_directory = self.dir(paths::OUR_DIRECTORY)?;
         let missing = || Error::new(Kind::State, "prove the upper directory", "none was found");
         let upper = self.upper.as_ref().ok_or_else(missing)?.top();
         let name = self.temporary(MARKER, "new");
-        self.undo.push(Undo::RemoveName(Rc::clone(&home), name.clone(), None));
-        home.create(&name, self.material.token.as_bytes(), 0o600)?;
-        let seen = upper.subdirectory(paths::HOME).and_then(|dir| match dir {
-            Some(dir) => dir.read(&name, self.material.token.len() as u64),
+        self.undo.push(Undo::RemoveName { dir: Rc::clone(&our_directory), name: name.clone(), put: None });
+        our_directory.create(&name, self.payload.token.as_bytes(), 0o600)?;
+        let seen = upper.subdirectory(paths::OUR_DIRECTORY).and_then(|dir| match dir {
+            Some(dir) => dir.read(&name, self.payload.token.len() as u64),
             None => Ok(None),
         });
-        home.unlink(&name)?;
-        if seen?.as_deref() == Some(self.material.token.as_bytes()) {
+        our_directory.unlink(&name)?;
+        if seen?.as_deref() == Some(self.payload.token.as_bytes()) {
             return Ok(());
         }
         let reason = "a file made through the overlay does not show up in it";
         Err(Error::new(Kind::State, "prove the upper directory", reason).at(upper.shown("")))
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the path is a descriptor's")]
-    fn make_private(&self) -> Result<()> {
-        let root = self.root.top();
-        sys::make_private(root.as_fd())
-            .or_else(|_| {
-                // Before Linux 5.12 there is only the old call, which takes a path.
-                let path = sys::proc_path(root);
-                mount(None::<&str>, path.as_str(), None::<&str>, MsFlags::MS_PRIVATE, None::<&str>)
-            })
-            .attempt("make the mount private at", root.shown(""))
-    }
-
     fn bind_upper(&mut self) -> Result<()> {
         let missing = || Error::new(Kind::State, "mount the upper directory", "none was found");
         let upper = self.upper.as_ref().ok_or_else(missing)?.top();
-        let onto = self.dir(&format!("{}/upper", paths::HOME))?;
+        let onto = self.dir(UPPER_PATH)?;
         let clone = if self.detached {
             upper.as_fd().try_clone_to_owned().attempt("keep open", upper.shown(""))?
         } else {
@@ -267,11 +246,11 @@ impl<'a> Run<'a> {
     }
 
     fn detach_upper(&mut self) -> Result<()> {
-        let home = self.dir(paths::HOME)?;
-        let Some(mounted) = home.subdirectory("upper")? else { return Ok(()) };
+        let our_directory = self.dir(paths::OUR_DIRECTORY)?;
+        let Some(mounted) = our_directory.subdirectory(UPPER)? else { return Ok(()) };
         let clone = sys::clone_mount(mounted.as_fd()).attempt("clone the mount at", mounted.shown(""))?;
-        unmount(&mounted)?;
-        self.undo.push(Undo::Mount(clone, home, "upper".to_owned()));
+        mounts::unmount(&mounted, UPPER_PATH)?;
+        self.undo.push(Undo::Mount { mount: clone, dir: our_directory, name: UPPER.to_owned() });
         Ok(())
     }
 
@@ -318,8 +297,8 @@ impl<'a> Run<'a> {
             dirs.into_iter().try_for_each(|dir| dir.sync())?;
         }
         self.last.iter().try_for_each(|last| match last {
-            Last::File(dir, name) => dir.unlink(name),
-            Last::Directory(dir, name) => dir.remove_directory(name),
+            LastRemoval::File(dir, name) => dir.unlink(name),
+            LastRemoval::Directory(dir, name) => dir.remove_directory(name),
         })
     }
 

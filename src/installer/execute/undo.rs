@@ -6,73 +6,65 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
-use nix::mount::{MntFlags, umount2};
-
 use crate::error::{Attempt, Error, Kind, Result};
-use crate::installer::execute::dpkg_divert;
+use crate::installer::execute::dpkg_divert::{Divert, dpkg_divert};
+use crate::installer::names::UPPER_PATH;
 use crate::sys;
 use crate::untrusted::Dir;
-use crate::untrusted::entry::Entry;
+use crate::untrusted::inode::Inode;
+use crate::untrusted::mounts::unmount;
 
 /// One thing to be put back.
 #[derive(Debug)]
 pub(crate) enum Undo {
     /// A name that was made, and what was put there: what somebody put there since is left.
-    RemoveName(Rc<Dir>, String, Option<Entry>),
+    RemoveName { dir: Rc<Dir>, name: String, put: Option<Inode> },
     /// A directory that was made.
-    RemoveDirectory(Rc<Dir>, String),
-    /// A file of ours that was saved under the first name and takes the place of what is under the second.
-    PutOver(Rc<Dir>, String, String),
-    /// A file that was set aside to the first name and belongs under the second, where nothing is.
-    PutBack(Rc<Dir>, String, String),
-    /// Two names that were exchanged.
-    Exchange {
-        /// Where.
-        dir: Rc<Dir>,
-        /// Ours, and the image's.
-        names: [String; 2],
-        /// A temporary name.
-        spare: String,
-        /// What the image's name was given, which goes back to ours.
-        put: Option<Entry>,
-    },
+    RemoveDirectory { parent: Rc<Dir>, name: String },
+    /// A file of ours that was saved under one name and takes the place of what is under the other by now.
+    PutOver { dir: Rc<Dir>, saved: String, name: String },
+    /// A file that was set aside to one name and belongs under the other, where nothing is.
+    PutBack { dir: Rc<Dir>, saved: String, name: String },
+    /// A name of ours and one of the image's that were exchanged, by way of a temporary one. `put` is what the image's
+    /// name was given, which goes back to ours.
+    Exchange { dir: Rc<Dir>, ours: String, name: String, spare: String, put: Option<Inode> },
     /// A directory, and the permission bits that it had.
-    SetMode(Rc<Dir>, u32),
-    /// Diversions that dpkg-divert made or ended, and whether they are to be made again.
-    Divert(Vec<String>, bool),
+    SetMode { dir: Rc<Dir>, mode: u32 },
+    /// A diversion that dpkg-divert ended or made, and what sets that right.
+    Divert { path: String, divert: Divert },
     /// A mount that was made: its root.
     Unmount(OwnedFd),
-    /// A mount that was taken away, and where it was.
-    Mount(OwnedFd, Rc<Dir>, String),
+    /// A mount that was taken away, and the name that it was mounted on.
+    Mount { mount: OwnedFd, dir: Rc<Dir>, name: String },
 }
 
 impl Undo {
     /// Puts it back.
     pub(crate) fn run(self) -> Result<()> {
         match self {
-            Self::RemoveName(dir, name, None) => dir.unlink(&name),
-            Self::RemoveName(dir, name, Some(put)) => match dir.entry(&name)? {
+            Self::RemoveName { dir, name, put: None } => dir.unlink(&name),
+            Self::RemoveName { dir, name, put: Some(put) } => match dir.inode_at(&name)? {
                 Some(now) if !now.resembles(&put) => Err(replaced(&dir, &name)),
                 _ => dir.unlink(&name),
             },
-            Self::RemoveDirectory(dir, name) => dir.remove_directory(&name),
-            Self::PutOver(dir, saved, name) => {
+            Self::RemoveDirectory { parent, name } => parent.remove_directory(&name),
+            Self::PutOver { dir, saved, name } => {
                 dir.rename(&saved, &name)?;
                 // If the name has never got another file, both are one inode, and that was no rename.
                 dir.unlink(&saved)
             }
-            Self::PutBack(dir, saved, name) => dir.rename_new(&saved, &name),
-            Self::Exchange { dir, names: [ours, name], spare, put } => {
+            Self::PutBack { dir, saved, name } => dir.rename_new(&saved, &name),
+            Self::Exchange { dir, ours, name, spare, put } => {
                 dir.exchange(&ours, &name, &spare)?;
-                match (dir.entry(&ours)?, put) {
+                match (dir.inode_at(&ours)?, put) {
                     (Some(now), Some(put)) if now.resembles(&put) => Ok(()),
                     _ => dir.exchange(&ours, &name, &spare).and(Err(replaced(&dir, &name))),
                 }
             }
-            Self::SetMode(dir, mode) => dir.set_mode(mode),
-            Self::Divert(paths, make) => paths.iter().try_for_each(|path| dpkg_divert(path, make)),
-            Self::Unmount(mount) => unmount(mount),
-            Self::Mount(mount, dir, name) => match dir.subdirectory(&name)? {
+            Self::SetMode { dir, mode } => dir.set_mode(mode),
+            Self::Divert { path, divert } => dpkg_divert(&path, divert),
+            Self::Unmount(mount) => unmount(mount, UPPER_PATH),
+            Self::Mount { mount, dir, name } => match dir.subdirectory(&name)? {
                 Some(onto) => {
                     sys::attach_mount(mount.as_fd(), onto.as_fd()).attempt("mount on", dir.shown(&name))
                 }
@@ -84,10 +76,4 @@ impl Undo {
 
 fn replaced(dir: &Dir, name: &str) -> Error {
     Error::new(Kind::State, "put back", "somebody has replaced it meanwhile").at(dir.shown(name))
-}
-
-/// Unmounts the mount that this descriptor is in, by descriptor: no path is walked.
-#[expect(clippy::disallowed_methods, reason = "the path is a descriptor's")]
-pub(crate) fn unmount(mount: impl AsFd) -> Result<()> {
-    umount2(sys::proc_path(&mount).as_str(), MntFlags::MNT_DETACH).attempt("unmount", ".rootfs-shim/upper")
 }

@@ -10,8 +10,8 @@ use std::path::Path;
 use crate::command::tables::{TOOLS, Tool};
 use crate::error::{Error, Kind, Result};
 use crate::installer::names::{REAL, TEMPORARY, temporary};
-use crate::untrusted::entry::{Entry, FileId, FileKind};
-use crate::untrusted::{Dir, ELSEWHERE, Root};
+use crate::untrusted::inode::{FileKind, Inode, InodeId};
+use crate::untrusted::{Dir, IN_OTHER_MOUNT, Root};
 
 /// dpkg's directory.
 pub const ADMIN: &str = "var/lib/dpkg";
@@ -70,22 +70,22 @@ pub fn parse(list: &[u8]) -> Option<Vec<Diversion<'_>>> {
     Some(found)
 }
 
-/// Looks for dpkg in an image; the directory is open from then on. `tokens` are what runs of ours that
+/// Gathers what dpkg knows of an image, if it is one of dpkg's; its directory is open from then on. `tokens` are what runs of ours that
 /// did not end had in their temporary names.
 ///
 /// # Errors
 /// Whatever keeps us from the list: not a plain file, too large, not to be understood, in another mount.
-pub fn look(root: &Root, tokens: &[String]) -> Result<Option<(Dir, Dpkg)>> {
+pub fn gather(root: &Root, tokens: &[String]) -> Result<Option<(Dir, Dpkg)>> {
     let Some(dir) = root.directory(Path::new(ADMIN))? else { return Ok(None) };
     let Some(info) = dir.subdirectory("info")? else { return Ok(None) };
     for dir in [&dir, &info] {
-        if dir.is_elsewhere()? {
-            return Err(Error::new(Kind::State, "use", ELSEWHERE).at(dir.shown("")));
+        if dir.is_in_other_mount()? {
+            return Err(Error::new(Kind::State, "use", IN_OTHER_MOUNT).at(dir.shown("")));
         }
     }
     for name in LOCKS {
         if let Some(found) = dir.find(name)?
-            && (found.entry.kind != FileKind::Regular || found.is_elsewhere()?)
+            && (found.inode.kind != FileKind::Regular || found.is_in_other_mount()?)
         {
             let reason = "it is not a regular file on the root's own mount";
             return Err(Error::new(Kind::State, "lock", reason).at(dir.shown(name)));
@@ -96,11 +96,11 @@ pub fn look(root: &Root, tokens: &[String]) -> Result<Option<(Dir, Dpkg)>> {
         let reason = "it is not a list of diversions that dpkg could read";
         return Err(Error::new(Kind::Invalid, "read", reason).at(dir.shown(DIVERSIONS)));
     }
-    let runs = |entry: Entry| entry.kind == FileKind::Regular && entry.mode & 0o111 != 0;
-    let has_tool = root.find(Path::new(TOOL))?.is_some_and(|found| runs(found.entry));
+    let runs = |inode: Inode| inode.kind == FileKind::Regular && inode.mode & 0o111 != 0;
+    let has_tool = root.find(Path::new(TOOL))?.is_some_and(|found| runs(found.inode));
     let mut leftovers = Vec::new();
     for name in tokens.iter().flat_map(|token| TEMPORARY.map(|end| temporary(DIVERSIONS, token, end))) {
-        if dir.entry(&name)?.is_some_and(|entry| entry.kind == FileKind::Regular) {
+        if dir.inode_at(&name)?.is_some_and(|inode| inode.kind == FileKind::Regular) {
             leftovers.push(format!("{ADMIN}/{name}"));
         }
     }
@@ -124,7 +124,7 @@ fn listed(info: &Dir) -> Result<Vec<String>> {
 /// What was read of the lists: each inode once, because an image may have a hundred thousand links of one.
 #[derive(Default)]
 struct Lists {
-    seen: HashSet<FileId>,
+    seen: HashSet<InodeId>,
     bytes: u64,
     found: BTreeSet<String>,
 }
@@ -132,8 +132,8 @@ struct Lists {
 impl Lists {
     /// One list; one that cannot be read is none of dpkg's.
     fn read(&mut self, info: &Dir, list: &str) -> Result<()> {
-        let Ok(Some(entry)) = info.entry(list) else { return Ok(()) };
-        if entry.size > CAP || !self.seen.insert(entry.id) {
+        let Ok(Some(inode)) = info.inode_at(list) else { return Ok(()) };
+        if inode.size > CAP || !self.seen.insert(inode.id) {
             return Ok(());
         }
         let Ok(Some(bytes)) = info.read(list, CAP) else { return Ok(()) };

@@ -1,8 +1,8 @@
 //! An image's tree as install sees it: which tools stand where, and what of ours is there already.
 //!
 //! Facts only. [`Tree`] holds the directories, each opened once; [`Image`] says what stands in them, in
-//! words that a plan can be made of without a system. Two paths to one directory (usr-merge, sbin-merge) are
-//! one place, known by device and inode.
+//! words that a plan can be made of without a system. A tool's directory that two paths of our tables lead to
+//! (usr-merge, sbin-merge) is one directory, known by device and inode.
 
 pub mod dpkg;
 pub(crate) mod elf;
@@ -11,6 +11,7 @@ pub(crate) mod guest;
 pub(crate) mod link;
 pub(crate) mod our_directory;
 pub(crate) mod root_mount;
+pub(crate) mod switched_root;
 pub(crate) mod tree;
 
 use std::os::fd::AsFd;
@@ -20,33 +21,30 @@ use std::path::{Path, PathBuf};
 use crate::command::tables::TOOLS;
 use crate::error::{Error, Kind, Result};
 use crate::installer::image::dpkg::Dpkg;
-use crate::installer::image::file::{Contents, Standing};
+use crate::installer::image::file::{ContentCache, FileAtName};
 use crate::installer::image::link::follow;
-use crate::installer::image::our_directory::{look_home, tokens};
-use crate::installer::image::root_mount::{Hint, Layer};
-use crate::installer::image::tree::{Place, Tree, Unseen, of_the_image};
+use crate::installer::image::our_directory::{OurDirectory, tokens};
+use crate::installer::image::root_mount::{RootMount, UpperHint};
+use crate::installer::image::tree::{ToolDirectory, Tree, Unseen, of_the_image};
+use crate::installer::manifest::Manifest;
 use crate::installer::names::{REAL, TEMPORARY, temporary};
 use crate::sys;
-use crate::untrusted::entry::FileKind;
+use crate::untrusted::inode::{FileKind, Inode};
 use crate::untrusted::{Dir, Root};
-
-pub(crate) use crate::installer::image::elf::Machine;
-pub(crate) use crate::installer::image::link::Leads;
-pub(crate) use crate::installer::image::our_directory::Home;
 
 /// What is in a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Image {
     /// The root's path, for messages.
     pub root: PathBuf,
-    /// Our own directory.
-    pub home: Option<Home>,
-    /// How the root is mounted.
-    pub layer: Layer,
-    /// Where tools may stand.
-    pub places: Vec<Place>,
-    /// What stands at each tool's name in each place.
-    pub slots: Vec<Slot>,
+    /// Whether it is the root of the process that looks.
+    pub running: bool,
+    /// What is in `/.rootfs-shim`, if that is there.
+    pub our_directory: Option<OurDirectory>,
+    pub root_mount: RootMount,
+    pub tool_directories: Vec<ToolDirectory>,
+    /// Each tool's name in each of the directories that may have it.
+    pub tool_names: Vec<ToolName>,
     /// What dpkg knows, if this is a system of dpkg's.
     pub dpkg: Option<Dpkg>,
     /// The root directory's chattr(1) flags.
@@ -55,125 +53,159 @@ pub(crate) struct Image {
     pub is_usr: bool,
     /// What could not be looked at, and why.
     pub warnings: Vec<String>,
-    /// Places, and names in them, that could not be looked at: what stands there is not known.
+    /// Tools' directories, and names in them, that could not be looked at: what stands there is not known.
     pub unseen: Vec<String>,
 }
 
 impl Image {
-    /// The slot of a tool's name, by whichever path of our tables leads there: directories may have been merged
-    /// since a manifest was written.
-    pub(crate) fn slot(&self, path: &str) -> Option<&Slot> {
-        let (directory, name) = path.rsplit_once('/')?;
-        let leads = |place: &Place| place.spellings.iter().any(|spelling| spelling == directory);
-        let here = |slot: &&Slot| slot.tool == name && self.places.get(slot.place).is_some_and(leads);
-        self.slots.iter().find(here)
+    /// A tool's name, by whichever path of our tables leads there: directories may have been merged since a manifest
+    /// was written.
+    pub(crate) fn tool_name(&self, path: &str) -> Option<&ToolName> {
+        let (directory, tool) = path.rsplit_once('/')?;
+        let leads_here = |at: &ToolDirectory| at.spellings.iter().any(|spelling| spelling == directory);
+        let is_it = |name: &&ToolName| {
+            name.tool == tool && self.tool_directories.get(name.directory).is_some_and(leads_here)
+        };
+        self.tool_names.iter().find(is_it)
+    }
+
+    /// The directory that a tool's name is in.
+    pub(crate) fn directory_of(&self, tool_name: &ToolName) -> Option<&ToolDirectory> {
+        self.tool_directories.get(tool_name.directory)
+    }
+
+    /// The manifest, if there is one that makes sense.
+    pub(crate) fn manifest(&self) -> Option<&Manifest> {
+        self.our_directory.as_ref()?.manifest.as_ref()
     }
 }
 
-/// A tool's name in a place.
+/// A tool's name in one directory, and what stands there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Slot {
-    /// Index into the places.
-    pub place: usize,
+pub(crate) struct ToolName {
+    /// Index into the image's tool directories.
+    pub directory: usize,
     /// The path of the name: `usr/sbin/swapon`.
     pub path: String,
-    /// The tool.
+    /// `swapon`, `swapoff` or `mkswap`.
     pub tool: &'static str,
-    /// What stands at the name.
-    pub name: Option<Standing>,
-    /// What stands at `.real`.
-    pub real: Option<Standing>,
+    /// What stands at the name itself.
+    pub at_name: Option<FileAtName>,
+    /// What stands at the same name with `.real` behind it.
+    pub at_real: Option<FileAtName>,
     /// Temporary names of a run that did not end: whole paths.
     pub leftovers: Vec<String>,
 }
 
-/// Looks at the whole tree; `hint` is where the caller says that the overlay's upper directory is.
+/// Gathers what is in the whole tree; `hint` is where the caller says that the overlay's upper directory is.
 ///
 /// # Errors
 /// Attack if our directory or what is in it is not what it may be; what the calls say.
-pub(crate) fn look(root: Root, hint: Hint<'_>) -> Result<(Tree, Image)> {
-    let (mut tree, places, Unseen { mut warnings, names: mut unseen }) = Tree::open(root)?;
-    let mut contents = Contents::default();
-    let home = tree.home.as_ref().map(|dir| look_home(dir, &mut contents, &mut warnings)).transpose()?;
-    tree.detached = matches!(hint, Hint::Detached(..));
-    let (layer, found) = root_mount::look(&tree.root, tree.home.as_ref(), hint)?;
-    tree.upper = found;
-    let tokens = home.as_ref().map(tokens).unwrap_or_default();
-    let dpkg = match dpkg::look(&tree.root, &tokens) {
+pub(crate) fn gather(root: Root, hint: UpperHint<'_>) -> Result<(Tree, Image)> {
+    let running = root.top().stat()?.id == Root::open(Path::new("/"))?.top().stat()?.id;
+    let (mut tree, tool_directories, mut unseen) = Tree::open(root)?;
+    let mut contents = ContentCache::default();
+    let our_directory = match &tree.our_directory {
+        Some(dir) => Some(our_directory::gather(dir, &mut contents, &mut unseen.warnings)?),
+        None => None,
+    };
+    tree.detached = matches!(hint, UpperHint::Detached(..));
+    let (root_mount, upper) = root_mount::gather(&tree.root, tree.our_directory.as_ref(), hint)?;
+    tree.upper = upper;
+    let tokens = our_directory.as_ref().map(tokens).unwrap_or_default();
+    let dpkg = match dpkg::gather(&tree.root, &tokens) {
         Ok(dpkg) => dpkg,
         Err(error) => {
-            warnings.push(format!("{}; so dpkg is not told of the shims", of_the_image(error)?));
+            unseen.warnings.push(format!("{}; so dpkg is not told of the shims", of_the_image(error)?));
             None
         }
     };
     let (dir, dpkg) = dpkg.unzip();
     tree.dpkg = dir;
-    let mut slots = Vec::new();
-    for (index, place) in places.iter().enumerate() {
-        let serves = |path: &&str| place.spellings.iter().any(|spelling| spelling == path);
-        for tool in TOOLS.iter().filter(|tool| tool.directories.iter().any(&serves)) {
-            match look_slot(&tree, &mut contents, (index, &place.path), tool.name, &tokens) {
-                Ok(slot) => slots.push(slot),
-                Err(error) => {
-                    warnings.push(of_the_image(error)?);
-                    unseen.push(format!("{}/{}", place.path, tool.name));
-                }
-            }
-        }
-    }
-    let (flags, root) = (tree.root.top().flags(), tree.root.top().shown(""));
-    let has_any =
-        |names: [&str; 4]| names.iter().any(|name| matches!(tree.root.top().entry(name), Ok(Some(_))));
-    let is_usr = has_any(["share", "include", "libexec", "local"]) && !has_any(["usr", "etc", "dev", "proc"]);
-    let image = Image { root, home, layer, places, slots, dpkg, flags, is_usr, warnings, unseen };
+    let mut lookup = Lookup { tree: &tree, contents, tokens: &tokens };
+    let tool_names = lookup.tool_names(&tool_directories, &mut unseen)?;
+    let image = Image {
+        root: tree.root.top().shown(""),
+        running,
+        our_directory,
+        root_mount,
+        tool_directories,
+        tool_names,
+        dpkg,
+        flags: tree.root.top().flags(),
+        is_usr: is_usr(tree.root.top()),
+        warnings: unseen.warnings,
+        unseen: unseen.names,
+    };
     Ok((tree, image))
 }
 
-fn look_slot(
-    tree: &Tree,
-    contents: &mut Contents,
-    (place, path): (usize, &str),
-    tool: &'static str,
-    tokens: &[String],
-) -> Result<Slot> {
-    let missing = || Error::new(Kind::State, "look into", "no such place").at(path);
-    let dir = tree.places.get(place).ok_or_else(missing)?;
-    let mut leftovers = Vec::new();
-    for end in tokens.iter().flat_map(|token| TEMPORARY.map(|end| temporary(tool, token, end))) {
-        if dir.entry(&end)?.is_some_and(|entry| matches!(entry.kind, FileKind::Regular | FileKind::Symlink)) {
-            leftovers.push(format!("{path}/{end}"));
-        }
-    }
-    let name = look_name(tree, contents, dir, path, tool)?;
-    let real = look_name(tree, contents, dir, path, &format!("{tool}{REAL}"))?;
-    Ok(Slot { place, path: format!("{path}/{tool}"), tool, name, real, leftovers })
+/// Whether that looks like a `/usr` and not like a root.
+fn is_usr(top: &Dir) -> bool {
+    let has_any = |names: [&str; 4]| names.iter().any(|name| matches!(top.inode_at(name), Ok(Some(_))));
+    has_any(["share", "include", "libexec", "local"]) && !has_any(["usr", "etc", "dev", "proc"])
 }
 
-fn look_name(
-    tree: &Tree,
-    contents: &mut Contents,
-    dir: &Dir,
-    path: &str,
-    name: &str,
-) -> Result<Option<Standing>> {
-    let Some(found) = dir.find(name)? else { return Ok(None) };
-    let elsewhere = found.is_elsewhere()?;
-    let mut standing =
-        Standing { entry: found.entry, sha256: None, flags: 0, machine: None, leads: None, elsewhere };
-    match found.entry.kind {
-        FileKind::Regular if elsewhere => {}
-        FileKind::Regular => {
-            let file = found.open()?;
-            standing.flags = sys::inode_flags(file.as_fd()).unwrap_or(0);
-            let content = contents.of(found.entry, file, &dir.shown(name))?;
-            (standing.sha256, standing.machine) = (content.sha256, content.machine);
+/// What is needed to tell what stands at a name.
+struct Lookup<'a> {
+    tree: &'a Tree,
+    contents: ContentCache,
+    /// What runs that did not end had in their temporary names.
+    tokens: &'a [String],
+}
+
+impl Lookup<'_> {
+    fn tool_names(&mut self, directories: &[ToolDirectory], unseen: &mut Unseen) -> Result<Vec<ToolName>> {
+        let mut names = Vec::new();
+        for (index, directory) in directories.iter().enumerate() {
+            let serves = |path: &&str| directory.spellings.iter().any(|spelling| spelling == path);
+            for tool in TOOLS.iter().filter(|tool| tool.directories.iter().any(&serves)) {
+                match self.tool_name((index, &directory.path), tool.name) {
+                    Ok(name) => names.push(name),
+                    Err(error) => {
+                        unseen.warnings.push(of_the_image(error)?);
+                        unseen.names.push(format!("{}/{}", directory.path, tool.name));
+                    }
+                }
+            }
         }
-        FileKind::Symlink => {
-            let target = dir.link_target(name)?;
-            standing.sha256 = Some(file::sha256(target.as_bytes()));
-            (standing.leads, standing.machine) = follow(tree, Path::new(path), Path::new(&target));
-        }
-        _ => {}
+        Ok(names)
     }
-    Ok(Some(standing))
+
+    fn tool_name(&mut self, (directory, path): (usize, &str), tool: &'static str) -> Result<ToolName> {
+        let missing = || Error::new(Kind::State, "look into", "no such place").at(path);
+        let dir = self.tree.tool_directories.get(directory).ok_or_else(missing)?;
+        let is_file = |inode: Inode| matches!(inode.kind, FileKind::Regular | FileKind::Symlink);
+        let mut leftovers = Vec::new();
+        for name in self.tokens.iter().flat_map(|token| TEMPORARY.map(|end| temporary(tool, token, end))) {
+            if dir.inode_at(&name)?.is_some_and(is_file) {
+                leftovers.push(format!("{path}/{name}"));
+            }
+        }
+        let at_name = self.file_at(dir, path, tool)?;
+        let at_real = self.file_at(dir, path, &format!("{tool}{REAL}"))?;
+        Ok(ToolName { directory, path: format!("{path}/{tool}"), tool, at_name, at_real, leftovers })
+    }
+
+    /// What stands at `name` in the directory `dir`, which is at `path`.
+    fn file_at(&mut self, dir: &Dir, path: &str, name: &str) -> Result<Option<FileAtName>> {
+        let Some(pinned) = dir.find(name)? else { return Ok(None) };
+        let mut file = FileAtName::new(pinned.inode, pinned.is_in_other_mount()?);
+        match pinned.inode.kind {
+            FileKind::Regular if file.in_other_mount => {}
+            FileKind::Regular => {
+                let open = pinned.open()?;
+                file.flags = sys::inode_flags(open.as_fd()).unwrap_or(0);
+                let content = self.contents.of(pinned.inode, open, &dir.shown(name))?;
+                (file.sha256, file.architecture) = (content.sha256, content.architecture);
+            }
+            FileKind::Symlink => {
+                let target = dir.link_target(name)?;
+                file.sha256 = Some(file::sha256(target.as_bytes()));
+                (file.target, file.architecture) = follow(self.tree, Path::new(path), Path::new(&target));
+            }
+            _ => {}
+        }
+        Ok(Some(file))
+    }
 }

@@ -6,108 +6,116 @@
 use std::os::fd::AsFd;
 
 use crate::error::{Error, Kind, Result};
-use crate::installer::image::file::{self, Contents, Standing};
+use crate::installer::image::file::{self, ContentCache, FileAtName};
 use crate::installer::manifest::{self, Manifest};
-use crate::installer::names::{BIN, BINARY, CONFIG, MANIFEST, MARKER, TEMPORARY};
-use crate::sys;
-use crate::untrusted::entry::FileKind;
-use crate::untrusted::{Dir, ELSEWHERE};
+use crate::installer::names::{BIN, BINARY, CONFIG, MANIFEST, MARKER, TEMPORARY, UPPER};
+use crate::untrusted::inode::FileKind;
+use crate::untrusted::{Dir, IN_OTHER_MOUNT};
+use crate::{sys, text};
 
 /// The bit of our directory's mode that says that it is half made, or half gone: there may be no manifest in it
 /// that says whose it is, and an image's own directory has no such bit.
-pub(crate) const MARK: u32 = 0o1000;
+pub(crate) const UNFINISHED: u32 = 0o1000;
 
 /// What is in `/.rootfs-shim`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Home {
-    /// Whether it has the [`MARK`].
-    pub marked: bool,
+pub(crate) struct OurDirectory {
+    /// Whether its mode has the bit [`UNFINISHED`].
+    pub unfinished: bool,
+    /// Whether it was made a moment ago, to be locked, and nothing else is in it yet.
+    pub is_new: bool,
     /// Which directories in it are there.
     pub directories: Vec<String>,
     /// The manifest; `None` if there is none or it makes no sense, which is among the warnings then.
     pub manifest: Option<Manifest>,
-    /// The binary.
-    pub binary: Option<Standing>,
-    /// SHA-256 of the configuration.
+    pub binary: Option<FileAtName>,
+    /// SHA-256 of the configuration's content.
     pub config: Option<String>,
     /// Temporary names of a run that did not end.
     pub leftovers: Vec<String>,
-    /// Names that are not ours.
+    /// Names in it that are somebody else's.
     pub foreign: Vec<String>,
 }
 
-impl Home {
+impl OurDirectory {
     /// Whether the binary has this content.
     pub(crate) fn has_content(&self, sha256: &str) -> bool {
         self.binary.as_ref().is_some_and(|binary| binary.sha256.as_deref() == Some(sha256))
     }
 }
 
-pub(crate) fn look_home(home: &Dir, contents: &mut Contents, warnings: &mut Vec<String>) -> Result<Home> {
-    let entry = home.stat()?;
-    if entry.uid != 0 || entry.mode & 0o077 != 0 {
+/// Gathers what is in our directory, which is open.
+///
+/// # Errors
+/// Attack for one that is not root's alone, or has something else in it where only ours may be.
+pub(crate) fn gather(
+    our_directory: &Dir,
+    contents: &mut ContentCache,
+    warnings: &mut Vec<String>,
+) -> Result<OurDirectory> {
+    let inode = our_directory.stat()?;
+    if inode.uid != 0 || inode.mode & 0o077 != 0 {
         let reason =
-            format!("it belongs to uid {} with mode {:04o}, not to root with 0700", entry.uid, entry.mode);
-        let error = Error::new(Kind::Attack, "use", reason).at(home.shown(""));
+            format!("it belongs to uid {} with mode {:04o}, not to root with 0700", inode.uid, inode.mode);
+        let error = Error::new(Kind::Attack, "use", reason).at(our_directory.shown(""));
         return Err(error.remedy("remove it from the image, or chown and chmod it if it is yours"));
     }
-    let mut facts = Home { marked: entry.mode & MARK != 0, ..Home::default() };
-    for name in [BIN, "upper"] {
-        if let Some(dir) = home.subdirectory(name)? {
+    let mut facts = OurDirectory { unfinished: inode.mode & UNFINISHED != 0, ..OurDirectory::default() };
+    for name in [BIN, UPPER] {
+        if let Some(dir) = our_directory.subdirectory(name)? {
             facts.directories.push(name.to_owned());
-            match (name, dir.is_elsewhere()?) {
+            match (name, dir.is_in_other_mount()?) {
                 // What somebody put there while nothing was mounted.
-                ("upper", false) => look_names(&dir, "upper/", &[], &mut facts)?,
+                (UPPER, false) => sort_names(&dir, "upper/", &[], &mut facts)?,
                 (BIN, true) => {
-                    let error = Error::new(Kind::State, "use", ELSEWHERE).at(dir.shown(""));
+                    let error = Error::new(Kind::State, "use", IN_OTHER_MOUNT).at(dir.shown(""));
                     return Err(error.remedy("unmount what is mounted there"));
                 }
                 _ => {}
             }
         }
     }
-    if let Some(bytes) = home.read(MANIFEST, manifest::CAP)? {
+    if let Some(bytes) = our_directory.read(MANIFEST, manifest::CAP)? {
         match Manifest::parse(&bytes) {
             Ok(manifest) => facts.manifest = Some(manifest),
-            Err(error) => warnings.push(error.at(home.shown(MANIFEST)).to_string()),
+            Err(error) => warnings.push(error.at(our_directory.shown(MANIFEST)).to_string()),
         }
     }
-    facts.config = home.read(CONFIG, file::CAP)?.map(|bytes| file::sha256(&bytes));
-    if let Some(bin) = home.subdirectory(BIN)? {
-        facts.binary = look_binary(&bin, contents)?;
-        look_names(&bin, &format!("{BIN}/"), &[BINARY], &mut facts)?;
+    facts.config = our_directory.read(CONFIG, file::CAP)?.map(|bytes| file::sha256(&bytes));
+    if let Some(bin) = our_directory.subdirectory(BIN)? {
+        facts.binary = gather_binary(&bin, contents)?;
+        sort_names(&bin, &format!("{BIN}/"), &[BINARY], &mut facts)?;
     }
-    look_names(home, "", &[MANIFEST, CONFIG, MARKER], &mut facts)?;
+    sort_names(our_directory, "", &[MANIFEST, CONFIG, MARKER], &mut facts)?;
     Ok(facts)
 }
 
-fn look_binary(bin: &Dir, contents: &mut Contents) -> Result<Option<Standing>> {
+fn gather_binary(bin: &Dir, contents: &mut ContentCache) -> Result<Option<FileAtName>> {
     let Some(found) = bin.find(BINARY)? else { return Ok(None) };
-    if found.entry.kind != FileKind::Regular {
-        let reason = format!("it is {}, not a regular file", found.entry.kind.words());
+    if found.inode.kind != FileKind::Regular {
+        let reason = format!("it is {}, not a regular file", found.inode.kind.words());
         return Err(Error::new(Kind::Attack, "read", reason).at(bin.shown(BINARY)));
     }
-    if found.entry.size > file::CAP {
+    if found.inode.size > file::CAP {
         let reason = format!("it is larger than {} bytes", file::CAP);
         return Err(Error::new(Kind::Invalid, "read", reason).at(bin.shown(BINARY)));
     }
-    let elsewhere = found.is_elsewhere()?;
-    if elsewhere {
-        return Err(Error::new(Kind::State, "read", ELSEWHERE).at(bin.shown(BINARY)));
+    if found.is_in_other_mount()? {
+        return Err(Error::new(Kind::State, "read", IN_OTHER_MOUNT).at(bin.shown(BINARY)));
     }
     let file = found.open()?;
     let flags = sys::inode_flags(file.as_fd()).unwrap_or(0);
-    let content = contents.of(found.entry, file, &bin.shown(BINARY))?;
-    let (sha256, machine) = (content.sha256, content.machine);
-    Ok(Some(Standing { entry: found.entry, sha256, flags, machine, leads: None, elsewhere }))
+    let content = contents.of(found.inode, file, &bin.shown(BINARY))?;
+    let (sha256, architecture) = (content.sha256, content.architecture);
+    Ok(Some(FileAtName { sha256, flags, architecture, ..FileAtName::new(found.inode, false) }))
 }
 
 /// What runs that did not end had in their temporary names: the manifest knows, and when that was not there yet,
 /// or not any more, its own temporary name does.
-pub(crate) fn tokens(home: &Home) -> Vec<String> {
+pub(crate) fn tokens(our_directory: &OurDirectory) -> Vec<String> {
     let of = |name: &String| name.rsplit('.').nth(1).map(str::to_owned);
-    let mut tokens: Vec<String> = home.leftovers.iter().filter_map(of).collect();
-    tokens.extend(home.manifest.as_ref().map(|manifest| manifest.token.clone()));
+    let mut tokens: Vec<String> = our_directory.leftovers.iter().filter_map(of).collect();
+    tokens.extend(our_directory.manifest.as_ref().map(|manifest| manifest.token.clone()));
     tokens.retain(|token| manifest::is_token(token));
     tokens.sort();
     tokens.dedup();
@@ -115,20 +123,21 @@ pub(crate) fn tokens(home: &Home) -> Vec<String> {
 }
 
 /// Sorts the names of a directory of ours; `known` are the files that install may make there.
-fn look_names(dir: &Dir, prefix: &str, known: &[&str], facts: &mut Home) -> Result<()> {
+fn sort_names(dir: &Dir, prefix: &str, known: &[&str], facts: &mut OurDirectory) -> Result<()> {
     for name in dir.names()? {
         let Some(name) = name.to_str() else {
-            facts.foreign.push(crate::text::path(&name));
+            facts.foreign.push(text::path(&name));
             continue;
         };
-        if is_temporary(name, known) && dir.entry(name)?.is_some_and(|entry| entry.kind == FileKind::Regular)
+        if is_temporary(name, known)
+            && dir.inode_at(name)?.is_some_and(|inode| inode.kind == FileKind::Regular)
         {
             facts.leftovers.push(format!("{prefix}{name}"));
         } else if name == MARKER
             || !(known.contains(&name)
                 || (prefix.is_empty() && facts.directories.iter().any(|one| one == name)))
         {
-            facts.foreign.push(format!("{prefix}{}", crate::text::path(name)));
+            facts.foreign.push(format!("{prefix}{}", text::path(name)));
         }
     }
     Ok(())

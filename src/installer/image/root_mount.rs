@@ -8,21 +8,19 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use crate::error::{Attempt, Result};
-use crate::kernel::mounts::{Mount, Mounts};
+use crate::error::Result;
+use crate::kernel::mounts::{Mount, mount_of_id};
 use crate::paths;
 use crate::sys;
+use crate::untrusted::inode::Inode;
 use crate::untrusted::{Dir, Root};
 
 /// How often two directories are compared, if one changes in between (a running guest's `/`).
 const LOOKS: usize = 5;
 
-/// What helps where the kernel's tables are not to be read.
-pub(crate) const NO_PROC: &str = "mount /proc first";
-
 /// How the image's root is mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Layer {
+pub(crate) struct RootMount {
     /// Where the mount is, from this process's root; `None` if mountinfo does not list it.
     pub point: Option<PathBuf>,
     /// The filesystem's type; empty if unknown.
@@ -52,7 +50,7 @@ pub(crate) enum Upper {
 
 /// Where the caller says that upper is; it is proved in any case.
 #[derive(Debug, Default)]
-pub(crate) enum Hint<'a> {
+pub(crate) enum UpperHint<'a> {
     /// Nowhere in particular.
     #[default]
     Nothing,
@@ -62,34 +60,32 @@ pub(crate) enum Hint<'a> {
     Detached(OwnedFd, PathBuf),
 }
 
-impl Layer {
-    /// Whether the root is an overlay.
+impl RootMount {
     pub(crate) fn is_overlay(&self) -> bool {
         self.fstype == "overlay"
     }
 }
 
-/// Looks at the mount that `root` is in; `hint` is where the caller says that upper is.
+/// Gathers what is known of the mount that `root` is in; `hint` is where the caller says that upper is.
 ///
 /// # Errors
 /// If `/proc/thread-self/mountinfo` cannot be read.
-#[expect(clippy::disallowed_methods, reason = "the kernel's own table")]
-pub(crate) fn look(root: &Root, home: Option<&Dir>, hint: Hint<'_>) -> Result<(Layer, Option<Root>)> {
-    let text = std::fs::read("/proc/thread-self/mountinfo")
-        .attempt("read", "/proc/thread-self/mountinfo")
-        .map_err(|error| error.or_remedy(NO_PROC))?;
-    let id = root.top().mount()?;
-    let mounts = Mounts::parse(&text, |line| line == id);
-    let mount = mounts.iter().next();
+pub(crate) fn gather(
+    root: &Root,
+    our_directory: Option<&Dir>,
+    hint: UpperHint<'_>,
+) -> Result<(RootMount, Option<Root>)> {
+    let mount = mount_of_id(root.top().mount()?)?;
+    let mount = mount.as_ref();
     let path = root.top().path()?;
     let whole = mount.is_some_and(|mount| mount.point == path);
     let is_overlay = whole && mount.is_some_and(|mount| mount.fstype == "overlay");
-    let (upper, dir) = if is_overlay || matches!(hint, Hint::Given(_)) {
-        find_upper(root, home, mount, hint)?
+    let (upper, dir) = if is_overlay || matches!(hint, UpperHint::Given(_)) {
+        find_upper(root, our_directory, mount, hint)?
     } else {
         (Upper::Unproved(Vec::new()), None)
     };
-    let layer = Layer {
+    let root_mount = RootMount {
         point: mount.map(|mount| mount.point.clone()),
         fstype: mount.map(|mount| mount.fstype.clone()).unwrap_or_default(),
         shared: mount.is_some_and(|mount| mount.shared),
@@ -97,30 +93,30 @@ pub(crate) fn look(root: &Root, home: Option<&Dir>, hint: Hint<'_>) -> Result<(L
         whole,
         upper,
     };
-    Ok((layer, dir))
+    Ok((root_mount, dir))
 }
 
 fn find_upper(
     root: &Root,
-    home: Option<&Dir>,
+    our_directory: Option<&Dir>,
     mount: Option<&Mount>,
-    hint: Hint<'_>,
+    hint: UpperHint<'_>,
 ) -> Result<(Upper, Option<Root>)> {
-    if let Some(bound) = mounted_at_home(root, home)? {
+    if let Some(bound) = mounted_at_upper(root, our_directory)? {
         let ours = is_upper_of(root, &bound)?;
         return Ok((if ours { Upper::Bound } else { Upper::Occupied }, None));
     }
     let candidates = match (hint, mount) {
-        (Hint::Given(given), _) => vec![given.to_owned()],
-        (Hint::Detached(mount, from), _) => {
+        (UpperHint::Given(given), _) => vec![given.to_owned()],
+        (UpperHint::Detached(mount, from), _) => {
             let candidate = Root::of_mount(mount, &from)?;
             return Ok(match is_upper_of(root, candidate.top())? {
                 true => (Upper::Found(from), Some(candidate)),
                 false => (Upper::Unproved(vec![from]), None),
             });
         }
-        (Hint::Nothing, Some(mount)) => within(mount),
-        (Hint::Nothing, None) => Vec::new(),
+        (UpperHint::Nothing, Some(mount)) => candidates_of(mount),
+        (UpperHint::Nothing, None) => Vec::new(),
     };
     for path in &candidates {
         if let Ok(candidate) = Root::of_host(path)
@@ -133,17 +129,17 @@ fn find_upper(
 }
 
 /// The candidates of a mount that may show only a part of its overlay.
-fn within(mount: &Mount) -> Vec<PathBuf> {
+fn candidates_of(mount: &Mount) -> Vec<PathBuf> {
     let below = mount.root.strip_prefix("/").unwrap_or(&mount.root);
     let join = |upper: PathBuf| if below.as_os_str().is_empty() { upper } else { upper.join(below) };
     mount.upper_candidates().into_iter().map(join).collect()
 }
 
 /// What is mounted at `/.rootfs-shim/upper`, if anything is.
-fn mounted_at_home(root: &Root, home: Option<&Dir>) -> Result<Option<Dir>> {
-    let Some(home) = home else { return Ok(None) };
+fn mounted_at_upper(root: &Root, our_directory: Option<&Dir>) -> Result<Option<Dir>> {
+    let Some(our_directory) = our_directory else { return Ok(None) };
     let name = paths::UPPER.rsplit('/').next().unwrap_or_default();
-    let Some(dir) = home.subdirectory(name)? else { return Ok(None) };
+    let Some(dir) = our_directory.subdirectory(name)? else { return Ok(None) };
     Ok((dir.mount()? != root.top().mount()?).then_some(dir))
 }
 
@@ -151,12 +147,12 @@ fn mounted_at_home(root: &Root, home: Option<&Dir>) -> Result<Option<Dir>> {
 fn is_upper_of(root: &Root, candidate: &Dir) -> Result<bool> {
     for _ in 0..LOOKS {
         let (before, there, after) = (root.top().stat()?, candidate.stat()?, root.top().stat()?);
-        let answer = |entry: &crate::untrusted::entry::Entry| {
-            (entry.mode, entry.uid, entry.gid, entry.modified, entry.changed)
-        };
+        let answer = |inode: &Inode| (inode.mode, inode.uid, inode.gid, inode.modified, inode.changed);
         if answer(&before) == answer(&after) {
-            let apart = candidate.mount()? != root.top().mount()?;
-            return Ok(apart && answer(&before) == answer(&there) && !handles_differ(root, candidate));
+            let in_other_mount = candidate.mount()? != root.top().mount()?;
+            return Ok(in_other_mount
+                && answer(&before) == answer(&there)
+                && !handles_differ(root, candidate));
         }
     }
     Ok(false)

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::error::{Error, Kind, Result};
 use crate::installer::image::Image;
-use crate::installer::image::tree::Place;
+use crate::installer::image::tree::ToolDirectory;
 use crate::installer::names::CONFIG;
 use crate::paths;
 
@@ -13,9 +13,12 @@ pub(crate) const UNCHANGEABLE: u32 = 0x10 | 0x20;
 
 /// What a run that did not end left under temporary names.
 pub(crate) fn leftovers(image: &Image) -> Vec<String> {
-    let ours =
-        image.home.iter().flat_map(|home| &home.leftovers).map(|name| format!("{}/{name}", paths::HOME));
-    let theirs = image.slots.iter().flat_map(|slot| &slot.leftovers).cloned();
+    let ours = image
+        .our_directory
+        .iter()
+        .flat_map(|our_directory| &our_directory.leftovers)
+        .map(|name| format!("{}/{name}", paths::OUR_DIRECTORY));
+    let theirs = image.tool_names.iter().flat_map(|tool_name| &tool_name.leftovers).cloned();
     let dpkgs = image.dpkg.iter().flat_map(|dpkg| &dpkg.leftovers).cloned();
     ours.chain(theirs).chain(dpkgs).collect()
 }
@@ -30,16 +33,28 @@ pub(crate) fn changeable(flags: u32, path: &Path) -> Result<()> {
     Err(error.remedy(format!("run chattr -{letter} on it; nothing was changed")))
 }
 
-/// The name of our configuration, as a path in the image.
-pub(crate) fn config_path() -> String {
-    format!("{}/{CONFIG}", paths::HOME)
+/// That the image's root can be written at all.
+pub(crate) fn may_be_changed(image: &Image) -> Result<()> {
+    changeable(image.flags, &image.root)?;
+    if image.root_mount.read_only {
+        let error = Error::new(Kind::State, "change", "it is mounted read-only").at(&image.root);
+        return Err(error.remedy("mount it read-write first"));
+    }
+    Ok(())
 }
 
-/// Whether anything can be linked into a place and run from it; else why not.
-pub(crate) fn reachable(place: Option<&Place>) -> std::result::Result<(), String> {
-    match place {
-        Some(place) if place.elsewhere => Err(format!("{} is in another mount than the root", place.path)),
-        Some(place) if place.noexec => Err(format!("{} is mounted noexec", place.path)),
+/// The name of our configuration, as a path in the image.
+pub(crate) fn config_path() -> String {
+    format!("{}/{CONFIG}", paths::OUR_DIRECTORY)
+}
+
+/// Whether anything can be linked into a directory and run from it; else why not.
+pub(crate) fn reachable(directory: Option<&ToolDirectory>) -> std::result::Result<(), String> {
+    match directory {
+        Some(directory) if directory.in_other_mount => {
+            Err(format!("{} is in another mount than the root", directory.path))
+        }
+        Some(directory) if directory.noexec => Err(format!("{} is mounted noexec", directory.path)),
         _ => Ok(()),
     }
 }

@@ -9,11 +9,11 @@
 
 use crate::error::Result;
 use crate::installer::image::dpkg::{self, Diversion, Dpkg};
-use crate::installer::image::{Image, Slot};
-use crate::installer::manifest::{Manifest, Real, Tool};
+use crate::installer::image::{Image, ToolName};
+use crate::installer::manifest::{Manifest, Original, ToolRecord};
 use crate::installer::plan::checks::changeable;
 use crate::installer::plan::ownership;
-use crate::installer::plan::step::{List, Step};
+use crate::installer::plan::step::{ListWriter, Step};
 
 /// No package may ship anything below this (Debian Policy 9.1.2).
 const NO_PACKAGE: &str = "usr/local/";
@@ -22,24 +22,18 @@ const NO_PACKAGE: &str = "usr/local/";
 #[derive(Debug, Default)]
 pub(crate) struct Diverting {
     /// What the manifest says is ours.
-    pub(crate) paths: Vec<String>,
+    pub paths: Vec<String>,
     /// Whether there was no list before us.
-    pub(crate) made_list: bool,
-    /// What is to be done.
-    pub(crate) steps: Vec<Step>,
+    pub made_list: bool,
+    pub steps: Vec<Step>,
 }
 
 /// What install does, so that exactly the shims at `tools` are diverted.
 ///
 /// # Errors
 /// State if chattr(1) forbids it.
-pub(crate) fn install(
-    image: &Image,
-    running: bool,
-    tools: &[Tool],
-    warnings: &mut Vec<String>,
-) -> Result<Diverting> {
-    let before = image.home.as_ref().and_then(|home| home.manifest.as_ref());
+pub(crate) fn install(image: &Image, tools: &[ToolRecord], warnings: &mut Vec<String>) -> Result<Diverting> {
+    let before = image.manifest();
     let recorded = before.map(recorded).unwrap_or_default();
     let made_before = before.is_some_and(|before| before.made_diversions);
     let Some(dpkg) = &image.dpkg else {
@@ -47,7 +41,7 @@ pub(crate) fn install(
         return Ok(Diverting { paths: recorded, made_list: made_before, steps: Vec::new() });
     };
     let there = present(dpkg);
-    let is_there = |path: &String| there.iter().any(|one| dpkg::is_ours(one, path));
+    let is_there = |path: &String| is_made(&there, path);
     let (mut paths, mut add) = (Vec::new(), Vec::new());
     let mut wanted = spellings(image, dpkg, tools);
     if tools.iter().any(|tool| ownership::hidden(image, tool).is_some()) {
@@ -69,62 +63,78 @@ pub(crate) fn install(
     let gone: Vec<String> =
         recorded.into_iter().filter(|path| !wanted.contains(path) && is_there(path)).collect();
     let made_list = made_before || (dpkg.list.is_none() && !add.is_empty());
-    let mut work = Work { image, dpkg, tool: running && dpkg.has_tool, made_list, steps: Vec::new() };
-    let list = dpkg::without(dpkg.list.as_deref().unwrap_or_default(), &gone);
-    work.push(gone, list.clone(), false)?;
-    let list = dpkg::with(&list, &add);
-    work.push(add, list, true)?;
-    Ok(Diverting { paths, made_list, steps: work.steps })
+    let mut changes = ListChanges::new(image, dpkg, made_list);
+    changes.end(gone)?;
+    changes.make(add)?;
+    Ok(Diverting { paths, made_list, steps: changes.steps })
 }
 
 /// What uninstall does: only the diversions that are ours, and still are, go.
 ///
 /// # Errors
 /// State if chattr(1) forbids it.
-pub(crate) fn uninstall(image: &Image, running: bool, manifest: &Manifest) -> Result<Vec<Step>> {
+pub(crate) fn uninstall(image: &Image, manifest: &Manifest) -> Result<Vec<Step>> {
     let Some(dpkg) = &image.dpkg else { return Ok(Vec::new()) };
+    let mut changes = ListChanges::new(image, dpkg, manifest.made_diversions);
     let there = present(dpkg);
-    let mut paths = recorded(manifest);
-    paths.retain(|path| there.iter().any(|one| dpkg::is_ours(one, path)));
-    let (tool, made_list) = (running && dpkg.has_tool, manifest.made_diversions);
-    let mut work = Work { image, dpkg, tool, made_list, steps: Vec::new() };
-    let list = dpkg::without(dpkg.list.as_deref().unwrap_or_default(), &paths);
-    work.push(paths, list, false)?;
-    Ok(work.steps)
+    changes.end(recorded(manifest).into_iter().filter(|path| is_made(&there, path)).collect())?;
+    Ok(changes.steps)
 }
 
 /// Which of the recorded diversions dpkg does not have any more.
 pub(crate) fn missing(image: &Image, manifest: &Manifest) -> Vec<String> {
     let Some(dpkg) = &image.dpkg else { return Vec::new() };
     let there = present(dpkg);
-    let mut paths = recorded(manifest);
-    paths.retain(|path| !there.iter().any(|one| dpkg::is_ours(one, path)));
-    paths
+    recorded(manifest).into_iter().filter(|path| !is_made(&there, path)).collect()
 }
 
-struct Work<'a> {
+/// The steps that change dpkg's list, and what it is after them.
+struct ListChanges<'a> {
     image: &'a Image,
     dpkg: &'a Dpkg,
-    tool: bool,
+    /// Whether there was no list before us, so that an empty one goes.
     made_list: bool,
+    list: Vec<u8>,
     steps: Vec<Step>,
 }
 
-impl Work<'_> {
-    fn push(&mut self, paths: Vec<String>, list: Vec<u8>, make: bool) -> Result<()> {
-        if paths.is_empty() {
-            return Ok(());
+impl<'a> ListChanges<'a> {
+    fn new(image: &'a Image, dpkg: &'a Dpkg, made_list: bool) -> Self {
+        Self { image, dpkg, made_list, list: dpkg.list.clone().unwrap_or_default(), steps: Vec::new() }
+    }
+
+    fn make(&mut self, paths: Vec<String>) -> Result<()> {
+        if !paths.is_empty() {
+            self.list = dpkg::with(&self.list, &paths);
+            let list = self.writer()?;
+            self.steps.push(Step::Divert { paths, list });
         }
-        let list = if self.tool {
-            List::DpkgDivert
-        } else {
-            changeable(self.dpkg.flags, &self.image.root.join(dpkg::ADMIN))?;
-            List::File { content: (!list.is_empty() || !self.made_list).then_some(list) }
-        };
-        let step = if make { Step::Divert { paths, list } } else { Step::Undivert { paths, list } };
-        self.steps.push(step);
         Ok(())
     }
+
+    fn end(&mut self, paths: Vec<String>) -> Result<()> {
+        if !paths.is_empty() {
+            self.list = dpkg::without(&self.list, &paths);
+            let list = self.writer()?;
+            self.steps.push(Step::Undivert { paths, list });
+        }
+        Ok(())
+    }
+
+    /// Who writes the list as it is now.
+    fn writer(&self) -> Result<ListWriter> {
+        if self.image.running && self.dpkg.has_tool {
+            return Ok(ListWriter::DpkgDivert);
+        }
+        changeable(self.dpkg.flags, &self.image.root.join(dpkg::ADMIN))?;
+        let has_content = !self.list.is_empty() || !self.made_list;
+        Ok(ListWriter::File { content: has_content.then(|| self.list.clone()) })
+    }
+}
+
+/// Whether dpkg has the diversion that install makes of that path.
+fn is_made(there: &[Diversion<'_>], path: &str) -> bool {
+    there.iter().any(|one| dpkg::is_ours(one, path))
 }
 
 fn present(dpkg: &Dpkg) -> Vec<Diversion<'_>> {
@@ -137,17 +147,21 @@ fn recorded(manifest: &Manifest) -> Vec<String> {
 }
 
 /// The absolute paths that a package has, or may once have, for one of these shims.
-fn spellings(image: &Image, dpkg: &Dpkg, tools: &[Tool]) -> Vec<String> {
+fn spellings(image: &Image, dpkg: &Dpkg, tools: &[ToolRecord]) -> Vec<String> {
     // Where the shim is gone, a package that comes again shall put its tool at the name itself.
-    let stands = |tool: &Tool, slot: &&Slot| slot.name.is_some() || tool.real == Real::Nothing;
-    let slots = tools.iter().filter_map(|tool| image.slot(&tool.path).filter(|slot| stands(tool, slot)));
+    let stands = |tool: &ToolRecord, tool_name: &&ToolName| {
+        tool_name.at_name.is_some() || tool.real == Original::Nothing
+    };
+    let tool_names = tools
+        .iter()
+        .filter_map(|tool| image.tool_name(&tool.path).filter(|tool_name| stands(tool, tool_name)));
     let mut paths = Vec::new();
-    for slot in slots {
-        let place = image.places.get(slot.place);
-        let directories = place.iter().flat_map(|place| &place.spellings);
+    for tool_name in tool_names {
+        let directory = image.directory_of(tool_name);
+        let directories = directory.iter().flat_map(|directory| &directory.spellings);
         let all: Vec<String> = directories
             .filter(|directory| !directory.starts_with(NO_PACKAGE))
-            .map(|directory| format!("/{directory}/{}", slot.tool))
+            .map(|directory| format!("/{directory}/{}", tool_name.tool))
             .collect();
         let own: Vec<String> = all.iter().filter(|path| dpkg.listed.contains(path)).cloned().collect();
         paths.extend(if own.is_empty() { all } else { own });

@@ -9,17 +9,17 @@ use std::path::Path;
 
 use crate::command::tables::TOOLS;
 use crate::error::{Error, Kind, Result};
-use crate::installer::image::our_directory::MARK;
+use crate::installer::image::our_directory::UNFINISHED;
 use crate::installer::image::root_mount::Upper;
-use crate::installer::image::{Image, Slot};
-use crate::installer::manifest::{self, Manifest, Real, Shim, State, Tool};
-use crate::installer::names::BIN;
-use crate::installer::plan::checks::{changeable, config_path, leftovers, reachable};
+use crate::installer::image::{Image, ToolName};
+use crate::installer::manifest::{self, Manifest, Original, Shim, State, ToolRecord};
+use crate::installer::names::{BIN, UPPER};
+use crate::installer::plan::checks::{changeable, config_path, leftovers, may_be_changed, reachable};
 use crate::installer::plan::diversions::{self, Diverting};
-use crate::installer::plan::ownership::{self, has_binary, manifest_of};
-use crate::installer::plan::request::Request;
-use crate::installer::plan::step::{Over, Plan, Step};
-use crate::installer::plan::tool_name::{Decision, decide};
+use crate::installer::plan::orders::Orders;
+use crate::installer::plan::ownership::{self, has_binary};
+use crate::installer::plan::step::{InstallerPlan, Over, Step};
+use crate::installer::plan::tool_name::{ToolSteps, decide};
 use crate::paths;
 
 /// How many older shims are remembered.
@@ -48,53 +48,60 @@ const KERNELS_OWN: [&str; 18] = [
 /// Where a shim is provided when the image has no such tool: the first of these that is there.
 const PROVIDE: [&str; 4] = ["usr/sbin", "sbin", "usr/bin", "bin"];
 
+/// Plans an install.
+///
 /// # Errors
 /// Usage for an `--upper` that is not this overlay's; State for a root that cannot be changed, or is none.
-pub(crate) fn plan(image: &Image, request: &Request) -> Result<Plan> {
-    guests_root(image, request)?;
+pub(crate) fn plan(image: &Image, orders: &Orders) -> Result<InstallerPlan> {
+    guests_root(image, orders)?;
     let mut warnings = image.warnings.clone();
-    let upper = upper(image, request, &mut warnings)?;
-    warnings.extend(strange_config(image, request));
-    let mut decisions: Vec<(usize, Decision)> = Vec::new();
-    for slot in &image.slots {
-        if let Some(decision) = decide(image, request, slot, &mut warnings)? {
-            decisions.push((slot.place, decision));
+    let upper = upper(image, orders, &mut warnings)?;
+    warnings.extend(strange_config(image, orders));
+    let mut shims = Shims::default();
+    for tool_name in &image.tool_names {
+        if let Some(steps) = decide(image, orders, tool_name, &mut warnings)? {
+            shims.names.push((tool_name.directory, steps));
         }
     }
-    let mut made = Vec::new();
-    provide(image, request, &mut decisions, &mut made, &mut warnings)?;
-    let mut tools: Vec<Tool> = decisions.iter().map(|(_, decision)| decision.tool.clone()).collect();
+    provide(image, orders, &mut shims, &mut warnings)?;
+    let mut tools: Vec<ToolRecord> = shims.names.iter().map(|(_, steps)| steps.record.clone()).collect();
     tools.extend(lasting(image, &tools));
     tools.sort_by(|one, other| one.path.cmp(&other.path));
-    let diverting = diversions::install(image, request.running, &tools, &mut warnings)?;
-    let manifest = remember(image, request, tools, &made, &diverting);
-    let steps = order(image, request, &decisions, &made, (upper, diverting.steps), &manifest);
+    let diverting = diversions::install(image, &tools, &mut warnings)?;
+    let manifest = remember(image, orders, tools, &shims.new_directories, &diverting);
+    let work = work(image, orders, &shims, upper, diverting.steps);
+    let steps = order(image, orders, opening(image, upper), work, &manifest);
     if !steps.is_empty() {
-        changeable(image.flags, &image.root)?;
-        if image.layer.read_only {
-            return Err(Error::new(Kind::State, "change", "it is mounted read-only")
-                .at(&image.root)
-                .remedy("mount it read-write first"));
-        }
+        may_be_changed(image)?;
     }
-    Ok(Plan { steps, warnings, manifest: Some(manifest) })
+    Ok(InstallerPlan { steps, warnings, manifest: Some(manifest) })
+}
+
+/// Where the shims go.
+#[derive(Default)]
+struct Shims {
+    /// What happens at each name, and the index of the directory that it is in.
+    names: Vec<(usize, ToolSteps)>,
+    /// Directories that are made for them, because the image has none.
+    new_directories: Vec<String>,
 }
 
 /// That this may be a guest's root at all. An install that was begun or done there is carried on in any case.
-fn guests_root(image: &Image, request: &Request) -> Result<()> {
+fn guests_root(image: &Image, orders: &Orders) -> Result<()> {
     const NAME_IT: &str = "name the directory where the guest's root is mounted with --chroot";
-    let layer = &image.layer;
-    let (reason, remedy) = if manifest_of(image).is_some() || request.upper_given {
+    let root_mount = &image.root_mount;
+    let (reason, remedy) = if image.manifest().is_some() || orders.upper_given {
         return Ok(());
-    } else if KERNELS_OWN.contains(&layer.fstype.as_str()) {
-        (format!("it is the kernel's own {}, and no guest's root", layer.fstype), NAME_IT)
-    } else if layer.is_overlay() && layer.whole {
+    } else if KERNELS_OWN.contains(&root_mount.fstype.as_str()) {
+        (format!("it is the kernel's own {}, and no guest's root", root_mount.fstype), NAME_IT)
+    } else if root_mount.is_overlay() && root_mount.whole {
         return Ok(());
-    } else if request.running && !layer.fstype.is_empty() && !layer.is_overlay() {
-        (format!("it is not an overlay but {}, where the tools work as they are", layer.fstype), NAME_IT)
+    } else if image.running && !root_mount.fstype.is_empty() && !root_mount.is_overlay() {
+        (format!("it is not an overlay but {}, where the tools work as they are", root_mount.fstype), NAME_IT)
     } else if image.is_usr {
         ("it looks like a usr directory, and not like a root".to_owned(), "name the directory above it")
-    } else if !request.provide_missing && image.slots.iter().all(|slot| slot.name.is_none()) {
+    } else if !orders.provide_missing && image.tool_names.iter().all(|tool_name| tool_name.at_name.is_none())
+    {
         let reason = "it is not an overlay, and has no swapon, swapoff or mkswap".to_owned();
         (reason, "name the directory where the guest's root is, or stand in for them with --provide-missing")
     } else {
@@ -106,14 +113,14 @@ fn guests_root(image: &Image, request: &Request) -> Result<()> {
 /// The upper directory that is to be mounted, if one is.
 pub(crate) fn upper<'a>(
     image: &'a Image,
-    request: &Request,
+    orders: &Orders,
     warnings: &mut Vec<String>,
 ) -> Result<Option<&'a Path>> {
     let error =
         |kind, reason: &str| Err(Error::new(kind, "find the upper directory of", reason).at(&image.root));
-    let overlay = image.layer.is_overlay() && image.layer.whole;
-    match &image.layer.upper {
-        _ if !overlay && request.upper_given => {
+    let overlay = image.root_mount.is_overlay() && image.root_mount.whole;
+    match &image.root_mount.upper {
+        _ if !overlay && orders.upper_given => {
             error(Kind::Usage, "it is not where an overlay is mounted, so --upper makes no sense").map_err(
                 |error| error.remedy("leave --upper out, or name the overlay's mount point with --chroot"),
             )
@@ -122,13 +129,13 @@ pub(crate) fn upper<'a>(
         Upper::Occupied => error(Kind::State, "something else is mounted at .rootfs-shim/upper")
             .map_err(|error| error.remedy("unmount it there")),
         Upper::Found(path) => Ok(Some(path)),
-        Upper::Unproved(_) if request.upper_given => error(
+        Upper::Unproved(_) if orders.upper_given => error(
             Kind::Usage,
             "the directory that --upper names is missing, or another one than this overlay's",
         )
         .map_err(|error| error.remedy("findmnt -no OPTIONS shows the right one")),
         Upper::Unproved(tried) => {
-            warnings.push(pass_through(image, request, overlay, tried));
+            warnings.push(pass_through(image, overlay, tried));
             Ok(None)
         }
     }
@@ -136,26 +143,26 @@ pub(crate) fn upper<'a>(
 
 /// A configuration that no install wrote: somebody's own work, which is not lost, or the image's, which is not to
 /// be adopted in silence.
-fn strange_config(image: &Image, request: &Request) -> Option<String> {
-    let there = image.home.as_ref()?.config.as_ref()?;
-    let ours = manifest_of(image).is_some_and(|manifest| manifest.config.as_ref() == Some(there));
+fn strange_config(image: &Image, orders: &Orders) -> Option<String> {
+    let there = image.our_directory.as_ref()?.config.as_ref()?;
+    let ours = image.manifest().is_some_and(|manifest| manifest.config.as_ref() == Some(there));
     let path = config_path();
-    (!ours && request.config.is_none()).then(|| {
+    (!ours && orders.config.is_none()).then(|| {
         format!("{path} is not what an install wrote, and holds as it is; --config FILE replaces it")
     })
 }
 
-fn pass_through(image: &Image, request: &Request, overlay: bool, tried: &[std::path::PathBuf]) -> String {
+fn pass_through(image: &Image, overlay: bool, tried: &[std::path::PathBuf]) -> String {
     let root = crate::text::path(&image.root);
     let why = if overlay {
         let tried: Vec<String> = tried.iter().map(crate::text::path).collect();
-        let hint = if request.running {
+        let hint = if image.running {
             "it was mounted before the guest's root was switched to"
         } else {
             "--upper DIR names it"
         };
         format!("the upper directory of {root} is not to be found here (tried: {}); {hint}", tried.join(", "))
-    } else if image.layer.is_overlay() {
+    } else if image.root_mount.is_overlay() {
         format!("{root} is a directory inside an overlay, not where it is mounted")
     } else {
         format!("{root} is not an overlay")
@@ -163,35 +170,23 @@ fn pass_through(image: &Image, request: &Request, overlay: bool, tried: &[std::p
     format!("{why}. The shims will hand every call to the real tools")
 }
 
-fn provide(
-    image: &Image,
-    request: &Request,
-    decisions: &mut Vec<(usize, Decision)>,
-    made: &mut Vec<String>,
-    warnings: &mut Vec<String>,
-) -> Result<()> {
+/// Adds the tools that the image does not have, if that is ordered.
+fn provide(image: &Image, orders: &Orders, shims: &mut Shims, warnings: &mut Vec<String>) -> Result<()> {
     for tool in TOOLS {
-        let stands = |slot: &Slot| slot.tool == tool.name && slot.name.is_some();
+        let stands = |tool_name: &ToolName| tool_name.tool == tool.name && tool_name.at_name.is_some();
         let unseen = image.unseen.iter().any(|path| path.rsplit('/').next() == Some(tool.name));
-        if unseen || image.slots.iter().any(stands) {
+        if unseen || image.tool_names.iter().any(stands) {
             continue;
         }
-        if !request.provide_missing {
+        if !orders.provide_missing {
             warnings
                 .push(format!("the image has no {}; --provide-missing puts the builtin there", tool.name));
             continue;
         }
-        let free = |path: &&str| {
-            image.slots.iter().find(|slot| {
-                slot.path == format!("{path}/{}", tool.name)
-                    && slot.real.is_none()
-                    && reachable(image.places.get(slot.place)).is_ok()
-            })
-        };
-        let (index, path) = match PROVIDE.iter().find_map(free) {
-            Some(slot) => (slot.place, slot.path.clone()),
-            None if image.places.is_empty() => {
-                made.push("sbin".to_owned());
+        let (directory, path) = match PROVIDE.iter().find_map(|directory| free(image, directory, tool.name)) {
+            Some(tool_name) => (tool_name.directory, tool_name.path.clone()),
+            None if image.tool_directories.is_empty() => {
+                shims.new_directories.push("sbin".to_owned());
                 (0, format!("sbin/{}", tool.name))
             }
             None => {
@@ -199,48 +194,62 @@ fn provide(
                 continue;
             }
         };
-        if let Some(place) = image.places.get(index) {
-            changeable(place.flags, &image.root.join(&place.path))?;
+        if let Some(directory) = image.tool_directories.get(directory) {
+            changeable(directory.flags, &image.root.join(&directory.path))?;
         }
-        let stage = Some(Step::StageShim { path: path.clone() });
-        let put = Some(Step::PutShim { path: path.clone(), over: Over::Nothing });
-        let tool = Tool { path, real: Real::Nothing, sha256: None };
-        decisions.push((index, Decision { steps: (None, stage, put), tool }));
+        let steps = ToolSteps {
+            keep_real: None,
+            stage_shim: Some(Step::StageShim { path: path.clone() }),
+            put_shim: Some(Step::PutShim { path: path.clone(), over: Over::Nothing }),
+            record: ToolRecord { path, real: Original::Nothing, sha256: None },
+        };
+        shims.names.push((directory, steps));
     }
-    made.dedup();
+    shims.new_directories.dedup();
     Ok(())
+}
+
+/// The tool's name in that directory, if nothing stands there and a shim can.
+fn free<'a>(image: &'a Image, directory: &str, tool: &str) -> Option<&'a ToolName> {
+    image.tool_names.iter().find(|tool_name| {
+        tool_name.path == format!("{directory}/{tool}")
+            && tool_name.at_real.is_none()
+            && reachable(image.directory_of(tool_name)).is_ok()
+    })
 }
 
 /// What the manifest goes on to say of names where nothing is done: what is not to be seen now, and what has a
 /// `.real` of ours, by which the next install and uninstall know it.
-fn lasting(image: &Image, tools: &[Tool]) -> Vec<Tool> {
-    let recorded = manifest_of(image).into_iter().flat_map(|manifest| &manifest.tools);
-    let named = recorded.map(|tool| (tool, image.slot(&tool.path)));
-    let lasts = |(tool, slot): &(&Tool, Option<&Slot>)| {
-        let path = slot.map_or(&tool.path, |slot| &slot.path);
-        let has_real = tool.real != Real::Nothing && slot.is_some_and(|slot| slot.real.is_some());
+fn lasting(image: &Image, tools: &[ToolRecord]) -> Vec<ToolRecord> {
+    let recorded = image.manifest().into_iter().flat_map(|manifest| &manifest.tools);
+    let named = recorded.map(|tool| (tool, image.tool_name(&tool.path)));
+    let lasts = |(tool, tool_name): &(&ToolRecord, Option<&ToolName>)| {
+        let path = tool_name.map_or(&tool.path, |tool_name| &tool_name.path);
+        let has_real =
+            tool.real != Original::Nothing && tool_name.is_some_and(|tool_name| tool_name.at_real.is_some());
         !tools.iter().any(|tool| tool.path == *path) && (has_real || ownership::hidden(image, tool).is_some())
     };
-    let mut lasting: Vec<Tool> = named.filter(lasts).map(|(tool, _)| tool.clone()).collect();
+    let mut lasting: Vec<ToolRecord> = named.filter(lasts).map(|(tool, _)| tool.clone()).collect();
     lasting.dedup();
     lasting
 }
 
 fn remember(
     image: &Image,
-    request: &Request,
-    tools: Vec<Tool>,
+    orders: &Orders,
+    tools: Vec<ToolRecord>,
     made: &[String],
     diverting: &Diverting,
 ) -> Manifest {
-    let before = manifest_of(image);
+    let before = image.manifest();
     let mut older: Vec<String> = before.map(|before| before.shim.older.clone()).unwrap_or_default();
     older.extend(before.map(|before| before.shim.sha256.clone()));
-    older.retain(|hash| *hash != request.binary);
+    older.retain(|hash| *hash != orders.binary);
     older.drain(..older.len().saturating_sub(OLDER));
     let mut directories = before.map(|before| before.directories.clone()).unwrap_or_default();
-    directories.retain(|directory| directory == "sbin" || Path::new(directory).starts_with(paths::HOME));
-    let new = [paths::HOME.to_owned()].into_iter().filter(|_| is_half_made(image, request));
+    directories
+        .retain(|directory| directory == "sbin" || Path::new(directory).starts_with(paths::OUR_DIRECTORY));
+    let new = [paths::OUR_DIRECTORY.to_owned()].into_iter().filter(|_| is_half_made(image));
     for directory in new.chain(missing(image)).chain(made.iter().cloned()) {
         if !directories.contains(&directory) {
             directories.push(directory);
@@ -250,9 +259,9 @@ fn remember(
         version: manifest::VERSION,
         program: env!("CARGO_PKG_VERSION").to_owned(),
         state: State::Installed,
-        token: request.token.clone(),
-        shim: Shim { sha256: request.binary.clone(), older },
-        config: request.config.clone().or_else(|| before.and_then(|before| before.config.clone())),
+        token: orders.token.clone(),
+        shim: Shim { sha256: orders.binary.clone(), older },
+        config: orders.config.clone().or_else(|| before.and_then(|before| before.config.clone())),
         directories,
         diversions: diverting.paths.clone(),
         made_diversions: diverting.made_list,
@@ -260,58 +269,74 @@ fn remember(
     }
 }
 
-fn order(
+/// What is done between the two notes in the manifest.
+fn work(
     image: &Image,
-    request: &Request,
-    decisions: &[(usize, Decision)],
-    made: &[String],
-    (upper, diverting): (Option<&Path>, Vec<Step>),
-    manifest: &Manifest,
+    orders: &Orders,
+    shims: &Shims,
+    upper: Option<&Path>,
+    diverting: Vec<Step>,
 ) -> Vec<Step> {
-    let home = image.home.clone().unwrap_or_default();
     // Not before the manifest, which says that they are ours.
     let mut work: Vec<_> = missing(image).map(|path| Step::MakeDirectory { path, mode: 0o755 }).collect();
-    let under = |name: &str| format!("{}/{name}", paths::HOME);
-    if !has_binary(image, &request.binary) {
-        work.push(Step::PutBinary { sha256: request.binary.clone() });
-        work.push(Step::Sync { path: under(BIN) });
+    if !has_binary(image, &orders.binary) {
+        work.push(Step::PutBinary { sha256: orders.binary.clone() });
+        work.push(Step::Sync { path: format!("{}/{BIN}", paths::OUR_DIRECTORY) });
     }
-    if let Some(sha256) = request.config.clone().filter(|config| home.config.as_ref() != Some(config)) {
+    let config_there = image.our_directory.as_ref().and_then(|ours| ours.config.as_ref());
+    if let Some(sha256) = orders.config.clone().filter(|config| config_there != Some(config)) {
         work.push(Step::PutConfig { sha256 });
     }
-    for path in made {
+    for path in &shims.new_directories {
         work.push(Step::MakeDirectory { path: path.clone(), mode: 0o755 });
         work.push(Step::Sync { path: ".".to_owned() });
     }
-    for place in 0..image.places.len().max(1) {
-        let here: Vec<&Decision> = decisions.iter().filter(|d| d.0 == place).map(|d| &d.1).collect();
-        let path = image.places.get(place).map_or("sbin", |place| &place.path).to_owned();
-        let before = here.iter().flat_map(|d| [d.steps.0.clone(), d.steps.1.clone()]).flatten();
-        let before: Vec<Step> = before.collect();
-        if !before.is_empty() {
-            work.extend(before);
-            work.push(Step::Sync { path: path.clone() });
-            work.extend(here.iter().filter_map(|d| d.steps.2.clone()));
-            work.push(Step::Sync { path });
-        }
+    for directory in 0..image.tool_directories.len().max(1) {
+        let path = image.tool_directories.get(directory).map_or("sbin", |directory| &directory.path);
+        let here = shims.names.iter().filter(|(at, _)| *at == directory).map(|(_, steps)| steps);
+        work.extend(in_directory(path, &here.collect::<Vec<_>>()));
     }
     // Not before the shims: an upgrade after a crash here shall find a name of its own to replace.
     work.extend(diverting);
     if let Some(upper) = upper {
-        if image.layer.shared && !request.running {
+        if image.root_mount.shared && !image.running {
             work.push(Step::MakePrivate);
         }
         work.push(Step::BindUpper { upper: upper.to_owned() });
     }
-    let mut steps = opening(image, request, upper);
-    let noted = home.manifest.as_ref().is_some_and(|before| before.same_as(manifest));
+    work
+}
+
+/// What is done at the names in one directory: no name gets its shim before every `.real` is on the disk.
+fn in_directory(path: &str, names: &[&ToolSteps]) -> Vec<Step> {
+    let sync = || Step::Sync { path: path.to_owned() };
+    let before = names.iter().flat_map(|steps| [steps.keep_real.clone(), steps.stage_shim.clone()]);
+    let mut steps: Vec<Step> = before.flatten().collect();
+    if !steps.is_empty() {
+        steps.push(sync());
+        steps.extend(names.iter().filter_map(|steps| steps.put_shim.clone()));
+        steps.push(sync());
+    }
+    steps
+}
+
+/// Puts the steps in their order, with the manifest written before the work and after it.
+fn order(
+    image: &Image,
+    orders: &Orders,
+    opening: Vec<Step>,
+    work: Vec<Step>,
+    manifest: &Manifest,
+) -> Vec<Step> {
+    let mut steps = opening;
+    let noted = image.manifest().is_some_and(|before| before.same_as(manifest));
     if steps.is_empty() && work.is_empty() && noted {
         return steps;
     }
-    let claim = is_half_made(image, request);
-    let claim = claim.then(|| Step::SetMode { path: paths::HOME.to_owned(), mode: 0o700 });
+    let claim = is_half_made(image);
+    let claim = claim.then(|| Step::SetMode { path: paths::OUR_DIRECTORY.to_owned(), mode: 0o700 });
     if !work.is_empty() {
-        steps.push(Step::WriteManifest { state: begun(home.manifest.as_ref(), request) });
+        steps.push(Step::WriteManifest { state: begun(image.manifest(), orders) });
         steps.extend(claim.clone());
         steps.extend(work);
     }
@@ -321,10 +346,10 @@ fn order(
 }
 
 /// What comes before the first name of the image's own is touched.
-fn opening(image: &Image, request: &Request, upper: Option<&Path>) -> Vec<Step> {
+fn opening(image: &Image, upper: Option<&Path>) -> Vec<Step> {
     let mut steps = Vec::new();
-    if image.home.is_none() || request.home_made {
-        steps.push(Step::MakeDirectory { path: paths::HOME.to_owned(), mode: 0o700 | MARK });
+    if image.our_directory.as_ref().is_none_or(|ours| ours.is_new) {
+        steps.push(Step::MakeDirectory { path: paths::OUR_DIRECTORY.to_owned(), mode: 0o700 | UNFINISHED });
         steps.push(Step::Sync { path: ".".to_owned() });
     }
     steps.extend(upper.map(|upper| Step::ProveUpper { upper: upper.to_owned() }));
@@ -333,24 +358,29 @@ fn opening(image: &Image, request: &Request, upper: Option<&Path>) -> Vec<Step> 
 }
 
 /// Whether our directory is not there, or has no manifest yet that says that it is ours.
-fn is_half_made(image: &Image, request: &Request) -> bool {
-    request.home_made || image.home.as_ref().is_none_or(|home| home.marked)
+fn is_half_made(image: &Image) -> bool {
+    image.our_directory.as_ref().is_none_or(|ours| ours.is_new || ours.unfinished)
 }
 
 /// Which of the directories in ours are to be made.
 fn missing(image: &Image) -> impl Iterator<Item = String> {
-    let is_there =
-        |name: &str| image.home.iter().flat_map(|home| &home.directories).any(|there| there == name);
-    [BIN, "upper"]
+    let is_there = |name: &str| {
+        image
+            .our_directory
+            .iter()
+            .flat_map(|our_directory| &our_directory.directories)
+            .any(|there| there == name)
+    };
+    [BIN, UPPER]
         .into_iter()
         .filter(move |name| !is_there(name))
-        .map(|name| format!("{}/{name}", paths::HOME))
+        .map(|name| format!("{}/{name}", paths::OUR_DIRECTORY))
 }
 
 /// What the manifest says while the work goes on.
-fn begun(before: Option<&Manifest>, request: &Request) -> State {
+fn begun(before: Option<&Manifest>, orders: &Orders) -> State {
     match before {
-        Some(before) if before.state == State::Upgrading || before.shim.sha256 != request.binary => {
+        Some(before) if before.state == State::Upgrading || before.shim.sha256 != orders.binary => {
             State::Upgrading
         }
         _ => State::Installing,

@@ -3,8 +3,8 @@
 pub(crate) mod checks;
 pub(crate) mod diversions;
 pub(crate) mod install;
+pub(crate) mod orders;
 pub(crate) mod ownership;
-pub(crate) mod request;
 pub(crate) mod step;
 pub(crate) mod tool_name;
 pub(crate) mod uninstall;

@@ -13,7 +13,7 @@ use crate::text;
 
 /// An ordered list of steps, and what the reader should know.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Plan {
+pub(crate) struct InstallerPlan {
     /// In this order; none if there is nothing to do.
     pub steps: Vec<Step>,
     /// One line each.
@@ -107,7 +107,7 @@ pub enum Step {
         paths: Vec<String>,
         /// How.
         #[serde(flatten)]
-        list: List,
+        list: ListWriter,
     },
     /// Take those diversions away again.
     Undivert {
@@ -115,7 +115,7 @@ pub enum Step {
         paths: Vec<String>,
         /// How.
         #[serde(flatten)]
-        list: List,
+        list: ListWriter,
     },
     /// Exchange `.real` with the shim, which goes then.
     Restore {
@@ -156,7 +156,7 @@ pub enum Over {
 /// Who writes dpkg's list of diversions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "with", rename_all = "kebab-case")]
-pub enum List {
+pub enum ListWriter {
     /// dpkg-divert, in the running root.
     DpkgDivert,
     /// We, in an image where no dpkg runs: the whole new list, or `None` for none at all.
@@ -207,7 +207,7 @@ impl fmt::Display for Step {
     }
 }
 
-impl fmt::Display for List {
+impl fmt::Display for ListWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::DpkgDivert => " with dpkg-divert",

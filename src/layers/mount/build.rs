@@ -21,16 +21,15 @@ use nix::mount::{MntFlags, MsFlags, mount as mount2, umount2};
 use nix::sys::stat::Mode;
 
 use crate::error::{Attempt, Error, Kind, Result};
-use crate::kernel::namespace::apart;
+use crate::kernel::namespace::in_private_namespace;
 use crate::kernel::places::directory;
 use crate::layers::device;
-use crate::layers::facts::ASIDE;
 use crate::layers::mount::passthrough;
 use crate::layers::mount::plan::{MountPlan, Part, PartKind};
 use crate::layers::reset::pending::{self, Pending};
 use crate::layers::reset::plan::Discard;
 use crate::layers::reset::renew;
-use crate::layers::state_file::{self, READY, STATE_FILE};
+use crate::layers::writable::{self, ASIDE, READY, STATE_FILE};
 use crate::sys;
 
 /// What happens to a finished root before anybody sees it; its argument is where it stands for now.
@@ -76,7 +75,7 @@ pub(crate) fn mount(
     if let Some(key) = &plan.trimming {
         pending::stop(key);
     }
-    let built = apart(|| build(plan, progress, finish))?;
+    let built = in_private_namespace(|| build(plan, progress, finish))?;
     sys::attach_mount(built.tree.as_fd(), target.as_fd()).attempt("mount the root at", &plan.target)?;
     let renewed = plan.reset.as_ref().filter(|reset| reset.discard != Discard::Never);
     let device = !matches!(plan.writable.how, PartKind::Directory(_));
@@ -122,7 +121,7 @@ fn build(plan: &MountPlan, progress: &mut Progress<'_>, finish: &mut Finish<'_>)
 
 /// Tries what a reset cannot undo: a root that will not stand for its image's sake costs no layer.
 fn rehearse(plan: &MountPlan) -> Result<()> {
-    apart(|| {
+    in_private_namespace(|| {
         let stage = std::path::absolute(&plan.target).attempt("find", &plan.target)?;
         set_stage(&stage, plan, &sources(&plan.lower)?).map(drop)
     })
@@ -245,7 +244,7 @@ fn lay_out(layer: &Path, image: &Path) -> Result<Vec<PathBuf>> {
     let _ = fs::remove_dir_all(layer.join(RESERVE));
     // A layer that its guest has filled is mounted all the same: nothing is written that is there.
     if !fs::read(layer.join(STATE_FILE)).is_ok_and(|state| state == READY) {
-        state_file::write_state(layer, READY)?;
+        writable::write_state(layer, READY)?;
     }
     let mut old = Vec::new();
     for entry in fs::read_dir(layer).attempt("read", layer)?.flatten() {

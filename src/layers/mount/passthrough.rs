@@ -22,7 +22,7 @@ use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat, mkdirat};
 use nix::unistd::{Gid, Uid, fchown};
 
 use crate::error::{Attempt, Error, Kind, Result};
-use crate::paths::HOME;
+use crate::paths::OUR_DIRECTORY;
 use crate::sys;
 
 use crate::kernel::places::directory;
@@ -33,9 +33,9 @@ use crate::layers::mount::seed;
 /// # Errors
 /// [`Kind::Attack`] if the image has put something else there.
 pub(crate) fn show_upper(root: &Path, upper: &Path) -> Result<()> {
-    let shown = Path::new("/").join(HOME);
+    let shown = Path::new("/").join(OUR_DIRECTORY);
     let top = directory(root)?;
-    let home = own_directory(&top, OsStr::new(HOME), &shown)?;
+    let home = own_directory(&top, OsStr::new(OUR_DIRECTORY), &shown)?;
     fchown(&home, Some(Uid::from_raw(0)), Some(Gid::from_raw(0))).attempt("chown", &shown)?;
     fchmod(&home, Mode::S_IRWXU).attempt("chmod", &shown)?;
     let point = own_directory(&home, OsStr::new("upper"), &shown.join("upper"))?;

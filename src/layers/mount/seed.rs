@@ -23,7 +23,7 @@ use nix::unistd::{Gid, Uid, Whence, fchownat, linkat, lseek64, symlinkat};
 
 use crate::error::{Attempt, Error, Kind, Result};
 use crate::sys::{inode_flags, proc_path, set_inode_flags, xattr};
-use crate::untrusted::entry::FileId;
+use crate::untrusted::inode::InodeId;
 
 /// Told after each file: bytes done, bytes in all.
 pub(crate) type Progress<'a> = dyn FnMut(u64, u64) + Send + 'a;
@@ -52,7 +52,7 @@ pub(crate) fn measure(top: &Path, shown: &Path) -> Result<u64> {
             };
             if meta.is_dir() {
                 waiting.push(entry.path());
-            } else if meta.nlink() < 2 || several.insert(FileId { dev: meta.dev(), ino: meta.ino() }) {
+            } else if meta.nlink() < 2 || several.insert(InodeId { dev: meta.dev(), ino: meta.ino() }) {
                 total += meta.blocks().saturating_mul(512);
             }
         }
@@ -93,7 +93,7 @@ fn words(bytes: u64) -> String {
 
 struct Copier<'a, 'b> {
     /// Where the first name of each file with several went.
-    links: HashMap<FileId, PathBuf>,
+    links: HashMap<InodeId, PathBuf>,
     to: &'a Path,
     shown: &'a Path,
     done: u64,
@@ -137,7 +137,7 @@ impl Copier<'_, '_> {
         meta: &fs::Metadata,
     ) -> Result<()> {
         let shown = self.shown.join(path);
-        let identity = FileId { dev: meta.dev(), ino: meta.ino() };
+        let identity = InodeId { dev: meta.dev(), ino: meta.ino() };
         if let Some(first) = self.links.get(&identity) {
             return linkat(AT_FDCWD, first, target, name, AtFlags::empty()).attempt("link", &shown);
         }

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Attempt, Result};
-use crate::layers::facts::ASIDE;
+use crate::layers::writable::ASIDE;
 
 /// A name that nothing has; two resets of one directory at once do not meet in it.
 pub(crate) fn fresh_name(dir: &Path) -> PathBuf {

@@ -12,8 +12,11 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use crate::error::{Attempt, Error, Kind, Result};
+use crate::kernel::devices::open_when_free;
+use crate::kernel::program;
 use crate::layers::content::{LABEL, MARK, MARK_BLOCK, mark_offset};
 use crate::sys::block;
 use crate::text;
@@ -50,27 +53,16 @@ fn write(path: &Path, offset: u64, bytes: &[u8]) -> Result<File> {
     if block::device_size(File::open(path).attempt("open", path)?.as_fd()).is_ok() {
         options.custom_flags(libc::O_CLOEXEC | libc::O_EXCL);
     }
-    let file = patiently(|| options.open(path)).attempt("open for formatting", path)?;
+    let file = open_when_free(|| options.open(path)).attempt("open for formatting", path)?;
     file.write_all_at(bytes, offset).attempt("write to", path)?;
     file.sync_data().attempt("sync", path)?;
     Ok(file)
 }
 
-/// A filesystem that was unmounted a moment ago lets go of its device a moment later.
-fn patiently<T>(open: impl Fn() -> std::io::Result<T>) -> std::io::Result<T> {
-    for _ in 0..20 {
-        match open() {
-            Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
-                std::thread::sleep(std::time::Duration::from_millis(20));
-            }
-            other => return other,
-        }
-    }
-    open()
-}
-
 /// No reserved blocks: the capacity is the device's, all of it. None of them discards: that is for later.
 fn run_mkfs(path: &Path, end: u64, kind: &str, mkfs: &Path) -> Result<()> {
+    /// It writes little, but the disk may be slow, and what it writes may wait behind what others write.
+    const LIMIT: Duration = Duration::from_secs(600);
     let mut command = Command::new(mkfs);
     command.args(["-q", "-L", LABEL]);
     match kind {
@@ -79,13 +71,11 @@ fn run_mkfs(path: &Path, end: u64, kind: &str, mkfs: &Path) -> Result<()> {
         _ => command.args(["-F", "-m", "0", "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1"]),
     };
     command.arg("--").arg(path);
-    command.stdin(Stdio::null()).env("LC_ALL", "C");
-    crate::sys::expect_children();
-    let output = command.output().attempt("run", mkfs)?;
-    if output.status.success() {
+    command.stdout(Stdio::null()).stderr(Stdio::piped()).env("LC_ALL", "C");
+    let outcome = program::run(&mut command, LIMIT)?;
+    if outcome.status.success() {
         return Ok(());
     }
-    let mut lines = output.stderr.split(|b| *b == b'\n').filter(|line| !line.is_empty());
-    let words = lines.next_back().map_or("it said nothing".to_owned(), text::escape);
+    let words = outcome.last_words().map_or("it said nothing".to_owned(), text::escape);
     Err(Error::new(Kind::State, "format", format!("mkfs.{kind} failed: {words}")).at(path))
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::error::{Attempt, Result};
 use crate::layers::facts::trim_socket;
-use crate::sys::block;
+use crate::sys;
 
 /// So many bytes are trimmed between two looks at the socket.
 const CHUNK: u64 = 1 << 30;
@@ -99,7 +99,7 @@ impl Pending {
                 Work::Delete(paths) => crate::layers::reset::delete::delete(&paths),
             };
         };
-        block::detach(&keep, work).attempt("start a process to trim", "in the background")
+        sys::detach(&keep, work).attempt("start a process to trim", "in the background")
     }
 }
 
@@ -126,7 +126,7 @@ fn trim(root: File, listener: Option<UnixListener>) -> Result<()> {
     let mut start = 0;
     let mut asked = None;
     while asked.is_none() && start < size.saturating_mul(2).saturating_add(CHUNK) {
-        if block::trim(root.as_fd(), start, CHUNK).is_err() {
+        if sys::block::trim(root.as_fd(), start, CHUNK).is_err() {
             break;
         }
         start += CHUNK;

@@ -1,6 +1,6 @@
 //! A writable layer as new.
 //!
-//! The order makes a cut at any moment harmless. A device carries the mark of `execute::format` until it is
+//! The order makes a cut at any moment harmless. A device carries the mark of `reset::format` until it is
 //! formatted; a directory says "resetting" before the first part is moved aside and "ready" after the last.
 //! Either is finished by the next mount. What is expensive, giving back the old blocks or deleting the old
 //! files, comes last and is left over as [`Pending`] work.
@@ -10,12 +10,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Attempt, Result};
-use crate::layers::facts::{ASIDE, PARTS};
 use crate::layers::reset::delete::fresh_name;
 use crate::layers::reset::format;
 use crate::layers::reset::pending::{self, Pending};
 use crate::layers::reset::plan::{Discard, How, ResetPlan};
-use crate::layers::state_file::{READY, RESETTING, STATE_FILE, write_state};
+use crate::layers::writable::{ASIDE, PARTS, READY, RESETTING, STATE_FILE, write_state};
 
 /// Makes the layer new, and returns the work that may be done later.
 ///

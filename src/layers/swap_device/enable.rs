@@ -14,16 +14,11 @@ use nix::errno::Errno;
 
 use crate::error::{Attempt, Error, Kind, Result};
 use crate::layers::swap_device::plan::SwapPlan;
-use crate::sys;
-
-use crate::swap::header;
-use crate::swap::header::versioned;
+use crate::swap::{header, uuid};
+use crate::sys::{self, SWAP_FLAG_DISCARD, SWAP_FLAG_DISCARD_ONCE, SWAP_FLAG_PREFER};
 
 /// The least area that the kernel takes.
 const LEAST_PAGES: u64 = 10;
-const SWAP_FLAG_PREFER: i32 = 0x8000;
-const SWAP_FLAG_DISCARD: i32 = 0x1_0000;
-const SWAP_FLAG_DISCARD_ONCE: i32 = 0x2_0000;
 
 /// Carries out a plan.
 ///
@@ -31,7 +26,7 @@ const SWAP_FLAG_DISCARD_ONCE: i32 = 0x2_0000;
 /// The step and the device.
 pub(crate) fn enable(plan: &SwapPlan) -> Result<()> {
     let SwapPlan::Enable { device, size, priority } = plan else { return Ok(()) };
-    let page_size = page_size();
+    let page_size = header::system_page_size();
     let pages = (size / page_size as u64).min(u64::from(u32::MAX));
     let last_page = u32::try_from(pages.saturating_sub(1)).unwrap_or(u32::MAX);
     if pages < LEAST_PAGES {
@@ -39,7 +34,7 @@ pub(crate) fn enable(plan: &SwapPlan) -> Result<()> {
         return Err(Error::new(Kind::State, "format as swap", reason).at(device));
     }
     // Without random bytes there is no UUID, which is allowed.
-    let uuid = sys::random_bytes().map(|bytes| versioned(bytes, 4)).unwrap_or_default();
+    let uuid = uuid::random().unwrap_or_default();
     let fields = header::Fields { page_size, last_page, bad_pages: &[], uuid, label: b"", swapped: false };
     write(device, &header::page(&fields))?;
     let path =
@@ -54,10 +49,4 @@ fn write(device: &Path, header: &[u8]) -> Result<()> {
     let file = options.open(device).attempt("open for formatting", device)?;
     file.write_all_at(header, 0).attempt("write a swap header to", device)?;
     file.sync_data().attempt("sync", device)
-}
-
-/// The kernel's, in bytes.
-fn page_size() -> usize {
-    let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten();
-    size.and_then(|size| usize::try_from(size).ok()).unwrap_or(4096)
 }

@@ -2,8 +2,8 @@
 
 use std::fs::File;
 
-use crate::swap::header;
 use crate::swap::tag::{Key, Tag};
+use crate::swap::{header, uuid};
 
 /// What the first page of a file says (mkswap(8)).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,10 +28,10 @@ pub enum Header {
 impl Header {
     /// Whether the tag is what it says; a UUID in any case.
     pub fn has_tag(&self, tag: &Tag) -> bool {
-        let Self::Swap { label, uuid, .. } = self else { return false };
+        let Self::Swap { label, uuid: own, .. } = self else { return false };
         match tag.key {
             Key::Label => !label.is_empty() && *label == tag.value,
-            Key::Uuid => header::uuid_text(uuid).as_bytes().eq_ignore_ascii_case(&tag.value),
+            Key::Uuid => uuid::text(own).as_bytes().eq_ignore_ascii_case(&tag.value),
             Key::PartLabel | Key::PartUuid | Key::Id => false,
         }
     }
@@ -54,15 +54,12 @@ pub(crate) fn header_of(file: &File) -> Header {
         None => Header::Missing,
         Some(header) if header.signature == header::Signature::Swap => Header::Swap {
             bytes: (u64::from(header.last_page) + 1) * header.page_size as u64,
-            usable: header.version == 1 && header.bad_pages == 0 && header.page_size == page_size(),
+            usable: header.version == 1
+                && header.bad_pages == 0
+                && header.page_size == header::system_page_size(),
             label: header.label,
             uuid: header.uuid,
         },
         Some(_) => Header::Unread,
     }
-}
-
-pub(crate) fn page_size() -> usize {
-    let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten();
-    size.and_then(|size| usize::try_from(size).ok()).unwrap_or(4096)
 }

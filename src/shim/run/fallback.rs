@@ -12,6 +12,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -21,11 +22,12 @@ use nix::sys::stat::{Mode, SFlag, mkdirat, mknodat};
 use crate::config::Fallback;
 use crate::error::{Attempt, Error, Kind, Result};
 use crate::kernel::places::FileId;
+use crate::kernel::program;
 use crate::shim::plan::runs::FallbackOperand;
 use crate::swap::active;
 use crate::swap::fallback::{self, FallbackDevice, ZRAM_ADD};
 use crate::swap::header::Header;
-use crate::sys::{self, Program, Where, block, xattr};
+use crate::sys::{self, block, xattr};
 
 const ZRAM_REMOVE: &str = "/sys/class/zram-control/hot_remove";
 
@@ -63,15 +65,12 @@ pub(crate) fn take_turn(path: &Path) -> Result<Turn> {
 
 /// Others may lock the file too, so the wait has an end.
 fn lock(file: &File, path: &Path) -> Result<()> {
-    const TRIES: u32 = 1000;
-    let mut tries = 0;
-    loop {
-        match sys::try_lock_among_us(file.as_fd()) {
-            Err(Errno::EWOULDBLOCK) if tries < TRIES => tries += 1,
-            done => return done.attempt("lock", path),
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    const PATIENCE: Duration = Duration::from_secs(20);
+    let taken = sys::wait_for(PATIENCE, || match sys::try_lock_among_us(file.as_fd()) {
+        Err(Errno::EWOULDBLOCK) => None,
+        done => Some(done),
+    });
+    taken.unwrap_or(Err(Errno::EWOULDBLOCK)).attempt("lock", path)
 }
 
 impl Turn {
@@ -251,11 +250,8 @@ fn remove_zram(device: &Path) {
 
 /// By the program that the kernel itself would run.
 fn load_module(module: &str) {
+    const LIMIT: Duration = Duration::from_secs(60);
     let path = fs::read_to_string("/proc/sys/kernel/modprobe").unwrap_or_default();
-    let argv = [path.trim(), "-q", module].map(Into::into);
-    let program = Program::new(path.trim().as_ref(), &argv);
-    sys::expect_children();
-    if let Ok(child) = program.and_then(|program| program.spawn(None, None, Where::Here)) {
-        let _ = sys::wait(child.pid);
-    }
+    // Whether it worked shows in what the caller looks for next.
+    let _ = program::run(Command::new(path.trim()).args(["-q", module]), LIMIT);
 }

@@ -8,12 +8,11 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::Mode;
 
 use crate::command::tables::Purpose;
 use crate::error::{Attempt, Result};
-use crate::kernel::namespace::make_private;
+use crate::kernel::namespace::unshare_mounts;
 use crate::kernel::places;
 use crate::shim::plan::outcome::Prepared;
 use crate::shim::plan::types::{Decided, Decision, FileNow, Plan};
@@ -37,8 +36,7 @@ pub(crate) fn mask(plan: &Plan, prepared: &[Prepared]) -> Result<Mask> {
         return Ok(Mask::default());
     }
     let swaps = active::swaps_text();
-    unshare(CloneFlags::CLONE_NEWNS).attempt("unshare the mounts of", "/")?;
-    make_private()?;
+    unshare_mounts()?;
     let names = plan.active_fallbacks().filter(|_| plan.by_tag).map(|device| device.name.as_path());
     let shown = as_files(&swaps, &names.collect::<Vec<_>>());
     if active::swaps_text() != shown {

@@ -58,7 +58,10 @@ fn same_handle(user: &File, backing: &File) -> Option<bool> {
 /// Two files never have the same blocks, unless those are shared; FIEMAP through the overlay tells the real
 /// file's.
 fn same_blocks(user: &File, backing: &File) -> Option<bool> {
-    let (a, b) = (sys::extents(user.as_fd(), 0, true).ok()?, sys::extents(backing.as_fd(), 0, true).ok()?);
+    let (a, b) = (
+        sys::extents(user.as_fd(), 0, sys::DirtyPages::Placed).ok()?,
+        sys::extents(backing.as_fd(), 0, sys::DirtyPages::Placed).ok()?,
+    );
     let runs = |extents: &[sys::Extent]| {
         merged(extents.iter().map(|extent| Run {
             logical: extent.logical,

@@ -34,9 +34,8 @@ use crate::sys::{self, xattr};
 
 /// A header is within the largest page there is, which is what [`head_of`] reads.
 const HEAD: i64 = 64 * 1024;
-/// How often, and after what pause, we look whether another call is done with the file.
-const TURNS: u32 = 100;
-const PAUSE: Duration = Duration::from_millis(20);
+/// How long we wait for another call to be done with the file.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Whether a file shall have copy-on-write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,15 +92,11 @@ fn open_old(dir: &OwnedFd, name: &OsStr) -> nix::Result<File> {
 
 /// Waits until no other call makes this file anew; not for ever, since anybody may lock a file.
 fn take_turn(file: &File) -> nix::Result<()> {
-    let mut taken = sys::try_lock(file.as_fd());
-    for _ in 0..TURNS {
-        if taken != Err(Errno::EWOULDBLOCK) {
-            break;
-        }
-        std::thread::sleep(PAUSE);
-        taken = sys::try_lock(file.as_fd());
-    }
-    taken
+    let taken = sys::wait_for(PATIENCE, || match sys::try_lock(file.as_fd()) {
+        Err(Errno::EWOULDBLOCK) => None,
+        done => Some(done),
+    });
+    taken.unwrap_or(Err(Errno::EWOULDBLOCK))
 }
 
 fn temporary_name(name: &OsStr) -> OsString {

@@ -1,0 +1,93 @@
+//! A file made ready, and the backing filesystem found where it is not visible.
+
+use crate::support::Test;
+use crate::support::guest::{Fs, Guest, KINDS, Kind, Spec, Tools, kind_name, needs};
+
+const EXT4: Kind = (Fs::Ext4, Tools::Debian);
+const XFS: Kind = (Fs::Xfs, Tools::Debian);
+const BTRFS: Kind = (Fs::Btrfs, Tools::Debian);
+
+/// A test of one guest: its name, how the guest is made, and what is done in it.
+type Row = (&'static str, Spec, fn(&Guest));
+
+/// Each row in a guest of its own, and finding the backing filesystem on every kind of guest.
+pub fn tests() -> Vec<Test> {
+    let image = "dd if=/dev/urandom of=$1/swapfile bs=1M count=16 status=none
+        mkswap -q -L image -U 11111111-2222-4333-8444-555555555555 $1/swapfile
+        chmod 640 $1/swapfile; chown 0:6 $1/swapfile";
+    let with_image = |kind| Spec { prepare: image, ..Spec::overlay(kind) };
+    let rows: [Row; 6] = [
+        ("lower_only::ext4", with_image(EXT4), lower_only),
+        ("lower_only::xfs", with_image(XFS), lower_only),
+        ("lower_only::btrfs", with_image(BTRFS), lower_only),
+        ("more_than_an_area_is_copied", with_image(EXT4), more_than_an_area),
+        ("shared_blocks", Spec::overlay(XFS), shared_blocks),
+        ("btrfs_recipe", Spec::overlay(BTRFS), btrfs_recipe),
+    ];
+    let mut tests: Vec<Test> = rows
+        .into_iter()
+        .map(|(name, spec, check)| {
+            Test::new(format!("ready::{name}"), &needs(spec.kind), move |scratch| {
+                check(&Guest::boot(scratch, spec))
+            })
+        })
+        .collect();
+    for kind in KINDS {
+        let name = format!("ready::{}::backing_is_found_by_its_device", kind_name(kind));
+        tests.push(Test::new(name, &needs(kind), move |scratch| {
+            by_its_device(&Guest::boot(scratch, Spec::overlay(kind)));
+        }));
+    }
+    tests
+}
+
+/// Made new with the same header, owner and mode, and not copied: the random bytes behind the header are gone.
+fn lower_only(guest: &Guest) {
+    let before = guest.sh("head -c 4096 /swapfile | sha1sum; stat -c '%s %a %u %g' /swapfile").ok("before");
+    guest.sh("swapon /swapfile").ok("swapon");
+    assert_eq!(guest.swap_paths(), ["/swapfile"], "{}", guest.notices());
+    let notices = guest.notices();
+    assert!(notices.contains("/swapfile came with the image; it was made new at the same size"), "{notices}");
+    let after = guest.sh("swapoff -a; head -c 4096 /swapfile | sha1sum; stat -c '%s %a %u %g' /swapfile");
+    assert_eq!(after.ok("after"), before);
+    let left = guest.sh("tail -c 1048576 /swapfile | tr -d '\\0' | wc -c; ls -a / | grep -c rootfs-shim");
+    assert_eq!(left.ok("what is left"), "0\n1\n", "copied, or a temporary file was left");
+}
+
+/// A file that is larger than its area may hold something else: nothing of it is lost.
+fn more_than_an_area(guest: &Guest) {
+    let sum = "tail -c 1048576 /swapfile | sha1sum";
+    let before = guest.sh(&format!("mkswap /swapfile 8192 >/dev/null; {sum}")).ok("a smaller area");
+    guest.sh("swapon /swapfile").ok("swapon");
+    assert_eq!(guest.swap_paths(), ["/swapfile"], "{}", guest.notices());
+    assert_eq!(guest.sh(&format!("swapoff /swapfile; {sum}")).ok("what is behind it"), before);
+}
+
+fn shared_blocks(guest: &Guest) {
+    guest.sh("mk /a; cp --reflink=always /a /b; chmod 600 /b; swapon /b").ok("a clone");
+    assert_eq!(guest.swap_paths(), ["/b"], "{}", guest.notices());
+    assert!(guest.notices().contains("/b shared disk blocks with another file; it has its own now"));
+    guest.sh("swapoff /b; cmp -n 4096 /a /b; rm /a /b").ok("the header is the same");
+}
+
+fn btrfs_recipe(guest: &Guest) {
+    let ran =
+        guest.sh("dd if=/dev/zero of=/s bs=1M count=16 status=none; chmod 600 /s; mkswap -q /s; swapon /s");
+    assert_eq!((ran.status, guest.swap_paths().len()), (0, 0), "{ran:?}");
+    let notices = guest.notices();
+    let recipe = notices.split_once("without copy-on-write: ").expect("a recipe").1;
+    let recipe = recipe.split_once(". ").expect("an end").0;
+    guest.sh(&format!("set -e; {recipe}; swapon /s")).ok("what the notice says");
+    assert_eq!(guest.swap_paths(), ["/s"]);
+    guest.sh("swapoff /s && rm /s").ok("undo");
+}
+
+/// No bind mount, nothing of the writable layer visible: its device is the overlay's source.
+fn by_its_device(guest: &Guest) {
+    guest.sh("umount -l /.rootfs-shim/upper; mk /s; mk /data/s; mk /mnt/s").ok("prepare");
+    let mounts = guest.mounts();
+    guest.sh("swapon /s && swapon /data/s && swapon /mnt/s").ok("swapon");
+    assert_eq!(guest.swap_paths(), ["/s", "/data/s", "/mnt/s"], "{}", guest.notices());
+    assert_eq!(guest.mounts(), mounts, "a mount was left");
+    guest.sh("swapoff /s && swapoff -a && rm /s /data/s /mnt/s").ok("swapoff");
+}
