@@ -65,10 +65,11 @@ pub use crate::status::{Status, status};
 #[doc(hidden)]
 pub mod internals {
     pub use crate::cli::{command as command_line, run as run_command};
-    pub use crate::invocation::{Closed, Identity, Invocation};
+    pub use crate::invocation::{Identity, Invocation};
     pub use crate::shim::run as run_shim;
 
     pub mod command {
+        pub use crate::command::getopt::Order;
         pub use crate::command::real_tool::Real;
         pub use crate::command::request::{Request, read, rewrite};
         pub use crate::command::tables::{Flavour, Kind, TOOLS, Tool};
@@ -83,7 +84,7 @@ pub mod internals {
         pub use crate::sys::MountId;
     }
     pub mod plan {
-        pub use crate::shim::call::Call;
+        pub use crate::shim::call::ShimCall;
         pub use crate::shim::plan::plan;
         pub use crate::shim::plan::types::Plan;
     }

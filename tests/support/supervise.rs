@@ -24,8 +24,6 @@ use super::{Test, host, host_sh, needs, swap_lock, text, view};
 /// Where the scratch directories are: a disk, since they hold images.
 const SCRATCH: &str = "/var/tmp";
 const PREFIX: &str = "rootfs-shim-test.";
-/// Who swaps beside others without a word of its own holds this one as well.
-const DEVICES_LOCK: &str = "/run/lock/rootfs-shim-swap-devices.lock";
 /// In the scratch directory while its test waits for the swap lock.
 const WAITING: &str = "waiting";
 /// In the scratch directory: /proc/swaps as it was when the test took the lock.
@@ -70,7 +68,7 @@ pub fn swap_beside_others(scratch: &Path, own: &Own) {
     let words = match own {
         Own::All => return,
         Own::With(word) => format!("with {word}"),
-        Own::Without(word) => format!("without {word}"),
+        Own::Without(words) => format!("without {}", words.join(" ")),
     };
     fs::write(scratch.join(OWN_AREAS), words).expect("scratch is writable");
 }
@@ -80,7 +78,7 @@ fn own_areas(scratch: &Path) -> Own {
     let words = fs::read_to_string(scratch.join(OWN_AREAS)).unwrap_or_default();
     match words.split_once(' ') {
         Some(("with", word)) => Own::With(word.to_owned()),
-        Some(("without", word)) => Own::Without(word.to_owned()),
+        Some(("without", words)) => Own::Without(words.split(' ').map(str::to_owned).collect()),
         _ => Own::All,
     }
 }
@@ -102,13 +100,7 @@ pub fn hold_swap_lock(scratch: &Path) {
     let shared = io::stdin().as_fd().try_clone_to_owned().expect("stdin is the lock");
     match own_areas(scratch) {
         Own::All => lock_for_good(shared, FlockArg::LockExclusive),
-        Own::With(_) => lock_for_good(shared, FlockArg::LockShared),
-        // Its areas have no word of their own, so there can be but one such test.
-        Own::Without(_) => {
-            let other = File::options().create(true).append(true).open(DEVICES_LOCK).expect("/run/lock");
-            lock_for_good(other, FlockArg::LockExclusive);
-            lock_for_good(shared, FlockArg::LockShared);
-        }
+        Own::With(_) | Own::Without(_) => lock_for_good(shared, FlockArg::LockShared),
     }
     let before = swaps();
     fs::write(scratch.join(SWAPS_BEFORE), &before).expect("scratch is writable");

@@ -38,8 +38,8 @@ pub enum Own {
     All,
     /// Those whose path has this word, which no other test uses.
     With(String),
-    /// All but those whose path has this word.
-    Without(String),
+    /// All but those whose path has one of these words: they are other tests'.
+    Without(Vec<String>),
 }
 
 impl Own {
@@ -48,7 +48,7 @@ impl Own {
         match self {
             Self::All => true,
             Self::With(word) => line.contains(word),
-            Self::Without(word) => !line.contains(word),
+            Self::Without(words) => !words.iter().any(|word| line.contains(word)),
         }
     }
 }

@@ -39,7 +39,7 @@ pub(crate) struct Made {
     kind: Fallback,
     /// A loop device lives as long as somebody has it open.
     _open: Option<OwnedFd>,
-    /// Nobody takes a device in compressed memory for one that was left, until this is active.
+    /// Until a zram device is active, this keeps other calls from taking it for one that was left.
     _turn: Option<File>,
 }
 

@@ -30,10 +30,14 @@ pub fn tests() -> Vec<Test> {
         }));
     }
     let kind = (Fs::Btrfs, Tools::Debian);
-    for (way, config) in [("loop", LOOP), ("zram", ZRAM)] {
-        tests.push(Test::new(format!("active::{way}::a_stand_in_counts"), &needs(kind), move |scratch| {
-            a_stand_in_counts(scratch, &Guest::boot(scratch, Spec { config, ..Spec::overlay(kind) }));
-        }));
+    for (fallback, config) in [("loop", LOOP), ("zram", ZRAM)] {
+        tests.push(Test::new(
+            format!("active::{fallback}::a_fallback_counts"),
+            &needs(kind),
+            move |scratch| {
+                a_fallback_counts(scratch, &Guest::boot(scratch, Spec { config, ..Spec::overlay(kind) }));
+            },
+        ));
     }
     tests
 }
@@ -42,7 +46,7 @@ const LOOP: &str = "[swap]\nfallback = [\"loop\"]\n[console]\npath = \"/console\
 const ZRAM: &str = "[swap]\nfallback = [\"zram\"]\n[console]\npath = \"/console\"\n";
 
 /// Without the shim nobody could disable the device by the name under which it is listed.
-fn a_stand_in_counts(scratch: &Path, guest: &Guest) {
+fn a_fallback_counts(scratch: &Path, guest: &Guest) {
     let root = scratch.join("overlay/root");
     guest.sh("NOCOW= mk /s; swapon /s").ok("swapon");
     assert!(guest.swaps().starts_with("/s partition 16380 "), "{}", guest.swaps());

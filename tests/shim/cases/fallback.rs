@@ -1,4 +1,4 @@
-//! Devices that stand in for files: which way is taken, whose device is whose, what a kill leaves. That scripts see
+//! Devices as a fallback for files: which of them is taken, whose device is whose, what a kill leaves. That scripts see
 //! what they see natively is `same`'s.
 
 use std::path::Path;
@@ -27,15 +27,16 @@ const DEVICES: &str = "for loop in /sys/block/loop*/loop/backing_file; do
     read -r file <$loop && case $file in *upper/*deleted*) echo $loop ;; esac; done 2>/dev/null
 for zram in /sys/block/zram*; do [ ! -e $zram ] || echo $zram; done";
 
-/// How the names of the tests end that take so long that they swap beside others.
-const KILLED: &str = "::killed_at_any_system_call";
+/// Configs for the kills, which so have no business with the other's devices.
+const LOOP_ALONE: &str = "[swap]\nfallback = [\"loop\"]\n[console]\npath = \"/console\"\n";
+const ZRAM_ALONE: &str = "[swap]\nfallback = [\"zram\"]\n[console]\npath = \"/console\"\n";
 
 /// A test of one guest: its name, how the guest is made, and what is done in it.
 type Row = (&'static str, Kind, &'static str, fn(&Guest));
 
 /// Each row in a guest of its own.
 pub fn tests() -> Vec<Test> {
-    let rows: [Row; 12] = [
+    let rows: [Row; 10] = [
         ("loop_first", BTRFS, LOOP, loop_first),
         ("zram_first", BTRFS, ZRAM, zram_first),
         ("for_a_file_in_memory", EXT4, LOOP, for_a_file_in_memory),
@@ -46,22 +47,29 @@ pub fn tests() -> Vec<Test> {
         ("loop::nobody_elses_device_is_taken_for_ours", BTRFS, LOOP, not_ours),
         ("zram::nobody_elses_device_is_taken_for_ours", BTRFS, ZRAM, not_ours),
         ("loop::no_other_device_is_read", BTRFS, LOOP, no_other_is_read),
-        ("loop::killed_at_any_system_call", BTRFS, LOOP, killed),
-        ("zram::killed_at_any_system_call", BTRFS, ZRAM, killed),
     ];
     let test = |(name, kind, config, check): Row| {
         let needs = [needs(kind), vec![Need::Package("strace")]].concat();
-        let mut test = Test::new(format!("standin::{name}"), &needs, move |scratch: &Path| {
-            if name.ends_with(KILLED) {
-                supervise::swap_beside_others(scratch, &Own::Without(BESIDE.to_owned()));
-            }
+        let mut test = Test::new(format!("fallback::{name}"), &needs, move |scratch: &Path| {
             check(&Guest::boot(scratch, Spec { config, ..Spec::overlay(kind) }));
         });
         test.limit = Duration::from_secs(600);
-        test.is_long = name.ends_with(KILLED);
         test
     };
-    rows.into_iter().map(test).collect()
+    let kills =
+        [("loop", "zram", LOOP_ALONE), ("zram", "loop", ZRAM_ALONE)].map(|(device, other, config)| {
+            let needs = [needs(BTRFS), vec![Need::Package("strace")]].concat();
+            let name = format!("fallback::{device}::killed_at_any_system_call");
+            let mut test = Test::new(name, &needs, move |scratch: &Path| {
+                let others = [format!("/{BESIDE}"), format!("/s-{other}"), format!("/dev/{other}")];
+                supervise::swap_beside_others(scratch, &Own::Without(others.to_vec()));
+                killed(&Guest::boot(scratch, Spec { config, ..Spec::overlay(BTRFS) }), device, other);
+            });
+            test.limit = Duration::from_secs(600);
+            test.is_long = true;
+            test
+        });
+    rows.into_iter().map(test).chain(kills).collect()
 }
 
 fn sh(guest: &Guest, script: &str) -> String {
@@ -76,7 +84,7 @@ fn zram_first(guest: &Guest) {
     in_order(guest, "compressed memory (zram)", "/sys/block/zram");
 }
 
-/// The first way that works; the next where it does not, and the notice says why.
+/// The first fallback that works; the next where it does not, and the notice says why.
 fn in_order(guest: &Guest, words: &str, device: &str) {
     let before = guest.sh(DEVICES).out();
     let quiet = sh(guest, "make /s 2>&1; swapon -p 7 /s 2>&1");
@@ -103,7 +111,7 @@ fn in_order(guest: &Guest, words: &str, device: &str) {
     assert_eq!((guest.sh(DEVICES).out(), guest.swaps()), (before, String::new()));
 }
 
-/// A loop device over a file in memory would be a trap, so it is the second way.
+/// A loop device over a file in memory would be a trap, so it is the second fallback.
 fn for_a_file_in_memory(guest: &Guest) {
     let before = guest.sh(DEVICES).out();
     sh(guest, "mount -t tmpfs tmpfs /mnt; mk /mnt/s");
@@ -120,7 +128,7 @@ fn for_a_file_in_memory(guest: &Guest) {
     }
 }
 
-/// Two stand-ins for one file would be twice the swap.
+/// Two fallbacks for one file would be twice the swap.
 fn one_at_a_time(guest: &Guest) {
     let before = guest.sh(DEVICES).out();
     sh(guest, "make /s; for i in 1 2 3 4 5 6 7 8; do swapon /s 2>/dev/null & done; wait");
@@ -129,7 +137,7 @@ fn one_at_a_time(guest: &Guest) {
     assert_eq!((guest.sh(DEVICES).out(), guest.swaps()), (before, String::new()));
 }
 
-/// On a filesystem that holds swap, a failure has another reason, and nothing stands in.
+/// On a filesystem that holds swap, a failure has another reason, and there is no fallback.
 fn only_where_it_is_needed(guest: &Guest) {
     let before = guest.sh(DEVICES).out();
     guest.sh("mk /s; swapon /s; swapon /s 2>/dev/null; ln /s /t; swapon /t 2>/dev/null; true").ok("swapon");
@@ -196,31 +204,33 @@ fn no_other_is_read(guest: &Guest) {
 }
 
 /// SIGKILL at every system call of swapon and swapoff: afterwards a second call has it all mended.
-fn killed(guest: &Guest) {
-    let before = guest.sh(&format!("{DEVICES}; mount; ls -A / /dev")).out();
-    sh(guest, "make /s");
-    for (tool, first) in [("swapon", "swapoff /s 2>/dev/null"), ("swapoff", "swapon /s 2>/dev/null")] {
+fn killed(guest: &Guest, device: &str, other: &str) {
+    let (file, devices) = (format!("/s-{device}"), format!("{{ {DEVICES}; }} | grep -v /{other}"));
+    let before = guest.sh(&format!("{devices}; mount; ls -A / /dev | grep -v {other}")).out();
+    sh(guest, &format!("make {file}"));
+    for (tool, undo) in [("swapon", "swapoff"), ("swapoff", "swapon")] {
+        let first = format!("{undo} {file} 2>/dev/null");
         let trace = format!(
-            "{first}; strace -f -o /tmp/trace {tool} /s; cat /tmp/trace; swapoff /s 2>/dev/null; true"
+            "{first}; strace -f -o /tmp/trace {tool} {file}; cat /tmp/trace; swapoff {file} 2>/dev/null; true"
         );
         for (call, times) in calls(&sh(guest, &trace)) {
             for second in ["swapon", "swapoff"] {
                 let script = format!(
                     "for n in $(seq {times}); do {first}
-                        strace -f -qq -o /dev/null -e inject={call}:signal=KILL:when=$n {tool} /s >/dev/null 2>&1
-                        {second} /s 2>/dev/null; areas; swapoff /s 2>/dev/null
-                        areas | sed 's/$/ is still on/'; {DEVICES}
+                        strace -f -qq -o /dev/null -e inject={call}:signal=KILL:when=$n {tool} {file} >/dev/null 2>&1
+                        {second} {file} 2>/dev/null; areas; swapoff {file} 2>/dev/null
+                        areas | sed 's/$/ is still on/'; {devices}
                     done | sort -u"
                 );
                 let said = sh(guest, &format!("{AREAS}{script}"));
                 let left: Vec<&str> = said
                     .lines()
-                    .filter(|line| *line != "/s" && !before.lines().any(|old| old == *line))
+                    .filter(|line| *line != file && !before.lines().any(|old| old == *line))
                     .collect();
                 assert!(left.is_empty(), "{tool} killed at {call}, then {second}: {left:?}");
             }
         }
     }
-    sh(guest, "rm /s");
-    assert_eq!(guest.sh(&format!("{DEVICES}; mount; ls -A / /dev")).out(), before);
+    sh(guest, &format!("rm {file}"));
+    assert_eq!(guest.sh(&format!("{devices}; mount; ls -A / /dev | grep -v {other}")).out(), before);
 }

@@ -70,7 +70,7 @@ areas() { while read -r path rest; do [ "$path" = Filename ] || echo "$path"; do
 "#;
 
 /// The beginning of the names of the files here, which no other test gives its own.
-pub(super) const BESIDE: &str = "beside-";
+pub(super) const BESIDE: &str = "killed-";
 
 /// The system calls of a trace and how often one process makes each.
 pub(super) fn calls(trace: &str) -> Vec<(String, usize)> {

@@ -37,9 +37,7 @@ pub fn all() -> Vec<Test> {
     ]
     .into_iter()
     .flatten();
-    let (mut long, short): (Vec<Test>, Vec<Test>) = tests.partition(|test| test.is_long);
-    // Of the two with devices, one waits for the other.
-    long.sort_by_key(|test| test.name.contains("zram"));
+    let (long, short): (Vec<Test>, Vec<Test>) = tests.partition(|test| test.is_long);
     [long, short].into_iter().flatten().collect()
 }
 

@@ -45,7 +45,7 @@ space() {
 const LENIENT: &str =
     "swapon() { command swapon \"$@\"; set -- $?; [ $1 != 255 ] || return 0; return $1; }\n";
 
-/// Configs of the guests with stand-ins.
+/// Configs of the guests with a fallback.
 const LOOP: &str = "[swap]\non_failure = \"fail\"\nfallback = [\"loop\"]\n[console]\npath = \"/console\"\n";
 const ZRAM: &str = "[swap]\non_failure = \"fail\"\nfallback = [\"zram\"]\n[console]\npath = \"/console\"\n";
 
@@ -154,7 +154,7 @@ fn of_other_releases() -> impl Iterator<Item = (Pair, Kind)> {
     releases.chain(builds)
 }
 
-/// The rows that are known to differ under a stand-in, and so are not compared there: each is a defect.
+/// The rows that are known to differ with a fallback, and so are not compared there: each is a defect.
 pub fn gaps() -> Vec<String> {
     let all = SUBJECTS.iter().flat_map(|(subject, rows)| rows.iter().map(move |row| (subject, row)));
     all.filter(|(_, row)| row.has("gap")).map(|(subject, row)| format!("{subject}: {}", row.name)).collect()
@@ -165,7 +165,7 @@ fn pair_name(pair: Pair, kind: Kind) -> String {
         Pair::Honest => kind_name(kind),
         Pair::Lenient => format!("lenient-{}", kind_name(kind)),
         Pair::Builtin => format!("builtin-{}", kind_name(kind)),
-        Pair::Fallback(way) => way.to_owned(),
+        Pair::Fallback(fallback) => fallback.to_owned(),
     };
     match kind.1 {
         Tools::Release(suite, _) => format!("{suite}::{name}"),
@@ -210,8 +210,8 @@ fn compare(scratch: &Path, pair: Pair, kind: Kind, rows: &[&Row]) {
         Pair::Honest => Spec::overlay(kind).strict(),
         Pair::Lenient => Spec::overlay(kind),
         Pair::Builtin => Spec { prepare: NO_TOOLS, provide_missing: true, ..Spec::overlay(kind).strict() },
-        Pair::Fallback(way) => {
-            let config = if way == "loop" { LOOP } else { ZRAM };
+        Pair::Fallback(fallback) => {
+            let config = if fallback == "loop" { LOOP } else { ZRAM };
             Spec { config, ..Spec::overlay(kind) }
         }
     };
