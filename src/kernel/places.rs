@@ -64,14 +64,14 @@ pub(crate) fn open_beneath(dir: &OwnedFd, path: &OverlayPath, flags: OFlag) -> n
 /// openat2(2) by hand, for a kernel before 5.6 or a seccomp filter: name by name, no symlink followed, no mount
 /// entered.
 pub(crate) fn walk_beneath(dir: &OwnedFd, path: &OverlayPath, flags: OFlag) -> nix::Result<OwnedFd> {
-    let home = sys::mount_id(dir.as_fd())?;
+    let start = sys::mount_id(dir.as_fd())?;
     let mut at = dir.try_clone().map_err(|error| errno_of(&error))?;
     let mut names = path.relative().components().peekable();
     while let Some(name) = names.next() {
         let place = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let flags = if names.peek().is_none() { flags } else { place | OFlag::O_DIRECTORY };
         at = openat(&at, name.as_os_str(), flags, Mode::empty())?;
-        if sys::mount_id(at.as_fd())? != home {
+        if sys::mount_id(at.as_fd())? != start {
             return Err(Errno::EXDEV);
         }
     }

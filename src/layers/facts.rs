@@ -16,8 +16,8 @@ use nix::errno::Errno;
 use nix::sys::stat::{major, minor};
 
 use crate::error::{Attempt, Error, Kind, Result};
-use crate::kernel::devices::is_held;
-use crate::kernel::mounts::{DevNo, Mounts};
+use crate::kernel::devices::{is_held, is_node_of};
+use crate::kernel::mounts::{DevNo, Mount, Mounts};
 use crate::kernel::program;
 use crate::layers::content::{self, Content};
 use crate::layers::device::Storage;
@@ -94,7 +94,7 @@ impl Layer {
     pub(crate) fn look(path: &Path, mounts: &Mounts, swaps: &[Swap]) -> Result<Self> {
         let meta = fs::metadata(path).attempt("look at", path)?;
         let kind = meta.file_type();
-        let (device, key) = (device_of(&meta), key_of(&meta));
+        let key = key_of(&meta);
         let kind = if kind.is_block_device() {
             LayerKind::Device(medium(path)?)
         } else if kind.is_file() {
@@ -106,7 +106,7 @@ impl Layer {
             return Err(error.at(path));
         };
         let user = match &kind {
-            LayerKind::Device(_) => user_of_device(path, device, &key, mounts, swaps),
+            LayerKind::Device(_) => user_of_device(path, &meta, &key, mounts, swaps),
             LayerKind::Image(_) => user_of_image(&meta, &key, mounts, swaps),
             LayerKind::Directory(_) => user_of_directory(path, mounts),
         };
@@ -226,16 +226,17 @@ fn asked_of_blkid(path: &Path) -> Result<Option<Content>> {
     Ok(kind.map(|kind| Content::Other(format!("data of the kind {}", crate::text::escape(kind)))))
 }
 
-fn user_of_device(path: &Path, device: DevNo, key: &str, mounts: &Mounts, swaps: &[Swap]) -> Option<User> {
-    let same = |other: &Path| {
-        fs::metadata(other).is_ok_and(|meta| {
-            meta.file_type().is_block_device()
-                && to_u32(major(meta.rdev())) == device.major
-                && to_u32(minor(meta.rdev())) == device.minor
-        })
-    };
-    let is_mounted =
-        |mount: &&crate::kernel::mounts::Mount| mount.device == device || same(Path::new(&mount.source));
+/// Who uses the block device with the node `path`, of which stat(2) said `meta`.
+fn user_of_device(
+    path: &Path,
+    meta: &fs::Metadata,
+    key: &str,
+    mounts: &Mounts,
+    swaps: &[Swap],
+) -> Option<User> {
+    let device = device_of(meta);
+    let same = |other: &Path| is_node_of(other, meta.rdev());
+    let is_mounted = |mount: &&Mount| mount.device == device || same(Path::new(&mount.source));
     if let Some(mount) = mounts.iter().filter(|mount| mount.fstype != "overlay").find(is_mounted) {
         return Some(User::Mounted(mount.point.clone()));
     }
@@ -264,7 +265,7 @@ fn user_of_image(image: &fs::Metadata, key: &str, mounts: &Mounts, swaps: &[Swap
         let Ok(meta) = fs::metadata(&device) else { continue };
         if meta.file_type().is_block_device()
             && open(&device, 0).is_ok_and(shows)
-            && let Some(user) = user_of_device(&device, device_of(&meta), key, mounts, swaps)
+            && let Some(user) = user_of_device(&device, &meta, key, mounts, swaps)
         {
             return Some(user);
         }
@@ -279,15 +280,13 @@ fn same_file(path: &Path, image: &fs::Metadata) -> bool {
 /// A directory is in use if a mount shows something below it, or stands in it.
 fn user_of_directory(path: &Path, mounts: &Mounts) -> Option<User> {
     let here = crate::kernel::places::locate(path).ok()?;
-    let home = mounts.get(here.mount)?;
-    let inside = crate::paths::inside(&home.root, &home.point, &here.path)?;
+    let around = mounts.get(here.mount)?;
+    let inside = crate::paths::inside(&around.root, &around.point, &here.path)?;
     let parts = PARTS.map(|part| inside.as_path().join(part));
-    let shows = |mount: &&crate::kernel::mounts::Mount| {
-        mount.device == home.device && parts.iter().any(|part| mount.root.starts_with(part))
+    let shows = |mount: &&Mount| {
+        mount.device == around.device && parts.iter().any(|part| mount.root.starts_with(part))
     };
-    let stands = |mount: &&crate::kernel::mounts::Mount| {
-        mount.point != here.path && mount.point.starts_with(&here.path)
-    };
+    let stands = |mount: &&Mount| mount.point != here.path && mount.point.starts_with(&here.path);
     mounts.iter().find(|mount| shows(mount) || stands(mount)).map(|mount| User::Mounted(mount.point.clone()))
 }
 

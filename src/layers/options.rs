@@ -18,7 +18,7 @@ pub struct MountOptions {
     pub lower: Vec<PathBuf>,
     /// A block device, an image file or a directory.
     pub writable: PathBuf,
-    /// Directories of the guest kept on the backing filesystem.
+    /// Directories of the guest that are passed through to the backing filesystem.
     pub passthrough: Vec<PathBuf>,
     /// What df and lsblk show; `None` or `auto` is the writable device's own path.
     pub source_name: Option<OsString>,

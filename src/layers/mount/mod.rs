@@ -1,4 +1,4 @@
-//! Building the overlay root and taking it down: the plan, the mounts, the directories kept off the overlay.
+//! Building the overlay root and taking it down: the plan, the mounts, the directories that are passed through.
 
 pub(crate) mod build;
 pub(crate) mod copy_tree;

@@ -35,7 +35,7 @@ pub(crate) struct MountPlan {
     /// The lower layers, the topmost first.
     pub lower: Vec<PlannedLayer>,
     pub writable: PlannedLayer,
-    /// Directories of the guest kept on the backing filesystem, plain and sorted.
+    /// Directories of the guest that are passed through to the backing filesystem, plain and sorted.
     pub passthrough: Vec<PathBuf>,
     /// What df and lsblk show; `None` is the writable device, known when it is mounted.
     pub source_name: Option<OsString>,
@@ -251,7 +251,7 @@ pub(crate) fn unmount(mounts: &Mounts, target: &Path) -> Result<Vec<PathBuf>> {
         Some((upper, store)) => {
             mount.device == upper.device && (mount.root == upper.root || mount.root.starts_with(store))
         }
-        // An uninstall has taken it away; what is kept is still known by its name in the layer.
+        // An uninstall has taken it away; what is passed through is still known by its name in the layer.
         None => mount.source == root.source && mount.root.iter().any(|name| name == "passthrough"),
     };
     let mut tree = vec![root.id];
