@@ -17,7 +17,7 @@ pub(crate) const CAP: u64 = 64 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// The version of the format: [`VERSION`].
+    /// The version of the format: 1.
     pub version: u32,
     /// The version of rootfs-shim that wrote it.
     pub program: String,

@@ -54,7 +54,7 @@ pub struct ResetOptions {
 pub struct SwapOptions {
     /// The block device that becomes swap.
     pub device: PathBuf,
-    /// [`PRIORITY`] is above every swapfile.
+    /// [`PRIORITY`](crate::PRIORITY) is above every swapfile.
     pub priority: u16,
     /// The steps are only planned, and nothing is changed.
     pub dry_run: bool,

@@ -388,7 +388,7 @@ fn notes(guest: &Guest, manifest: Option<&Manifest>) -> Vec<String> {
 /// What is where, and what is off. Changes nothing.
 ///
 /// # Errors
-/// If `chroot` is no directory, or needs root to be looked at; [`Kind::Attack`] if our own directory in it is
+/// If `chroot` is no directory, or needs root to be looked at; [`Kind::Attack`](crate::Kind::Attack) if our own directory in it is
 /// not what it may be.
 pub fn status(chroot: &Path) -> Result<Status> {
     Guest::gather(chroot).map(|guest| judge(&guest)).map_err(advise)
