@@ -13,16 +13,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Attempt, Error, Kind, Result};
 
-/// A config is never larger than this many bytes.
+/// A configuration with more bytes than this is not read.
 pub const SIZE_CAP: u64 = 64 * 1024;
 
-/// The whole file; every key is optional.
+/// All that the file says; every key is optional.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// How the shims behave.
+    /// How the shims treat calls of swapon, swapoff and mkswap.
     pub swap: Swap,
-    /// Where notices go.
+    /// Where notices go, and which.
     pub console: Console,
     /// What `mount` and `reset` work on, in the init's environment.
     pub layers: Layers,
@@ -30,13 +30,13 @@ pub struct Config {
     pub swap_device: SwapDevice,
 }
 
-/// `[swap]`
+/// The table `[swap]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Swap {
     /// What a caller is told when swap could not be enabled.
     pub on_failure: OnFailure,
-    /// Ends every notice.
+    /// A sentence that ends every notice.
     pub hint: String,
     /// Whether swapfiles on attached volumes are refused.
     pub volumes: Volumes,
@@ -51,7 +51,7 @@ pub enum OnFailure {
     /// Exit status 0 and a notice: the machine boots on.
     #[default]
     Continue,
-    /// The real exit status.
+    /// The caller gets the real exit status.
     Fail,
 }
 
@@ -59,7 +59,7 @@ pub enum OnFailure {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Volumes {
-    /// With a notice.
+    /// They are refused, with a notice.
     #[default]
     Refuse,
     /// They go to the real tool as they are.
@@ -77,7 +77,7 @@ pub enum Fallback {
 }
 
 impl Fallback {
-    /// As it is written.
+    /// The word for it in the configuration.
     pub fn word(self) -> &'static str {
         match self {
             Self::Loop => "loop",
@@ -86,13 +86,13 @@ impl Fallback {
     }
 }
 
-/// `[console]`
+/// The table `[console]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Console {
-    /// Where notices go.
+    /// The file or device that notices are written to.
     pub path: PathBuf,
-    /// From which level on.
+    /// The least important level that is still told.
     pub level: Level,
 }
 
@@ -108,16 +108,16 @@ impl Default for Console {
 pub enum Level {
     /// Swap could not be had.
     Error,
-    /// The user should know.
+    /// The user should know, and swap can be had.
     #[default]
     Warn,
-    /// Good to know.
+    /// It is good to know, and nothing is wrong.
     Info,
-    /// For us.
+    /// Only who works on this program wants to know.
     Debug,
 }
 
-/// `[layers]`
+/// The table `[layers]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Layers {
@@ -133,11 +133,11 @@ pub struct Layers {
     pub volatile: bool,
 }
 
-/// `[swap_device]`
+/// The table `[swap_device]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SwapDevice {
-    /// The block device.
+    /// The path of the block device.
     pub device: Option<PathBuf>,
 }
 
@@ -176,10 +176,10 @@ impl Config {
             };
             for (key, value) in keys {
                 let mut tried = good.clone();
-                let slot =
+                let known =
                     tried.entry(section.clone()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-                if let Some(slot) = slot.as_table_mut() {
-                    slot.insert(key, value);
+                if let Some(known) = known.as_table_mut() {
+                    known.insert(key, value);
                 }
                 match Self::parse(toml::to_string(&tried).unwrap_or_default().as_bytes()) {
                     Ok(_) => good = tried,

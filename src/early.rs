@@ -264,6 +264,7 @@ mod tests {
     use std::ffi::{CStr, CString, OsString};
     use std::os::unix::ffi::OsStringExt;
 
+    use crate::command::getopt::Order;
     use crate::command::request::{self, Request};
     use crate::command::tables::TOOLS;
     use crate::invocation::DEPTH_VARIABLE;
@@ -290,14 +291,14 @@ mod tests {
                     continue;
                 }
                 tried += 1;
-                for (flavour, posixly) in
-                    flavours.iter().flat_map(|flavour| [(flavour, true), (flavour, false)])
+                for (flavour, order) in
+                    flavours.iter().flat_map(|flavour| [(flavour, Order::Posix), (flavour, Order::Permuted)])
                 {
                     for more in [&[][..], &["/file"], &["-a"], &["-p", "1", "/file"]] {
                         let argv = [tool.name, &word].into_iter().chain(more.iter().copied());
                         let argv: Vec<OsString> = argv.map(|text| OsString::from_vec(text.into())).collect();
-                        let request = request::read(tool, flavour, &argv, posixly);
-                        assert!(matches!(request, Request::Untouched(_)), "{argv:?} of {:?}", flavour.kind);
+                        let request = request::read(tool, flavour, &argv, order);
+                        assert!(matches!(request, Request::HandOver(_)), "{argv:?} of {:?}", flavour.kind);
                     }
                 }
             }

@@ -4,7 +4,7 @@
 //! can tell "this image is hostile" from "the disk is full" without reading prose.
 
 use std::fmt;
-use std::io::{self};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -99,7 +99,7 @@ impl Error {
         self
     }
 
-    /// What it is about.
+    /// The path that it is about, if there is one.
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }
@@ -116,7 +116,7 @@ impl Error {
         self
     }
 
-    /// Why it failed.
+    /// Which kind of failure it is.
     pub fn kind(&self) -> Kind {
         self.kind
     }
@@ -172,7 +172,7 @@ impl<T> Attempt<T> for io::Result<T> {
     }
 }
 
-/// What the C library calls an errno; nix has words of its own for some.
+/// The words that the C library has for an errno; nix has words of its own for some.
 pub fn strerror(errno: Errno) -> String {
     let text = io::Error::from_raw_os_error(errno as i32).to_string();
     text.split(" (os error").next().unwrap_or_default().to_owned()
@@ -183,7 +183,7 @@ pub fn errno_of(error: &io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
 }
 
-/// What one who may not look can do.
+/// The same error, with the remedy for a caller who is not root and may not look.
 pub fn advise(error: Error) -> Error {
     match error.errno() {
         Some(Errno::EACCES | Errno::EPERM) if !geteuid().is_root() => error.or_remedy("run it with sudo"),

@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 
+use crate::command::getopt::Order;
 use crate::command::tables::Tool;
 use crate::error::{Attempt, Error, Kind, Result};
 use crate::sys;
@@ -31,12 +32,12 @@ pub enum Identity {
 }
 
 /// A call of the program.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Invocation {
     /// argv as the kernel gave it; may be empty.
     pub argv: Vec<OsString>,
-    /// Whether getopt(3) stops at the first operand, because POSIXLY_CORRECT is set.
-    pub posixly: bool,
+    /// Where getopt(3) looks for options.
+    pub order: Order,
     /// The fstab that libmount reads in place of /etc/fstab (LIBMOUNT_FSTAB), if there is one.
     pub fstab: Option<PathBuf>,
     /// How many shims of ours already stand above us in this chain of processes.
@@ -108,8 +109,9 @@ impl Invocation {
         let closed = Closed { stdin, stdout, stderr };
         let depth = std::env::var(DEPTH_VARIABLE).ok().and_then(|depth| depth.parse().ok()).unwrap_or(0);
         let posixly = std::env::var_os("POSIXLY_CORRECT").is_some();
+        let order = if posixly { Order::Posix } else { Order::Permuted };
         let fstab = std::env::var_os("LIBMOUNT_FSTAB").map(PathBuf::from);
-        Self { argv: std::env::args_os().collect(), posixly, fstab, depth, closed }
+        Self { argv: std::env::args_os().collect(), order, fstab, depth, closed }
     }
 
     /// Who `argv[0]` says we are, or else the executed file.
@@ -159,7 +161,7 @@ mod tests {
 
     fn identity(argv: &[&[u8]], executed: &[&str]) -> Option<&'static str> {
         let argv = argv.iter().map(|argument| OsStr::from_bytes(argument).to_owned()).collect();
-        let call = Invocation { argv, posixly: false, fstab: None, depth: 0, closed: Closed::default() };
+        let call = Invocation { argv, ..Invocation::default() };
         match call.identity_as(|| executed.iter().map(OsString::from)) {
             Identity::Shim(tool) => Some(tool.name),
             Identity::Manager => None,

@@ -5,21 +5,21 @@
 //! direction:
 //!
 //! ```text
-//! argv + config + /proc  →  world (facts)  →  plan (pure data)  →  execute  →  exit status
+//! argv + config + /proc  →  facts  →  plan (pure data)  →  execution  →  exit status
 //! ```
 //!
 //! Facts never decide, plans never touch the system, and execution never decides and is the only place that
 //! changes anything. `status` is the facts printed; `explain` and `--dry-run` are the plan printed. Each room has its
 //! own three, and a `use` only ever points down this list:
 //!
-//! - [`cli`]: the subcommands
-//! - [`status`](mod@status), [`layers`], [`shim`]: what is where; the root itself; a call of swapon, swapoff or mkswap
-//! - [`installer`], [`builtin`]: the shim into an image and out again; the three tools by ourselves
-//! - [`invocation`]: the one door by which argv, the environment and the descriptors enter
-//! - [`command`], [`backing`]: what the three commands are; where upper is, and how it becomes visible to us
-//! - [`swap`](mod@swap), [`notice`]: what Linux knows of swap; what we say on the console
-//! - [`untrusted`], [`kernel`], [`config`]: paths in a stranger's tree; what the kernel tells; the configuration
-//! - [`error`], [`text`], [`octal`], [`paths`], [`sys`]: the words we speak in, and every raw system call
+//! - `cli`: the subcommands
+//! - `status`, `layers`, `shim`: what is where; the root itself; a call of swapon, swapoff or mkswap
+//! - `installer`, `builtin`: the shim into an image and out again; the three tools by ourselves
+//! - `invocation`: the one door by which argv, the environment and the descriptors enter
+//! - `command`, `backing`: what the three commands are; where upper is, and how it becomes visible to us
+//! - `swap`, `notice`: what Linux knows of swap; what we say on the console
+//! - `untrusted`, `kernel`, `config`: paths in a stranger's tree; what the kernel tells; the configuration
+//! - `error`, `text`, `octal`, `paths`, `sys`: the words we speak in, and every raw system call
 
 #![deny(clippy::disallowed_methods)]
 // A room is open to the other rooms, not to the world: `pub` is what an init calls. (A test's modules may say `pub`.)
@@ -65,10 +65,11 @@ pub use crate::status::{Status, status};
 #[doc(hidden)]
 pub mod internals {
     pub use crate::cli::{command as command_line, run as run_command};
-    pub use crate::invocation::{Closed, Identity, Invocation};
+    pub use crate::invocation::{Identity, Invocation};
     pub use crate::shim::run as run_shim;
 
     pub mod command {
+        pub use crate::command::getopt::Order;
         pub use crate::command::real_tool::Real;
         pub use crate::command::request::{Request, read, rewrite};
         pub use crate::command::tables::{Flavour, Kind, TOOLS, Tool};
@@ -83,7 +84,7 @@ pub mod internals {
         pub use crate::sys::MountId;
     }
     pub mod plan {
-        pub use crate::shim::call::Call;
+        pub use crate::shim::call::ShimCall;
         pub use crate::shim::plan::plan;
         pub use crate::shim::plan::types::Plan;
     }

@@ -37,8 +37,8 @@ pub(crate) fn path(path: impl AsRef<OsStr>) -> String {
     if whole.len() <= PATH_CAP {
         return whole;
     }
-    let head = floor(&whole, PATH_CAP / 2);
-    let tail = ceil(&whole, whole.len() - PATH_CAP / 2);
+    let head = boundary_before(&whole, PATH_CAP / 2);
+    let tail = boundary_after(&whole, whole.len() - PATH_CAP / 2);
     let (head, tail) = (whole.get(..head).unwrap_or(""), whole.get(tail..).unwrap_or(""));
     format!("{head}...{tail}")
 }
@@ -48,7 +48,7 @@ pub(crate) fn cap(line: &str, cap: usize) -> String {
     if line.len() <= cap {
         return line.to_owned();
     }
-    let end = floor(line, cap.saturating_sub(3));
+    let end = boundary_before(line, cap.saturating_sub(3));
     format!("{}...", line.get(..end).unwrap_or(""))
 }
 
@@ -86,14 +86,16 @@ fn is_dangerous(c: char) -> bool {
         | '\u{e0000}'..='\u{e007f}')
 }
 
-fn floor(text: &str, mut at: usize) -> usize {
+/// The last boundary between characters at or before `at`.
+fn boundary_before(text: &str, mut at: usize) -> usize {
     while !text.is_char_boundary(at) {
         at -= 1;
     }
     at
 }
 
-fn ceil(text: &str, mut at: usize) -> usize {
+/// The first boundary between characters at or after `at`.
+fn boundary_after(text: &str, mut at: usize) -> usize {
     while !text.is_char_boundary(at) {
         at += 1;
     }
@@ -102,14 +104,13 @@ fn ceil(text: &str, mut at: usize) -> usize {
 
 /// Bytes in lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
         let _ = write!(out, "{byte:02x}");
         out
     })
 }
 
-/// 1536 KiB, 512 MiB, 2 GiB.
+/// A size as people say it: 1.5 MiB, 512 MiB, 2 GiB.
 pub(crate) fn size_words(bytes: u64) -> String {
     const KIB: u64 = 1024;
     let units = [(KIB * KIB * KIB, "GiB"), (KIB * KIB, "MiB"), (KIB, "KiB")];

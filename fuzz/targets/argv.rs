@@ -5,7 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
-use rootfs_shim::internals::command::{TOOLS, read, rewrite};
+use rootfs_shim::internals::command::{Order, TOOLS, read, rewrite};
 
 fuzz_target!(|bytes: &[u8]| {
     let [choice, rest @ ..] = bytes else { return };
@@ -13,6 +13,7 @@ fuzz_target!(|bytes: &[u8]| {
     let choice = usize::from(*choice);
     let tool = &TOOLS[choice % TOOLS.len()];
     let flavour = &tool.flavours[choice / 8 % tool.flavours.len()];
-    let request = read(tool, flavour, &argv, choice & 128 != 0);
+    let order = if choice & 128 != 0 { Order::Posix } else { Order::Permuted };
+    let request = read(tool, flavour, &argv, order);
     assert_eq!(rewrite(&argv, &[]), argv, "{request:?}");
 });

@@ -17,10 +17,10 @@ use crate::swap::active::{self, Swap};
 use crate::swap::fallback::{self, FallbackDevice};
 use crate::untrusted::{Dir, Root};
 
-/// An active swap area.
+/// An active swap area, and what it has to do with a root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ListedArea {
-    /// As the kernel lists it.
+    /// The area as the kernel lists it.
     pub swap: Swap,
     /// Where it lies, if it is a file of this root's overlay.
     pub backing: Option<BackingPath>,

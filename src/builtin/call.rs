@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use nix::errno::Errno;
@@ -9,15 +10,14 @@ use nix::errno::Errno;
 use crate::command::getopt::{Given, Parts};
 use crate::command::tables::{Flavour, Purpose, Tool};
 use crate::error::{errno_of, strerror};
+use crate::swap::tag::{Key, Tag};
 
 /// A call of a builtin, with argv taken apart.
 #[derive(Debug)]
 pub(crate) struct Call<'a> {
-    /// Which tool.
     pub tool: &'static Tool,
-    /// Its options.
     pub flavour: &'static Flavour,
-    /// As it came.
+    /// The arguments as they came, `argv[0]` among them.
     pub argv: &'a [OsString],
     /// argv taken apart, up to the option that ends the reading.
     pub parts: Parts,
@@ -54,14 +54,23 @@ impl Call<'_> {
     }
 }
 
+/// Something failed, and why has been said on the console.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reported;
+
+/// What the option `-L` or `-U` names, if it is one of these.
+pub(crate) fn tag_of(given: &Given) -> Option<Tag> {
+    let key = if given.option.short? == b'L' { Key::Label } else { Key::Uuid };
+    Some(Tag { key, value: given.value.as_deref().unwrap_or_default().as_bytes().to_owned() })
+}
+
 /// A command line that the tool does not take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
-    /// For stderr, whole.
+    /// The whole line for stderr.
     pub line: Vec<u8>,
-    /// The exit status.
     pub status: i32,
-    /// Whether to point at `--help`.
+    /// The reader is pointed at `--help`.
     pub hint: bool,
 }
 
@@ -114,22 +123,22 @@ pub(crate) struct Console {
     pub(crate) interactive: bool,
     /// stderr was closed when we were started; what is there now is ours.
     pub(crate) deaf: bool,
-    /// Something could not be written to stderr.
+    /// Something that was written to stderr could not reach anybody.
     pub(crate) lost: bool,
 }
 
 impl Console {
-    /// For the tool of that name.
+    /// The console of the tool of that name.
     pub(crate) fn new(name: &'static str) -> Self {
         Self { name, out: Vec::new(), interactive: std::io::stdout().is_terminal(), deaf: false, lost: false }
     }
 
-    /// Under another tool's name, as a tool that runs another.
+    /// Takes another tool's name for as long as one tool runs another, and gives back the one that it had.
     pub(crate) fn renamed(&mut self, name: &'static str) -> &'static str {
         std::mem::replace(&mut self.name, name)
     }
 
-    /// To stdout.
+    /// Writes to stdout, sooner or later.
     pub(crate) fn say(&mut self, parts: &[&[u8]]) {
         self.out.extend_from_slice(&parts.concat());
         if self.interactive {
@@ -137,7 +146,7 @@ impl Console {
         }
     }
 
-    /// A line on stderr, after the tool's name.
+    /// Writes a line to stderr, after the tool's name.
     pub(crate) fn warn(&mut self, parts: &[&[u8]]) {
         let line = [self.name.as_bytes(), b": ", &parts.concat(), b"\n"].concat();
         self.write_err(&line);
@@ -148,7 +157,13 @@ impl Console {
         self.warn(&[&parts.concat(), b": ", strerror(errno).as_bytes()]);
     }
 
-    /// To stderr as it is.
+    /// Says that something failed, and what the system said of it.
+    pub(crate) fn report(&mut self, parts: &[&[u8]], errno: Errno) -> Reported {
+        self.warn_errno(parts, errno);
+        Reported
+    }
+
+    /// Writes to stderr as it is.
     pub(crate) fn write_err(&mut self, bytes: &[u8]) {
         self.lost |= self.deaf || std::io::stderr().write_all(bytes).is_err();
     }

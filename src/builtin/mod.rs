@@ -5,6 +5,7 @@
 //! given paths that the kernel takes. Inside it the direction is the crate's own: arguments → what is asked
 //! (pure) → facts → steps (pure) → the steps taken.
 
+pub(crate) mod access;
 pub(crate) mod call;
 pub(crate) mod mkswap;
 pub(crate) mod show;
@@ -24,7 +25,7 @@ use crate::invocation::Invocation;
 pub(crate) fn run(tool: &'static Tool, argv: &[OsString], caller: &Invocation) -> i32 {
     let mut console = Console { deaf: caller.closed.stderr, ..Console::new(tool.name) };
     let Some(flavour) = tool.flavour(Kind::UtilLinux) else { return 1 };
-    let parts = getopt::take_apart(flavour, argv, caller.posixly, ends);
+    let parts = getopt::take_apart(flavour, argv, caller.order, ends);
     let fstab = caller.fstab.clone().unwrap_or_else(|| PathBuf::from("/etc/fstab"));
     let call = Call { tool, flavour, argv, parts, fstab };
     let status = match tool.purpose {

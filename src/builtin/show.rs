@@ -8,22 +8,16 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::swap::active::Swap;
 
-/// A column.
+/// A column of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Column {
-    /// The path.
     Name,
-    /// `file` or `partition`.
+    /// It says `file` or `partition`.
     Type,
-    /// How large.
     Size,
-    /// How much of it is in use.
     Used,
-    /// The priority.
     Priority,
-    /// The area's UUID.
     Uuid,
-    /// The area's label.
     Label,
 }
 
@@ -60,24 +54,22 @@ impl Column {
 /// An active area with what its header says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Row {
-    /// From `/proc/swaps`.
     pub swap: Swap,
-    /// As text; empty for none.
+    /// The UUID as text, which is empty if the area has none.
     pub uuid: String,
-    /// Empty for none.
+    /// The label is empty if the area has none.
     pub label: Vec<u8>,
 }
 
-/// How to show it.
+/// How the table looks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Style {
-    /// Which columns.
     pub columns: Vec<Column>,
-    /// With a line of column names.
+    /// The first line has the names of the columns.
     pub headings: bool,
-    /// Separated by one blank.
+    /// The columns are separated by one blank, and not aligned.
     pub raw: bool,
-    /// Sizes in bytes.
+    /// Sizes are given in bytes.
     pub bytes: bool,
 }
 

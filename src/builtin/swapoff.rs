@@ -9,11 +9,10 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
-use crate::builtin::call::{Call, Console, Refusal};
+use crate::builtin::call::{Call, Console, Refusal, tag_of};
 use crate::swap::active::Swap;
 use crate::swap::fstab::{self, Reader};
-use crate::swap::tag::labels_first;
-use crate::swap::tag::{self, Key, Tag};
+use crate::swap::tag::{self, Key, Tag, labels_first};
 use crate::sys;
 
 const NO_MEMORY: i32 = 2;
@@ -23,13 +22,19 @@ const SOME_FAILED: i32 = 64;
 const NOT_FOUND: i32 = 255;
 
 /// What a call asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Ask {
+    About(String),
+    Disable(Disable),
+}
+
+/// What shall be disabled.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Disable {
-    about: Option<String>,
     all: bool,
     fstab: PathBuf,
     verbose: bool,
-    tags: Vec<(OsString, Tag)>,
+    tags: Vec<Tag>,
     operands: Vec<OsString>,
 }
 
@@ -42,7 +47,7 @@ struct Target {
     announced: bool,
 }
 
-/// What `-a` disables.
+/// The areas that `-a` disables.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Everything {
     /// The latest first, so that what was enabled for want of space goes first.
@@ -52,55 +57,46 @@ struct Everything {
     bad_lines: Vec<(PathBuf, usize)>,
 }
 
-/// Runs it.
+/// Runs swapoff; the exit status.
 pub(crate) fn run(call: &Call<'_>, console: &mut Console) -> i32 {
-    let disable = match ask(call) {
-        Ok(disable) => disable,
-        Err(refusal) => return refusal.tell(console),
-    };
-    if let Some(text) = disable.about {
-        console.say(&[text.as_bytes()]);
-        return 0;
+    match ask(call) {
+        Err(refusal) => refusal.tell(console),
+        Ok(Ask::About(text)) => {
+            console.say(&[text.as_bytes()]);
+            0
+        }
+        Ok(Ask::Disable(disable)) => carry_out(&disable, console).unwrap_or_else(|NotRoot| {
+            console.warn(&[b"Not superuser."]);
+            call.flavour.usage_status
+        }),
     }
-    carry_out(&disable, console).unwrap_or_else(|NotRoot| {
-        console.warn(&[b"Not superuser."]);
-        call.flavour.usage_status
-    })
 }
 
-fn ask(call: &Call<'_>) -> Result<Disable, Refusal> {
+fn ask(call: &Call<'_>) -> Result<Ask, Refusal> {
     let mut disable = Disable { operands: call.operands(), fstab: call.fstab.clone(), ..Disable::default() };
     for given in &call.parts.options {
-        let value = given.value.clone().unwrap_or_default();
-        match (given.option.long, given.option.short) {
-            (Some("help" | "version"), _) => {
-                disable.about = call.about();
-                return Ok(disable);
-            }
-            (Some("all"), _) => disable.all = true,
-            (Some("verbose"), _) => disable.verbose = true,
-            (_, Some(letter)) => {
-                let key = if letter == b'L' { Key::Label } else { Key::Uuid };
-                let tag = Tag { key, value: value.as_bytes().to_owned() };
-                disable.tags.push((value, tag));
-            }
-            _ => {}
+        match given.option.long {
+            Some("help" | "version") => return Ok(Ask::About(call.about().unwrap_or_default())),
+            Some("all") => disable.all = true,
+            Some("verbose") => disable.verbose = true,
+            _ => disable.tags.extend(tag_of(given)),
         }
     }
     call.problem()?;
     if !disable.all && disable.tags.is_empty() && disable.operands.is_empty() {
         return Err(call.refuse(&[b"bad usage"]).with_hint());
     }
-    disable.tags = labels_first(disable.tags, |(_, tag)| tag.key == Key::Label);
-    Ok(disable)
+    disable.tags = labels_first(disable.tags, |tag| tag.key == Key::Label);
+    Ok(Ask::Disable(disable))
 }
 
 /// What the command line names.
 fn named(disable: &Disable) -> Vec<Target> {
     let files = paths_of(&crate::swap::active::active());
-    let tags = disable.tags.iter().map(|(value, tag)| {
+    let tags = disable.tags.iter().map(|tag| {
         let path = tag::by_tag(tag, &files);
-        let shown = path.as_ref().map_or(value.clone(), |path| path.clone().into());
+        let value = || OsStr::from_bytes(&tag.value).to_owned();
+        let shown = path.clone().map_or_else(value, OsString::from);
         Target { announced: path.is_some(), shown, path }
     });
     tags.chain(disable.operands.iter().map(|spec| by_spec(spec, &files))).collect()
@@ -139,10 +135,20 @@ fn is_active(target: &Target, swaps: &[Swap]) -> bool {
 /// The caller may not disable swap, and need not try further.
 struct NotRoot;
 
+/// What is said of an attempt.
+#[derive(Debug, Clone, Copy)]
+struct Manner {
+    /// Each attempt is announced.
+    verbose: bool,
+    /// That it failed is not said, as is `-a`'s way.
+    quiet: bool,
+}
+
 fn carry_out(disable: &Disable, console: &mut Console) -> Result<i32, NotRoot> {
+    let verbose = disable.verbose;
     let mut status = 0;
     for target in named(disable) {
-        status |= switch_off(&target, disable.verbose, false, console)?;
+        status |= switch_off(&target, Manner { verbose, quiet: false }, console)?;
     }
     if !disable.all {
         return Ok(status);
@@ -150,13 +156,13 @@ fn carry_out(disable: &Disable, console: &mut Console) -> Result<i32, NotRoot> {
     let everything = everything(&disable.fstab);
     let mut failures = 0;
     for target in &everything.active {
-        failures += usize::from(switch_off(target, disable.verbose, true, console)? != 0);
+        failures += usize::from(switch_off(target, Manner { verbose, quiet: true }, console)? != 0);
     }
     for line in &everything.bad_lines {
         console.warn(&[fstab::bad_line(line).as_bytes()]);
     }
     for target in &everything.listed {
-        switch_off(target, disable.verbose, true, console)?;
+        switch_off(target, Manner { verbose, quiet: true }, console)?;
     }
     Ok(status | all_status(failures, everything.active.len()))
 }
@@ -169,9 +175,10 @@ fn all_status(failures: usize, tried: usize) -> i32 {
     }
 }
 
-fn switch_off(target: &Target, verbose: bool, quiet: bool, console: &mut Console) -> Result<i32, NotRoot> {
+/// Disables one area; the exit status that comes of it.
+fn switch_off(target: &Target, manner: Manner, console: &mut Console) -> Result<i32, NotRoot> {
     let shown = target.shown.as_bytes();
-    if verbose && target.announced {
+    if manner.verbose && target.announced {
         console.say(&[b"swapoff ", shown, b"\n"]);
     }
     let Some(path) = &target.path else {
@@ -183,7 +190,7 @@ fn switch_off(target: &Target, verbose: bool, quiet: bool, console: &mut Console
         Err(Errno::EPERM) => return Err(NotRoot),
         Err(errno) => errno,
     };
-    if !quiet || errno == Errno::ENOMEM {
+    if !manner.quiet || errno == Errno::ENOMEM {
         console.warn_errno(&[shown, b": swapoff failed"], errno);
     }
     Ok(if errno == Errno::ENOMEM { NO_MEMORY } else { FAILED })

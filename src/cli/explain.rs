@@ -7,7 +7,7 @@ use crate::cli::output::{print, print_json};
 use crate::command::real_tool::{self, Real};
 use crate::error::{Error, Kind, Result};
 use crate::invocation::{Identity, Invocation};
-use crate::shim::call::Call;
+use crate::shim::call::ShimCall;
 use crate::shim::facts::gather;
 use crate::shim::plan;
 
@@ -22,7 +22,7 @@ pub(crate) struct Args {
     command: Vec<OsString>,
 }
 
-/// Explains.
+/// Prints what the call would come to.
 pub(crate) fn run(args: &Args, call: &Invocation) -> Result<i32> {
     let asked = Invocation { argv: args.command.clone(), ..call.clone() };
     let Identity::Shim(tool) = asked.identity() else {
@@ -36,7 +36,7 @@ pub(crate) fn run(args: &Args, call: &Invocation) -> Result<i32> {
     };
     let found = real_tool::find(tool, None).ok();
     let builtin = Real::builtin();
-    let Some(mut asked) = Call::read(tool, found.as_ref().unwrap_or(&builtin), &asked) else {
+    let Some(mut asked) = ShimCall::read(tool, found.as_ref().unwrap_or(&builtin), &asked) else {
         return Err(Error::new(Kind::State, "explain", "there are no rules for this command"));
     };
     let notices;

@@ -4,11 +4,13 @@ pub(crate) mod builtin;
 pub(crate) mod demo;
 pub(crate) mod explain;
 pub(crate) mod install;
+pub(crate) mod install_outcome;
 pub(crate) mod mount;
 pub(crate) mod output;
 pub(crate) mod reset;
 pub(crate) mod status;
 pub(crate) mod swap;
+pub(crate) mod uninstall;
 pub(crate) mod unmount;
 
 use clap::error::ErrorKind;
@@ -33,9 +35,9 @@ const AFTER_HELP: &str = "`rootfs-shim swapon`, `swapoff` and `mkswap` are built
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Put the shim into a guest's root
-    Install(install::InstallArgs),
+    Install(install::Args),
     /// Take the shim out of a guest's root again
-    Uninstall(install::UninstallArgs),
+    Uninstall(uninstall::Args),
     /// Say what is where and what is off: exit status 0 if all is well, 1 if not
     Status(status::Args),
     /// Say what a swapon, swapoff or mkswap call would come to, and why; change nothing
@@ -67,8 +69,8 @@ pub fn run(call: &Invocation) -> i32 {
         Err(error) => return refuse(&error),
     };
     let done = match &cli.command {
-        Command::Install(args) => Ok(install::install(args)),
-        Command::Uninstall(args) => Ok(install::uninstall(args)),
+        Command::Install(args) => Ok(install::run(args)),
+        Command::Uninstall(args) => Ok(uninstall::run(args)),
         Command::Status(args) => status::run(args),
         Command::Explain(args) => explain::run(args, call),
         Command::Mount(args) => mount::run(args),

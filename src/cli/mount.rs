@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use crate::cli::output::tell;
+use crate::cli::output::{Telling, tell};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::installer::options::InstallOptions;
@@ -59,7 +59,7 @@ pub(crate) struct Args {
     target: PathBuf,
 }
 
-/// Mounts.
+/// Mounts, and draws how far the copying is.
 ///
 /// # Errors
 /// As [`layers::mount`].
@@ -73,7 +73,7 @@ pub(crate) fn run(args: &Args) -> Result<i32> {
     };
     let outcome = options(args).and_then(|options| layers::mount_watched(&options, &mut progress));
     bar.end();
-    tell(outcome, args.dry_run, args.json, "mounted")
+    tell(outcome, Telling { dry_run: args.dry_run, json: args.json, done: "mounted" })
 }
 
 fn options(args: &Args) -> Result<MountOptions> {
@@ -115,7 +115,7 @@ struct Bar {
 }
 
 impl Bar {
-    /// Redrawn at each percent.
+    /// Draws the line anew at each percent.
     fn show(&mut self, path: &Path, done: u64, total: u64) {
         /// Smaller trees are copied before anybody wonders.
         const WORTH: u64 = 64 << 20;

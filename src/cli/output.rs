@@ -53,14 +53,29 @@ pub(crate) fn complain(line: &str) {
     let _ = std::io::stderr().write_all(format!("rootfs-shim: {line}\n").as_bytes());
 }
 
-/// What is told of an outcome, and the exit status. Work that is left over goes to a process of its own.
-pub(crate) fn tell(outcome: Result<LayersReport>, dry_run: bool, json: bool, done: &str) -> Result<i32> {
-    let mut report = outcome.inspect_err(|error| {
-        if json {
-            // That it does not reach its reader says the line on stderr as well.
-            let _ = print_json(&Failure::of(error));
-        }
-    })?;
+/// How the outcome of a command on the layers is told.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Telling {
+    pub dry_run: bool,
+    pub json: bool,
+    /// What is said when it is done.
+    pub done: &'static str,
+}
+
+/// With `--json`, a failure goes to stdout as well. That it does not reach its reader says the line on stderr.
+pub(crate) fn tell_failure(error: &Error, json: bool) {
+    if json {
+        let _ = print_json(&Failure::of(error));
+    }
+}
+
+/// Tells of an outcome and gives the exit status. Work that is left over goes to a process of its own.
+///
+/// # Errors
+/// That of the outcome, or of telling it.
+pub(crate) fn tell(outcome: Result<LayersReport>, telling: Telling) -> Result<i32> {
+    let Telling { dry_run, json, done } = telling;
+    let mut report = outcome.inspect_err(|error| tell_failure(error, json))?;
     for work in std::mem::take(&mut report.pending) {
         if let Err(error) = work.detach() {
             report.warnings.push(error.to_string());

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::cli::output::{Telling, tell};
 use crate::error::Result;
 use crate::layers::options::ResetOptions;
 use crate::layers::{self, Discard};
@@ -25,7 +26,7 @@ pub(crate) struct Args {
     writable: PathBuf,
 }
 
-/// Resets.
+/// Makes the layer new.
 ///
 /// # Errors
 /// As [`layers::reset`].
@@ -36,5 +37,5 @@ pub(crate) fn run(args: &Args) -> Result<i32> {
         discard: args.discard,
         dry_run: args.dry_run,
     };
-    crate::cli::output::tell(layers::reset(&options), args.dry_run, args.json, "reset")
+    tell(layers::reset(&options), Telling { dry_run: args.dry_run, json: args.json, done: "reset" })
 }

@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::cli::output::Failure;
-use crate::cli::output::{print, print_json};
+use crate::cli::output::{print, print_json, tell_failure};
 use crate::error::Result;
 use crate::status;
 use crate::status::{
@@ -27,12 +26,7 @@ pub(crate) struct Args {
 /// # Errors
 /// If the root cannot be looked at.
 pub(crate) fn run(args: &Args) -> Result<i32> {
-    let status = status(&args.chroot).inspect_err(|error| {
-        if args.json {
-            // That it does not reach its reader says the line on stderr as well.
-            let _ = print_json(&Failure::of(error));
-        }
-    })?;
+    let status = status(&args.chroot).inspect_err(|error| tell_failure(error, args.json))?;
     if args.json {
         print_json(&status)?;
     } else {

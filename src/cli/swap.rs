@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::cli::output::{Telling, tell};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::layers::options::{LayersReport, SwapOptions};
@@ -28,7 +29,7 @@ pub(crate) struct Args {
     device: Option<PathBuf>,
 }
 
-/// Formats and enables.
+/// Formats the device and enables it.
 ///
 /// # Errors
 /// As [`layers::swap`].
@@ -42,7 +43,7 @@ pub(crate) fn run(args: &Args) -> Result<i32> {
         Some(device) => layers::swap(&SwapOptions { device, priority: args.priority, dry_run: args.dry_run }),
         None => Ok(LayersReport { version: 1, ..LayersReport::default() }),
     });
-    crate::cli::output::tell(outcome, args.dry_run, args.json, "enabled")
+    tell(outcome, Telling { dry_run: args.dry_run, json: args.json, done: "enabled" })
 }
 
 fn configured(path: &Path) -> Result<Option<PathBuf>> {

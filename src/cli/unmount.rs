@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::cli::output::{Telling, tell};
 use crate::error::Result;
 use crate::layers;
 
@@ -18,11 +19,11 @@ pub(crate) struct Args {
     target: PathBuf,
 }
 
-/// Unmounts.
+/// Takes the root down.
 ///
 /// # Errors
 /// As [`layers::unmount`].
 pub(crate) fn run(args: &Args) -> Result<i32> {
     let outcome = layers::unmount(&args.target, args.dry_run);
-    crate::cli::output::tell(outcome, args.dry_run, args.json, "unmounted")
+    tell(outcome, Telling { dry_run: args.dry_run, json: args.json, done: "unmounted" })
 }

@@ -8,6 +8,16 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::command::tables::{Flavour, Opt, Value};
 
+/// Where getopt(3) looks for options.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Anywhere, also after operands.
+    #[default]
+    Permuted,
+    /// Before the first operand only, because POSIXLY_CORRECT is set.
+    Posix,
+}
+
 /// An option as it was given.
 #[derive(Debug, Clone)]
 pub struct Given {
@@ -108,7 +118,7 @@ pub(crate) struct Parts {
 pub(crate) fn take_apart(
     flavour: &Flavour,
     argv: &[OsString],
-    posixly: bool,
+    order: Order,
     stop: impl Fn(&Given) -> bool,
 ) -> Parts {
     let mut parts = Parts::default();
@@ -126,7 +136,7 @@ pub(crate) fn take_apart(
             [b'-', letters @ ..] if !letters.is_empty() => {
                 read_letters(flavour, letters, next, &mut parts.options)
             }
-            _ if posixly => {
+            _ if order == Order::Posix => {
                 parts.operands.extend(at - 1..argv.len());
                 break;
             }

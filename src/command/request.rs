@@ -2,12 +2,12 @@
 //!
 //! The rules are getopt_long(3)'s: operands permute, letters cluster, a long option may be cut to a unique
 //! prefix, `--` ends the options, and POSIXLY_CORRECT ends them at the first operand. What we do not
-//! understand is the real tool's to judge: the answer is then [`Request::Untouched`], never an error of ours.
+//! understand is the real tool's to judge: the answer is then [`Request::HandOver`], never an error of ours.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use crate::command::getopt;
+use crate::command::getopt::{self, Order};
 use crate::command::tables::{Effect, Flavour, Operands, Tool};
 use crate::swap::tag::{Key, Tag, labels_first};
 
@@ -17,7 +17,7 @@ pub(crate) use crate::command::getopt::Given;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
     /// Nothing that touches a file: listings, help, bad usage, no operands. The real tool gets argv as it is.
-    Untouched(Why),
+    HandOver(Why),
     /// Something to be done to swap areas.
     Act(Act),
 }
@@ -42,7 +42,7 @@ impl Request {
             given.option.long.is_some_and(lacks) || given.unless.and_then(&knows) == Some(true)
         };
         match self {
-            Self::Act(act) if act.options.iter().any(refuses) => Self::Untouched(Why::BadUsage),
+            Self::Act(act) if act.options.iter().any(refuses) => Self::HandOver(Why::BadUsage),
             same => same,
         }
     }
@@ -63,19 +63,19 @@ pub struct Act {
 }
 
 /// Reads `argv` (with `argv[0]`) by the rules of one implementation of a tool.
-pub fn read(tool: &Tool, flavour: &Flavour, argv: &[OsString], posixly: bool) -> Request {
-    match scan(flavour, argv, posixly) {
-        Scan::Informs => Request::Untouched(Why::Informs),
-        Scan::Bad => Request::Untouched(Why::BadUsage),
+pub fn read(tool: &Tool, flavour: &Flavour, argv: &[OsString], order: Order) -> Request {
+    match scan(flavour, argv, order) {
+        Scan::Informs => Request::HandOver(Why::Informs),
+        Scan::Bad => Request::HandOver(Why::BadUsage),
         Scan::Good { options, operands } => {
             let has = |effect| options.iter().any(|given| given.option.effect == effect);
             let given = |name| options.iter().any(|given| given.option.long == Some(name));
             let clashes = |one: &Given| one.option.excludes.iter().any(|name| given(name));
             if options.iter().any(|one| one.option.needs.is_some_and(|name| !given(name)) || clashes(one)) {
-                return Request::Untouched(Why::BadUsage);
+                return Request::HandOver(Why::BadUsage);
             }
             if flavour.most_operands.is_some_and(|most| operands.len() > most) {
-                return Request::Untouched(Why::BadUsage);
+                return Request::HandOver(Why::BadUsage);
             }
             let operands = match tool.operands {
                 Operands::Files => operands,
@@ -84,7 +84,7 @@ pub fn read(tool: &Tool, flavour: &Flavour, argv: &[OsString], posixly: bool) ->
             let (all, creates) = (has(Effect::All), has(Effect::Create));
             let tags = tags(&options);
             if operands.is_empty() && !all && tags.is_empty() {
-                return Request::Untouched(Why::NothingToDo);
+                return Request::HandOver(Why::NothingToDo);
             }
             Request::Act(Act { operands, all, tags, creates, options })
         }
@@ -120,11 +120,11 @@ enum Scan {
     Good { options: Vec<Given>, operands: Vec<usize> },
 }
 
-fn scan(flavour: &Flavour, argv: &[OsString], posixly: bool) -> Scan {
+fn scan(flavour: &Flavour, argv: &[OsString], order: Order) -> Scan {
     let refused = |given: &Given| {
         given.value.as_ref().is_some_and(|value| !given.option.expects.accepts(value.as_bytes()))
     };
-    let parts = getopt::take_apart(flavour, argv, posixly, |given| {
+    let parts = getopt::take_apart(flavour, argv, order, |given| {
         given.option.effect == Effect::Inform || refused(given)
     });
     match parts.options.last() {

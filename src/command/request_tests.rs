@@ -8,19 +8,19 @@ use super::*;
 use crate::command::tables::{Kind, Tool};
 
 fn ask(line: &str) -> Request {
-    ask_as(Kind::UtilLinux, line, false)
+    ask_as(Kind::UtilLinux, line, Order::Permuted)
 }
 
-fn ask_as(kind: Kind, line: &str, posixly: bool) -> Request {
+fn ask_as(kind: Kind, line: &str, order: Order) -> Request {
     let argv: Vec<OsString> = line.split(' ').map(OsString::from).collect();
     let tool = Tool::named(&argv[0]).unwrap();
-    read(tool, tool.flavour(kind).unwrap(), &argv, posixly)
+    read(tool, tool.flavour(kind).unwrap(), &argv, order)
 }
 
 fn operands(line: &str) -> Vec<usize> {
     match ask(line) {
         Request::Act(act) => act.operands,
-        Request::Untouched(why) => panic!("{line}: {why:?}"),
+        Request::HandOver(why) => panic!("{line}: {why:?}"),
     }
 }
 
@@ -73,7 +73,7 @@ fn listings_help_and_bad_usage_are_the_real_tools() {
         "swapoff --help",
         "mkswap -V /f",
     ] {
-        assert_eq!(ask(line), Request::Untouched(Why::Informs), "{line}");
+        assert_eq!(ask(line), Request::HandOver(Why::Informs), "{line}");
     }
     for line in [
         "swapon --bogus /f",
@@ -92,10 +92,10 @@ fn listings_help_and_bad_usage_are_the_real_tools() {
         "swapon --raw -a",
         "swapon --bytes -o pri=3 /f",
     ] {
-        assert_eq!(ask(line), Request::Untouched(Why::BadUsage), "{line}");
+        assert_eq!(ask(line), Request::HandOver(Why::BadUsage), "{line}");
     }
     for line in ["swapon", "swapon -v", "swapoff", "mkswap", "swapon --"] {
-        assert_eq!(ask(line), Request::Untouched(Why::NothingToDo), "{line}");
+        assert_eq!(ask(line), Request::HandOver(Why::NothingToDo), "{line}");
     }
 }
 
@@ -103,7 +103,7 @@ fn listings_help_and_bad_usage_are_the_real_tools() {
 fn fstab_tags_and_creation_are_told_apart() {
     let act = |line: &str| match ask(line) {
         Request::Act(act) => act,
-        Request::Untouched(why) => panic!("{line}: {why:?}"),
+        Request::HandOver(why) => panic!("{line}: {why:?}"),
     };
     assert!(act("swapon -a -e").all);
     assert!(act("swapon -av").all && act("swapoff -a").all);
@@ -140,14 +140,14 @@ fn a_prefix_that_only_a_newer_option_makes_ambiguous_means_the_older_one() {
     assert_eq!(operands("swapon --a /f"), [2]);
     assert_eq!(operands("swapon --fs /t /f"), [3]);
     assert_eq!(operands("mkswap --si 1M /f"), [3]);
-    assert_eq!(ask("swapon --ver /f"), Request::Untouched(Why::BadUsage));
-    assert_eq!(ask("mkswap --l /f"), Request::Untouched(Why::BadUsage));
+    assert_eq!(ask("swapon --ver /f"), Request::HandOver(Why::BadUsage));
+    assert_eq!(ask("mkswap --l /f"), Request::HandOver(Why::BadUsage));
 }
 
 #[test]
 fn the_tool_itself_says_which_newer_options_it_has() {
     let newer = |line: &str, names: &[&str]| ask(line).to(|name| Some(names.contains(&name)));
-    let refused = Request::Untouched(Why::BadUsage);
+    let refused = Request::HandOver(Why::BadUsage);
     assert_eq!(newer("swapon --f /f", &["fstab"]), refused);
     assert_eq!(newer("mkswap --f /f", &["file"]), refused);
     assert_eq!(newer("swapon --a", &["fstab"]), ask("swapon --a"));
@@ -160,22 +160,22 @@ fn the_tool_itself_says_which_newer_options_it_has() {
 
 #[test]
 fn toybox_takes_one_operand() {
-    assert!(matches!(ask_as(Kind::Toybox, "swapon /f", false), Request::Act(_)));
+    assert!(matches!(ask_as(Kind::Toybox, "swapon /f", Order::Permuted), Request::Act(_)));
     for line in ["swapon /f /g", "swapoff /f /g", "mkswap /f 1024"] {
-        assert_eq!(ask_as(Kind::Toybox, line, false), Request::Untouched(Why::BadUsage));
+        assert_eq!(ask_as(Kind::Toybox, line, Order::Permuted), Request::HandOver(Why::BadUsage));
     }
 }
 
 #[test]
 fn busybox_knows_no_long_options() {
-    assert_eq!(ask_as(Kind::Busybox, "swapon --show", false), Request::Untouched(Why::BadUsage));
-    assert_eq!(ask_as(Kind::Busybox, "mkswap -U x /f", false), Request::Untouched(Why::BadUsage));
-    assert!(matches!(ask_as(Kind::Busybox, "swapon -e /f", false), Request::Act(_)));
+    assert_eq!(ask_as(Kind::Busybox, "swapon --show", Order::Permuted), Request::HandOver(Why::BadUsage));
+    assert_eq!(ask_as(Kind::Busybox, "mkswap -U x /f", Order::Permuted), Request::HandOver(Why::BadUsage));
+    assert!(matches!(ask_as(Kind::Busybox, "swapon -e /f", Order::Permuted), Request::Act(_)));
 }
 
 #[test]
 fn posixly_correct_ends_the_options_at_the_first_operand() {
-    let Request::Act(act) = ask_as(Kind::UtilLinux, "swapon /f -p 5", true) else { panic!() };
+    let Request::Act(act) = ask_as(Kind::UtilLinux, "swapon /f -p 5", Order::Posix) else { panic!() };
     assert_eq!(act.operands, [1, 2, 3]);
 }
 
@@ -220,10 +220,11 @@ proptest! {
 
     #[test]
     fn every_operand_is_an_argument_and_no_option(mut argv in proptest::collection::vec(word(), 1..9), posixly: bool) {
+        let order = if posixly { Order::Posix } else { Order::Permuted };
         for tool in crate::command::tables::TOOLS {
             argv[0] = tool.name.into();
             for flavour in tool.flavours {
-                let Request::Act(act) = read(tool, flavour, &argv, posixly) else { continue };
+                let Request::Act(act) = read(tool, flavour, &argv, order) else { continue };
                 let end = argv.iter().position(|argument| argument == "--").unwrap_or(argv.len());
                 for place in act.operands {
                     let bytes = argv[place].as_bytes();

@@ -42,7 +42,10 @@ impl<'a> Locked<'a> {
 
     /// Lets the next one in. After a failure the directory goes, if it was made only to be locked.
     pub(crate) fn release(self, done: bool) {
-        if let (false, true, Ok(root)) = (done, self.is_new, Root::open(self.chroot)) {
+        if !done
+            && self.is_new
+            && let Ok(root) = Root::open(self.chroot)
+        {
             let _ = root.top().remove_directory(paths::OUR_DIRECTORY);
         }
         restore_times(self.chroot, &self.before);

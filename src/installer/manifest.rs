@@ -13,11 +13,11 @@ pub(crate) const VERSION: u32 = 1;
 /// The largest manifest that is read, in bytes.
 pub(crate) const CAP: u64 = 64 * 1024;
 
-/// The whole file.
+/// All that the file says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// [`VERSION`].
+    /// The version of the format: 1.
     pub version: u32,
     /// The version of rootfs-shim that wrote it.
     pub program: String,
@@ -25,7 +25,7 @@ pub struct Manifest {
     pub state: State,
     /// Sixteen hexadecimal digits in every temporary name of the last run.
     pub token: String,
-    /// The shim's content.
+    /// Which contents are the shim's.
     pub shim: Shim,
     /// SHA-256 of the configuration that install wrote, if it wrote one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -47,23 +47,23 @@ pub struct Manifest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// Begun: each name is as it was before or as it is to be.
+    /// An install was begun: each name is as it was before or as it is to be.
     Installing,
-    /// Begun where an older shim stood: each name is that, or as it is to be.
+    /// An install was begun where an older shim stood: each name is that, or as it is to be.
     Upgrading,
-    /// Done.
+    /// The job was done.
     Installed,
     /// The way back was begun: each name is the shim, or as it was before.
     Uninstalling,
 }
 
-/// Which contents are ours.
+/// Which contents of a file make it a shim of ours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Shim {
-    /// SHA-256 of the binary.
+    /// SHA-256 of the binary that was installed last.
     pub sha256: String,
-    /// Of the binaries before it that may still stand somewhere.
+    /// The same of the binaries before it that may still stand somewhere.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub older: Vec<String>,
 }
@@ -85,15 +85,17 @@ pub struct ToolRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", expecting = "enum Real")]
 pub enum Original {
-    /// A regular file.
+    /// A regular file stood there.
     File,
-    /// A symbolic link, as BusyBox has them.
+    /// A symbolic link stood there, as BusyBox has them.
     Link,
     /// Nothing: the shim was provided, and there is no `.real`.
     Nothing,
 }
 
 impl Manifest {
+    /// Reads the file's content.
+    ///
     /// # Errors
     /// Invalid if this is no manifest, or one of a later version.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
@@ -127,7 +129,7 @@ impl Manifest {
             .into_bytes())
     }
 
-    /// The entry of that path.
+    /// What is recorded of exactly that path.
     pub fn tool(&self, path: &str) -> Option<&ToolRecord> {
         self.tools.iter().find(|tool| tool.path == path)
     }

@@ -23,22 +23,22 @@ use crate::sys::{self, MountId};
 pub struct DevNo {
     /// 0 for a filesystem without a block device of its own (tmpfs, overlay, btrfs).
     pub major: u32,
-    /// Within `major`.
+    /// It tells the devices of one `major` number apart.
     pub minor: u32,
 }
 
-/// One mount (proc_pid_mountinfo(5)).
+/// One mount, as a line of mountinfo describes it (proc_pid_mountinfo(5)).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
-    /// Field 1.
+    /// Identifies the mount: the first field of its line.
     pub id: MountId,
-    /// Field 2: the mount it is mounted on.
+    /// The mount that it is mounted on.
     pub parent: MountId,
-    /// Field 3.
+    /// The device number of its superblock.
     pub device: DevNo,
-    /// Field 4: which directory of the filesystem is its root.
+    /// Which directory of the filesystem is its root.
     pub root: PathBuf,
-    /// Field 5: where it is mounted, from this process's root.
+    /// Where it is mounted, seen from this process's root.
     pub point: PathBuf,
     /// Whether it belongs to a peer group, so that mounts on it appear elsewhere too.
     pub shared: bool,
@@ -78,7 +78,7 @@ impl Mounts {
         Some(Self(mounts))
     }
 
-    /// All lines of `text`.
+    /// The mounts of all lines of `text`.
     pub fn parse_all(text: &[u8]) -> Self {
         Self::parse(text, |_| true)
     }
@@ -93,7 +93,7 @@ impl Mounts {
         self.0.iter().rfind(|mount| mount.point == point)
     }
 
-    /// All of them.
+    /// All mounts, in the kernel's order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Mount> {
         self.0.iter()
     }

@@ -17,7 +17,7 @@ use crate::error::{Attempt, Result};
 use crate::paths::OverlayPath;
 use crate::sys::{self, MountId};
 
-/// Opened as a place.
+/// Opens a directory as a place only (O_PATH).
 ///
 /// # Errors
 /// As open(2) says.
@@ -64,14 +64,14 @@ pub(crate) fn open_beneath(dir: &OwnedFd, path: &OverlayPath, flags: OFlag) -> n
 /// openat2(2) by hand, for a kernel before 5.6 or a seccomp filter: name by name, no symlink followed, no mount
 /// entered.
 pub(crate) fn walk_beneath(dir: &OwnedFd, path: &OverlayPath, flags: OFlag) -> nix::Result<OwnedFd> {
-    let home = sys::mount_id(dir.as_fd())?;
+    let start = sys::mount_id(dir.as_fd())?;
     let mut at = dir.try_clone().map_err(|error| errno_of(&error))?;
     let mut names = path.relative().components().peekable();
     while let Some(name) = names.next() {
         let place = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let flags = if names.peek().is_none() { flags } else { place | OFlag::O_DIRECTORY };
         at = openat(&at, name.as_os_str(), flags, Mode::empty())?;
-        if sys::mount_id(at.as_fd())? != home {
+        if sys::mount_id(at.as_fd())? != start {
             return Err(Errno::EXDEV);
         }
     }
@@ -128,7 +128,7 @@ pub struct FileId {
 }
 
 impl FileId {
-    /// Of an open file.
+    /// The identity of an open file, from what fstat(2) says of it.
     pub fn of(meta: &Metadata) -> Self {
         let born = meta.created().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let born = born.and_then(|age| u64::try_from(age.as_nanos()).ok()).unwrap_or(0);

@@ -155,5 +155,7 @@ mod tests {
         assert_eq!(outcome.status.code(), Some(3));
         assert!(outcome.stdout.ends_with(b"out\n") && outcome.stdout.len() == KEPT);
         assert!(outcome.last_words() == Some(b"err") && outcome.stderr.len() == KEPT);
+        let outcome = run(&mut shell("exec head -c 60000 /dev/zero"), Duration::from_secs(60)).unwrap();
+        assert_eq!(outcome.stdout.len(), 60000, "what it left in the pipe when it ended is read as well");
     }
 }

@@ -26,7 +26,7 @@ pub(crate) const MARK_BLOCK: usize = 4096;
 /// What stands on a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Content {
-    /// Zeros.
+    /// Every byte that we look at is zero.
     Empty,
     /// A filesystem that we can mount.
     Filesystem {
@@ -35,18 +35,17 @@ pub(crate) enum Content {
         /// Whether it carries our label.
         ours: bool,
     },
-    /// A swap signature.
     Swap,
     /// A format of ours that did not get to its end: which of [`WRITABLE`] was being made.
     Unfinished(&'static str),
     /// Something with a name that is no filesystem for us: LUKS, a partition table, another filesystem.
     Other(String),
-    /// Bytes that nobody knows.
+    /// There are bytes that neither we nor blkid know.
     Unknown,
 }
 
 impl Content {
-    /// In a person's words.
+    /// Says it in a person's words.
     pub(crate) fn words(&self) -> String {
         match self {
             Self::Empty => "nothing".to_owned(),

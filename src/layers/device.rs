@@ -1,11 +1,7 @@
-//! Work in a mount namespace of its own, which nobody sees and which nothing survives.
-//!
-//! The trick that makes `mount` all or nothing: the root is put together in a thread that has its own copy of
-//! the mount table, and only the finished tree is handed out, as a descriptor. Whatever goes wrong before
-//! that, a kill included, the kernel takes everything down with the thread.
-#![expect(clippy::disallowed_methods, reason = "the kernel's own tables and our own namespace")]
+//! The device behind a layer: a block device itself, or a loop device over an image file.
+#![expect(clippy::disallowed_methods, reason = "the init's own devices, in a namespace of our own")]
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{OFlag, open};
@@ -14,22 +10,39 @@ use nix::sys::stat::Mode;
 
 use crate::error::{Attempt, Result};
 use crate::kernel::namespace::in_private_namespace;
-use crate::sys::block;
+use crate::sys::block::{self, Access};
 
-/// The block device to mount: the device itself, or a loop device over an image, which lives as long as the
-/// descriptor or a mount of it.
-///
-/// # Errors
-/// As open(2) and the loop driver say.
-pub(crate) fn device_of(path: &Path, image: bool, read_only: bool) -> Result<(PathBuf, Option<OwnedFd>)> {
-    if !image {
-        return Ok((own_name(path).attempt("find the device", path)?, None));
+/// What holds a layer's filesystem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Storage {
+    Device,
+    /// A regular file, which is reached through a loop device.
+    Image,
+}
+
+/// A block device that can be mounted.
+#[derive(Debug)]
+pub(crate) struct Attached {
+    pub device: PathBuf,
+    /// A loop device lives as long as this descriptor or a mount of it.
+    pub held: Option<OwnedFd>,
+}
+
+impl Attached {
+    /// Finds the device, or makes a loop device over the image.
+    ///
+    /// # Errors
+    /// As open(2) and the loop driver say.
+    pub(crate) fn attach(path: &Path, storage: Storage, access: Access) -> Result<Self> {
+        if storage == Storage::Device {
+            return Ok(Self { device: own_name(path).attempt("find the device", path)?, held: None });
+        }
+        let flags = if access == Access::ReadOnly { OFlag::O_RDONLY } else { OFlag::O_RDWR };
+        let file = open(path, flags | OFlag::O_CLOEXEC, Mode::empty()).attempt("open the image", path)?;
+        let (held, device) =
+            block::attach_loop(file.as_fd(), access, b"").attempt("make a loop device of the image", path)?;
+        Ok(Self { device, held: Some(held) })
     }
-    let flags = if read_only { OFlag::O_RDONLY } else { OFlag::O_RDWR };
-    let file = open(path, flags | OFlag::O_CLOEXEC, Mode::empty()).attempt("open the image", path)?;
-    let (held, device) = block::attach_loop(std::os::fd::AsFd::as_fd(&file), read_only, b"")
-        .attempt("make a loop device of the image", path)?;
-    Ok((device, Some(held)))
 }
 
 /// The name that df, lsblk and the guest know a device by: no symlink, as mount(8) finds it. A mapped device goes by
@@ -40,14 +53,14 @@ fn own_name(path: &Path) -> std::io::Result<PathBuf> {
     Ok(if is_mapped { path.to_owned() } else { real })
 }
 
-/// A directory of the filesystem on a writable device, opened, while the filesystem is mounted nowhere: what
-/// trimming needs. It is mounted over the directory that its own node is in, in a namespace of its own.
+/// Opens a directory of the filesystem on a writable device that is mounted nowhere, which is what trimming needs. The
+/// filesystem is mounted over the directory that the device's own node is in, in a namespace of its own.
 ///
 /// # Errors
 /// As mount(2) says.
-pub(crate) fn root_of(path: &Path, image: bool, kind: &'static str) -> Result<OwnedFd> {
+pub(crate) fn root_of(path: &Path, storage: Storage, kind: &'static str) -> Result<OwnedFd> {
     in_private_namespace(|| {
-        let (device, held) = device_of(path, image, false)?;
+        let Attached { device, held } = Attached::attach(path, storage, Access::Writable)?;
         let point = device.parent().filter(|parent| !parent.as_os_str().is_empty());
         let point = point.unwrap_or(Path::new(".")).to_owned();
         mount(Some(&device), &point, Some(kind), MsFlags::empty(), writable_options(kind))

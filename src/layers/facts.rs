@@ -16,20 +16,20 @@ use nix::errno::Errno;
 use nix::sys::stat::{major, minor};
 
 use crate::error::{Attempt, Error, Kind, Result};
-use crate::kernel::devices::is_held;
-use crate::kernel::mounts::{DevNo, Mounts};
+use crate::kernel::devices::{is_held, is_node_of};
+use crate::kernel::mounts::{DevNo, Mount, Mounts};
 use crate::kernel::program;
 use crate::layers::content::{self, Content};
+use crate::layers::device::Storage;
 use crate::layers::writable::{ASIDE, PARTS, READY, STATE_FILE};
 use crate::swap::active::Swap;
 use crate::sys::{block, wait_for};
 
-/// One layer, looked at.
+/// What we know of one layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Layer {
-    /// As it was given.
+    /// The path as it was given.
     pub path: PathBuf,
-    /// What stands there.
     pub kind: LayerKind,
     /// Why it must not be formatted or mounted for writing now.
     pub user: Option<User>,
@@ -37,30 +37,26 @@ pub(crate) struct Layer {
     pub key: String,
 }
 
-/// What a layer is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum LayerKind {
-    /// A block device.
     Device(Medium),
     /// A regular file that holds a filesystem.
     Image(Medium),
-    /// A directory.
     Directory(Directory),
 }
 
 /// A device's or an image's size and content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Medium {
-    /// In bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// What it carries.
     pub content: Content,
 }
 
 /// A writable layer that is a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Directory {
-    /// What [`STATE_FILE`] says.
+    /// [`STATE_FILE`] says it.
     pub state: State,
     /// Something in it that is none of [`PARTS`] and none of our own files.
     pub foreign: Option<PathBuf>,
@@ -73,18 +69,16 @@ pub(crate) struct Directory {
 pub(crate) enum State {
     /// No state file: never used as a writable layer.
     New,
-    /// Ours.
     Ready,
     /// Ours, and a reset was cut short.
     Resetting,
 }
 
-/// Who uses a layer.
+/// Somebody who uses a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum User {
-    /// It is mounted there.
+    /// It is mounted at that path.
     Mounted(PathBuf),
-    /// It is active swap.
     Swap,
     /// Our own background trimming, which ends when it is asked to.
     Trimming,
@@ -100,7 +94,7 @@ impl Layer {
     pub(crate) fn look(path: &Path, mounts: &Mounts, swaps: &[Swap]) -> Result<Self> {
         let meta = fs::metadata(path).attempt("look at", path)?;
         let kind = meta.file_type();
-        let (device, key) = (device_of(&meta), key_of(&meta));
+        let key = key_of(&meta);
         let kind = if kind.is_block_device() {
             LayerKind::Device(medium(path)?)
         } else if kind.is_file() {
@@ -112,7 +106,7 @@ impl Layer {
             return Err(error.at(path));
         };
         let user = match &kind {
-            LayerKind::Device(_) => user_of_device(path, device, &key, mounts, swaps),
+            LayerKind::Device(_) => user_of_device(path, &meta, &key, mounts, swaps),
             LayerKind::Image(_) => user_of_image(&meta, &key, mounts, swaps),
             LayerKind::Directory(_) => user_of_directory(path, mounts),
         };
@@ -122,6 +116,15 @@ impl Layer {
             user => user,
         };
         Ok(Self { path: path.to_owned(), kind, user, key })
+    }
+
+    /// What holds the layer's filesystem, if it is a device or an image.
+    pub(crate) fn storage(&self) -> Option<Storage> {
+        match &self.kind {
+            LayerKind::Device(_) => Some(Storage::Device),
+            LayerKind::Image(_) => Some(Storage::Image),
+            LayerKind::Directory(_) => None,
+        }
     }
 
     /// Size and content, if it is a device or an image.
@@ -160,7 +163,7 @@ fn key_of(meta: &fs::Metadata) -> String {
     format!("{}{:x}:{}", if kind.is_dir() { 'd' } else { 'f' }, meta.dev(), meta.ino())
 }
 
-/// Of a device's node.
+/// The number of the device whose node this is.
 fn device_of(meta: &fs::Metadata) -> DevNo {
     DevNo { major: to_u32(major(meta.rdev())), minor: to_u32(minor(meta.rdev())) }
 }
@@ -223,16 +226,17 @@ fn asked_of_blkid(path: &Path) -> Result<Option<Content>> {
     Ok(kind.map(|kind| Content::Other(format!("data of the kind {}", crate::text::escape(kind)))))
 }
 
-fn user_of_device(path: &Path, device: DevNo, key: &str, mounts: &Mounts, swaps: &[Swap]) -> Option<User> {
-    let same = |other: &Path| {
-        fs::metadata(other).is_ok_and(|meta| {
-            meta.file_type().is_block_device()
-                && to_u32(major(meta.rdev())) == device.major
-                && to_u32(minor(meta.rdev())) == device.minor
-        })
-    };
-    let is_mounted =
-        |mount: &&crate::kernel::mounts::Mount| mount.device == device || same(Path::new(&mount.source));
+/// Who uses the block device with the node `path`, of which stat(2) said `meta`.
+fn user_of_device(
+    path: &Path,
+    meta: &fs::Metadata,
+    key: &str,
+    mounts: &Mounts,
+    swaps: &[Swap],
+) -> Option<User> {
+    let device = device_of(meta);
+    let same = |other: &Path| is_node_of(other, meta.rdev());
+    let is_mounted = |mount: &&Mount| mount.device == device || same(Path::new(&mount.source));
     if let Some(mount) = mounts.iter().filter(|mount| mount.fstype != "overlay").find(is_mounted) {
         return Some(User::Mounted(mount.point.clone()));
     }
@@ -261,7 +265,7 @@ fn user_of_image(image: &fs::Metadata, key: &str, mounts: &Mounts, swaps: &[Swap
         let Ok(meta) = fs::metadata(&device) else { continue };
         if meta.file_type().is_block_device()
             && open(&device, 0).is_ok_and(shows)
-            && let Some(user) = user_of_device(&device, device_of(&meta), key, mounts, swaps)
+            && let Some(user) = user_of_device(&device, &meta, key, mounts, swaps)
         {
             return Some(user);
         }
@@ -276,15 +280,13 @@ fn same_file(path: &Path, image: &fs::Metadata) -> bool {
 /// A directory is in use if a mount shows something below it, or stands in it.
 fn user_of_directory(path: &Path, mounts: &Mounts) -> Option<User> {
     let here = crate::kernel::places::locate(path).ok()?;
-    let home = mounts.get(here.mount)?;
-    let inside = crate::paths::inside(&home.root, &home.point, &here.path)?;
+    let around = mounts.get(here.mount)?;
+    let inside = crate::paths::inside(&around.root, &around.point, &here.path)?;
     let parts = PARTS.map(|part| inside.as_path().join(part));
-    let shows = |mount: &&crate::kernel::mounts::Mount| {
-        mount.device == home.device && parts.iter().any(|part| mount.root.starts_with(part))
+    let shows = |mount: &&Mount| {
+        mount.device == around.device && parts.iter().any(|part| mount.root.starts_with(part))
     };
-    let stands = |mount: &&crate::kernel::mounts::Mount| {
-        mount.point != here.path && mount.point.starts_with(&here.path)
-    };
+    let stands = |mount: &&Mount| mount.point != here.path && mount.point.starts_with(&here.path);
     mounts.iter().find(|mount| shows(mount) || stands(mount)).map(|mount| User::Mounted(mount.point.clone()))
 }
 

@@ -1,8 +1,9 @@
-//! One layer, one command: whoever mounts or resets a layer holds its name while it looks, formats and mounts.
+//! One layer, one command: whoever mounts or resets a layer locks it while it looks, formats and mounts.
 //!
 //! Two that looked at the same time would both find it free, and an image file has no O_EXCL that would tell them
 //! apart later. The name is that of an abstract socket: it goes with the process whatever becomes of that, and
-//! takes nothing from mkfs, which may want a lock of the file itself. Held by who is not root it is nobody's.
+//! takes nothing from mkfs, which may want a lock of the file itself. A name that somebody else than root has taken
+//! locks nothing. Whoever waits is told of the end by the connection, and need not ask again and again.
 
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsFd;
@@ -20,25 +21,25 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How often a name is found that is bound and not listened at: ours are, a moment later.
 const LOOKS: u32 = 200;
 
-/// A layer that is held as long as this lives.
+/// The layer is locked as long as this lives.
 #[derive(Debug)]
-pub(crate) struct Held(#[expect(dead_code, reason = "its end is what counts")] Option<UnixListener>);
+pub(crate) struct LayerLock(#[expect(dead_code, reason = "its end is what counts")] Option<UnixListener>);
 
-/// Holds the layer at `path`; one that is not there needs no holding.
+/// Locks the layer at `path`; one that is not there needs no lock.
 ///
 /// # Errors
 /// State if another command has it and does not come to an end.
-pub(crate) fn hold(path: &Path) -> Result<Held> {
+pub(crate) fn lock(path: &Path) -> Result<LayerLock> {
     let name = facts::key(path).map(|key| format!("rootfs-shim-hold-{key}"));
     let Some(address) = name.and_then(|name| SocketAddr::from_abstract_name(name).ok()) else {
-        return Ok(Held(None));
+        return Ok(LayerLock(None));
     };
     let (end, mut refused) = (Instant::now() + PATIENCE, 0);
     loop {
         match UnixListener::bind_addr(&address) {
-            Ok(listener) => return Ok(Held(Some(listener))),
+            Ok(listener) => return Ok(LayerLock(Some(listener))),
             Err(error) if error.kind() == ErrorKind::AddrInUse => {}
-            Err(_) => return Ok(Held(None)),
+            Err(_) => return Ok(LayerLock(None)),
         }
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -54,7 +55,7 @@ pub(crate) fn hold(path: &Path) -> Result<Held> {
                 refused += 1;
                 std::thread::sleep(Duration::from_millis(5));
             }
-            _ => return Ok(Held(None)),
+            _ => return Ok(LayerLock(None)),
         }
     }
 }

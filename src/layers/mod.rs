@@ -1,6 +1,6 @@
 //! The root itself as a library: mount, unmount, reset and swap, for an init that is written in Rust.
 //!
-//! Each is World, plan, execute, once. What takes long and is no part of the result, giving old blocks back
+//! Each looks once, plans and carries out. What takes long and is no part of the result, giving old blocks back
 //! and deleting old files, is handed to the caller as [`Pending`] work: an init runs it in a thread, the
 //! command line leaves it to a process of its own. Dropping it is safe.
 //!
@@ -45,8 +45,9 @@ use crate::kernel::mounts::{self, Mounts, NO_PROC};
 use crate::layers::facts::Layer;
 use crate::layers::mount::build::{self, Progress};
 use crate::layers::mount::plan as mount_plan;
-use crate::layers::mount::plan::{Place, Wish};
+use crate::layers::mount::plan::Facts;
 use crate::layers::options::{LayersReport, MountOptions, ResetOptions, SwapOptions};
+use crate::layers::reset::plan::Orders;
 use crate::layers::reset::{plan as reset_plan, renew};
 use crate::layers::swap_device::{enable, plan as swap_device_plan};
 use crate::swap::active::{self, Swap};
@@ -65,38 +66,21 @@ pub fn mount(options: &MountOptions) -> Result<LayersReport> {
     mount_watched(options, &mut |_, _, _| {})
 }
 
-/// [`mount`], telling how far the copying of kept directories is: which, bytes done, bytes in all.
+/// [`mount`], telling how far the copying of `passthrough` directories is: which, bytes done, bytes in all.
 ///
 /// # Errors
 /// As [`mount`].
 pub fn mount_watched(options: &MountOptions, progress: &mut Progress<'_>) -> Result<LayersReport> {
     root_only("mount")?;
-    let held = lock::hold(&options.writable)?;
+    let layer_lock = lock::lock(&options.writable)?;
     // Of two that mount at one place, the second has to find the first there. A layer may be mounted over itself.
-    let apart = facts::key(&options.target) != facts::key(&options.writable);
-    let place = apart.then(|| lock::hold(&options.target)).transpose()?;
+    let is_over_itself = facts::key(&options.target) == facts::key(&options.writable);
+    let target_lock = (!is_over_itself).then(|| lock::lock(&options.target)).transpose()?;
     let (mounts, swaps) = tables()?;
     let target = std::fs::canonicalize(&options.target).attempt("find the target", &options.target);
     let target = target.map_err(|error| error.remedy("make that directory first"))?;
-    let lower = options.lower.iter().map(|path| Layer::look(path, &mounts, &swaps));
-    let lower = lower.collect::<Result<Vec<_>>>()?;
-    let writable = Layer::look(&options.writable, &mounts, &swaps)?;
-    let overlay = mounts.at(&target).filter(|mount| mount.fstype == "overlay");
-    let there = Place {
-        occupied: overlay.map(|mount| format!("an overlay of {}", text::path(&mount.source))),
-        mkfs: mkfs(&writable),
-    };
-    let wish = Wish {
-        target,
-        passthrough: options.passthrough.clone(),
-        source_name: options.source_name.clone(),
-        volatile: options.volatile,
-        reset: options.reset,
-        force: options.force,
-        discard: options.discard,
-        install: options.install.is_some(),
-    };
-    let plan = mount_plan::plan(&wish, &lower, &writable, &there)?;
+    let facts = mount_facts(options, &target, &mounts, &swaps)?;
+    let plan = mount_plan::plan(&MountOptions { target, ..options.clone() }, &facts)?;
     let mut report = LayersReport { version: 1, steps: plan.steps(), ..LayersReport::default() };
     if options.dry_run {
         return Ok(report);
@@ -114,11 +98,20 @@ pub fn mount_watched(options: &MountOptions, progress: &mut Progress<'_>) -> Res
     report.changed = true;
     report.warnings = warnings;
     report.source = Some(text::path(&mounted.source));
-    drop((held, place));
+    drop((layer_lock, target_lock));
     settle(report, mounted.pending, options.discard)
 }
 
-/// The same files from whatever directory: the root is finished on a stage of its own.
+fn mount_facts(options: &MountOptions, target: &Path, mounts: &Mounts, swaps: &[Swap]) -> Result<Facts> {
+    let lower = options.lower.iter().map(|path| Layer::look(path, mounts, swaps));
+    let lower = lower.collect::<Result<Vec<_>>>()?;
+    let writable = Layer::look(&options.writable, mounts, swaps)?;
+    let overlay = mounts.at(target).filter(|mount| mount.fstype == "overlay");
+    let occupied = overlay.map(|mount| format!("an overlay of {}", text::path(&mount.source)));
+    Ok(Facts { lower, mkfs: mkfs(&writable), writable, occupied })
+}
+
+/// The same files from whatever directory: the root is finished on a scaffold, which is another one.
 fn from_anywhere(install: &InstallOptions) -> Result<InstallOptions> {
     crate::invocation::may_be_shim(&install.binary)?;
     let absolute = |path: &PathBuf| std::path::absolute(path).attempt("find", path);
@@ -156,16 +149,17 @@ pub fn unmount(target: &Path, dry_run: bool) -> Result<LayersReport> {
 /// that was cut short is finished by the next [`mount`] or reset.
 pub fn reset(options: &ResetOptions) -> Result<LayersReport> {
     root_only("reset")?;
-    let held = lock::hold(&options.writable)?;
+    let lock = lock::lock(&options.writable)?;
     let (mounts, swaps) = tables()?;
     let layer = Layer::look(&options.writable, &mounts, &swaps)?;
-    let plan = reset_plan::plan(&layer, mkfs(&layer), options.force, options.discard)?;
+    let orders = Orders { force: options.force, discard: options.discard };
+    let plan = reset_plan::plan(&layer, mkfs(&layer), orders)?;
     let mut report = LayersReport { version: 1, steps: plan.steps(), ..LayersReport::default() };
     if options.dry_run {
         return Ok(report);
     }
     let pending = renew::reset(&plan)?;
-    drop(held);
+    drop(lock);
     report.changed = true;
     settle(report, pending.into_iter().collect(), options.discard)
 }
@@ -177,7 +171,7 @@ pub fn reset(options: &ResetOptions) -> Result<LayersReport> {
 pub fn swap(options: &SwapOptions) -> Result<LayersReport> {
     root_only("enable swap")?;
     // The second of two that are called at once finds the area active, and not half a header.
-    let _held = lock::hold(&options.device)?;
+    let _lock = lock::lock(&options.device)?;
     let (mounts, swaps) = tables()?;
     let layer = Layer::look(&options.device, &mounts, &swaps)?;
     let plan = swap_device_plan::plan(&layer, options.priority)?;

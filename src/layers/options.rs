@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::installer::options::InstallOptions;
 
-/// What [`mount`] shall do.
+/// What [`mount`](crate::mount) shall do.
 #[derive(Debug, Clone, Default)]
 pub struct MountOptions {
     /// An existing directory, where the root is to stand.
@@ -18,7 +18,7 @@ pub struct MountOptions {
     pub lower: Vec<PathBuf>,
     /// A block device, an image file or a directory.
     pub writable: PathBuf,
-    /// Directories of the guest kept on the backing filesystem.
+    /// Directories of the guest that are passed through to the backing filesystem.
     pub passthrough: Vec<PathBuf>,
     /// What df and lsblk show; `None` or `auto` is the writable device's own path.
     pub source_name: Option<OsString>,
@@ -32,31 +32,31 @@ pub struct MountOptions {
     pub discard: Discard,
     /// Install the shims as well; `chroot`, `upper` and `dry_run` of it are ours to set.
     pub install: Option<InstallOptions>,
-    /// Make the plan only.
+    /// The steps are only planned, and nothing is changed.
     pub dry_run: bool,
 }
 
-/// What [`reset`] shall do.
+/// What [`reset`](crate::reset) shall do.
 #[derive(Debug, Clone, Default)]
 pub struct ResetOptions {
-    /// The writable layer.
+    /// The writable layer: a block device, an image file or a directory.
     pub writable: PathBuf,
     /// Even if it carries something that is not ours.
     pub force: bool,
     /// When the old blocks go.
     pub discard: Discard,
-    /// Make the plan only.
+    /// The steps are only planned, and nothing is changed.
     pub dry_run: bool,
 }
 
-/// What [`swap`] shall do.
+/// What [`swap`](crate::swap) shall do.
 #[derive(Debug, Clone)]
 pub struct SwapOptions {
-    /// The block device.
+    /// The block device that becomes swap.
     pub device: PathBuf,
-    /// [`PRIORITY`] is above every swapfile.
+    /// [`PRIORITY`](crate::PRIORITY) is above every swapfile.
     pub priority: u16,
-    /// Make the plan only.
+    /// The steps are only planned, and nothing is changed.
     pub dry_run: bool,
 }
 
@@ -64,7 +64,7 @@ pub struct SwapOptions {
 /// `source` is mount's only. Fields may be added to version 1, none goes.
 #[derive(Debug, Default, Serialize)]
 pub struct LayersReport {
-    /// 1.
+    /// The version of the JSON format, which is 1.
     pub version: u32,
     /// Whether anything was changed; `false` for a dry run.
     pub changed: bool,

@@ -9,7 +9,7 @@ use crate::invocation::Invocation;
 
 /// A call of a shim.
 #[derive(Debug, Clone)]
-pub struct Call<'a> {
+pub struct ShimCall<'a> {
     /// The tool whose name we were called by.
     pub tool: &'static Tool,
     /// The real tool, or our builtin where there is none.
@@ -24,11 +24,11 @@ pub struct Call<'a> {
     pub config: Config,
 }
 
-impl<'a> Call<'a> {
+impl<'a> ShimCall<'a> {
     /// Reads the command line by the rules of `real`. `None` if the tool has no rules at all, which build.rs refuses.
     pub fn read(tool: &'static Tool, real: &'a Real, invocation: &'a Invocation) -> Option<Self> {
         let flavour = tool.flavour(real.kind)?;
-        let request = request::read(tool, flavour, &invocation.argv, invocation.posixly);
+        let request = request::read(tool, flavour, &invocation.argv, invocation.order);
         let request = request.to(|option| real.knows(option));
         Some(Self { tool, real, flavour, request, invocation, config: Config::default() })
     }

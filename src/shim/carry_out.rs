@@ -7,7 +7,7 @@ use crate::command::tables::Purpose;
 use crate::config::Config;
 use crate::error::Error;
 use crate::notice::{self, Notice};
-use crate::shim::call::Call;
+use crate::shim::call::ShimCall;
 use crate::shim::facts::gather::load_config;
 use crate::shim::plan::report;
 use crate::shim::plan::types::{Mode, Plan};
@@ -19,7 +19,7 @@ use crate::{builtin, paths, sys};
 
 /// Carries the plan out; returns the exit status, or does not return because the process became the real tool.
 pub(crate) fn carry_out(
-    call: &Call<'_>,
+    call: &ShimCall<'_>,
     plan: &Plan,
     revealed: Option<Revealed>,
     mut notices: Vec<Notice>,
@@ -40,7 +40,7 @@ pub(crate) fn carry_out(
 }
 
 /// Becomes the real tool with this argv; the builtin does the work where that fails, or where there is none.
-pub(crate) fn hand_over(call: &Call<'_>, argv: &[OsString]) -> i32 {
+pub(crate) fn hand_over(call: &ShimCall<'_>, argv: &[OsString]) -> i32 {
     let (tool, real) = (call.tool, call.real);
     if real.is_builtin() {
         return builtin::run(tool, argv, call.invocation);
@@ -54,7 +54,7 @@ pub(crate) fn hand_over(call: &Call<'_>, argv: &[OsString]) -> i32 {
     builtin::run(tool, argv, call.invocation)
 }
 
-fn return_to_caller(call: &Call<'_>, revealed: &Revealed) {
+fn return_to_caller(call: &ShimCall<'_>, revealed: &Revealed) {
     if let Err(errno) = sys::return_to(&revealed.caller) {
         let error = Error::system("return from a namespace to", "/", errno);
         notice::emit(&[trouble(call, &error)], &call.config);
@@ -87,6 +87,6 @@ fn mask(runner: &Runner<'_>, mut notices: Vec<Notice>) -> i32 {
     status
 }
 
-fn trouble(call: &Call<'_>, error: &Error) -> Notice {
+fn trouble(call: &ShimCall<'_>, error: &Error) -> Notice {
     Notice::warn(format!("{}: {error}.", call.tool.name))
 }

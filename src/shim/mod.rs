@@ -14,7 +14,7 @@ use crate::command::real_tool::{self, Real};
 use crate::command::request::Request;
 use crate::command::tables::Tool;
 use crate::invocation::{DEPTH_VARIABLE, Invocation};
-use crate::shim::call::Call;
+use crate::shim::call::ShimCall;
 use crate::shim::facts::gather::gather;
 use crate::shim::run::tool;
 use crate::{builtin, sys};
@@ -38,10 +38,10 @@ pub(crate) fn run_with(tool: &'static Tool, real: &Real, invocation: &Invocation
         fall_back_to(real, invocation);
     }
     sys::set_environment(DEPTH_VARIABLE, &(invocation.depth + 1).to_string());
-    let Some(mut call) = Call::read(tool, real, invocation) else {
+    let Some(mut call) = ShimCall::read(tool, real, invocation) else {
         return builtin::run(tool, &invocation.argv, invocation);
     };
-    if matches!(call.request, Request::Untouched(_)) {
+    if matches!(call.request, Request::HandOver(_)) {
         return carry_out::hand_over(&call, &invocation.argv);
     }
     sys::make_room();

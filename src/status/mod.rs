@@ -25,13 +25,13 @@ pub(crate) use crate::status::root::{BackingStatus, PassthroughStatus, SwapDevic
 /// `rootfs-shim status` as data; JSON of version 1. Fields may be added, none goes.
 #[derive(Debug, Clone, Serialize)]
 pub struct Status {
-    /// 1.
+    /// The version of the form: 1.
     pub version: u32,
     /// Whether nothing is off.
     pub healthy: bool,
-    /// The root's path.
+    /// The path of the root that was looked at.
     pub root: String,
-    /// Whether it is an overlay.
+    /// Whether that root is an overlay.
     pub overlay: bool,
     /// What was mounted as the root; a device's path, or any word.
     pub source: Option<String>,
@@ -47,32 +47,30 @@ pub struct Status {
     pub backing: Option<BackingStatus>,
     /// Directories kept on the backing filesystem.
     pub passthrough: Vec<String>,
-    /// The same and those that should be, in detail.
+    /// Those directories and the ones that should be kept there, in detail.
     pub kept: Vec<PassthroughStatus>,
     /// The platform's own swap device, if one is configured.
     pub swap_device: Option<String>,
-    /// The same, in detail.
+    /// How much of that device is used, if it is active.
     pub swap_device_state: Option<SwapDeviceStatus>,
-    /// Each name of a command.
+    /// What stands at each name of a command.
     pub commands: Vec<CommandStatus>,
     /// Active swap areas of the machine.
     pub swaps: Vec<SwapStatus>,
-    /// Attached volumes.
+    /// The attached volumes, where swapfiles are refused.
     pub volumes: Vec<VolumeStatus>,
     /// What is off, and what mends it.
     pub problems: Vec<String>,
-    /// What one should know.
+    /// What one should know, though nothing is off.
     pub notes: Vec<String>,
 }
 
-/// A name of a command.
+/// A name of a command, and what stands there.
 #[derive(Debug, Clone, Serialize)]
 pub struct CommandStatus {
     /// `swapon`, `swapoff` or `mkswap`.
     pub command: &'static str,
-    /// The name.
     pub path: String,
-    /// What stands there.
     pub state: CommandState,
     /// The real tool's name, if one is there that can be run; else the builtin does its work.
     pub real: Option<String>,
@@ -98,37 +96,32 @@ pub enum CommandState {
     Gone,
 }
 
-/// An active swap area.
+/// An active swap area; sizes are in bytes.
 #[derive(Debug, Clone, Serialize)]
 pub struct SwapStatus {
-    /// As `/proc/swaps` shows it.
+    /// The path that `/proc/swaps` shows.
     pub path: String,
     /// Where it is on the backing filesystem, if it is a file of the root overlay.
     pub backing: Option<String>,
     /// The device that stands in for it, if it is a file of this root's that cannot be swap itself.
     pub stands_in: Option<String>,
-    /// In bytes.
     pub size: u64,
-    /// In bytes.
     pub used: u64,
-    /// Higher is used first.
+    /// The area with the higher one is used first.
     pub priority: i32,
     /// Whether it is this root's; the kernel lists those of the whole machine.
     pub of_this_root: bool,
 }
 
-/// An attached volume.
+/// An attached volume: where it is mounted, its filesystem, and its device.
 #[derive(Debug, Clone, Serialize)]
 pub struct VolumeStatus {
-    /// Where it is mounted.
     pub path: String,
-    /// Its filesystem.
     pub fstype: String,
-    /// Its device.
     pub source: String,
 }
 
-/// What the facts mean.
+/// Judges the facts.
 pub(crate) fn judge(guest: &Guest) -> Status {
     let image = &guest.image;
     let manifest = image.manifest();
@@ -395,7 +388,7 @@ fn notes(guest: &Guest, manifest: Option<&Manifest>) -> Vec<String> {
 /// What is where, and what is off. Changes nothing.
 ///
 /// # Errors
-/// If `chroot` is no directory, or needs root to be looked at; [`Kind::Attack`] if our own directory in it is
+/// If `chroot` is no directory, or needs root to be looked at; [`Kind::Attack`](crate::Kind::Attack) if our own directory in it is
 /// not what it may be.
 pub fn status(chroot: &Path) -> Result<Status> {
     Guest::gather(chroot).map(|guest| judge(&guest)).map_err(advise)

@@ -1,4 +1,4 @@
-//! What the root itself is made of, and whether that is in order: layers, space, kept directories, swap device.
+//! What the root itself is made of, and whether that is in order: layers, space, passthrough directories, swap device.
 //!
 //! Only a root that is put together is judged. An image at rest may be configured for a swap device and for kept
 //! directories that a machine will have once it runs.
@@ -9,24 +9,20 @@ use crate::installer::image::guest::{Capacity, Guest, PassthroughDirectory, Plat
 use crate::text;
 use crate::text::size_words;
 
-/// The backing filesystem.
+/// The backing filesystem; sizes are in bytes.
 #[derive(Debug, Clone, Serialize)]
 pub struct BackingStatus {
-    /// Where upper is visible.
+    /// The path at which upper is visible.
     pub upper: String,
     /// `ext4`, `xfs` or `btrfs`.
     pub fstype: String,
-    /// The device.
     pub source: String,
-    /// In bytes.
     pub size: u64,
-    /// In bytes.
     pub used: u64,
-    /// In bytes.
     pub free: u64,
     /// How many files it can hold; 0 where that has no bounds of its own.
     pub inodes: u64,
-    /// How many more.
+    /// How many files more it can hold.
     pub inodes_free: u64,
     /// Whether nothing can be written.
     pub read_only: bool,
@@ -35,7 +31,6 @@ pub struct BackingStatus {
 /// A directory kept on the backing filesystem, or one that should be.
 #[derive(Debug, Clone, Serialize)]
 pub struct PassthroughStatus {
-    /// Where it is.
     pub path: String,
     /// Whether the configuration names it.
     pub configured: bool,
@@ -45,18 +40,15 @@ pub struct PassthroughStatus {
     pub seeded: bool,
 }
 
-/// The platform's own swap device.
+/// The platform's own swap device; sizes are in bytes.
 #[derive(Debug, Clone, Serialize)]
 pub struct SwapDeviceStatus {
-    /// As it is configured.
+    /// The path in the configuration.
     pub path: String,
     /// Whether it is in use; if not, the rest is 0.
     pub active: bool,
-    /// In bytes.
     pub size: u64,
-    /// In bytes.
     pub used: u64,
-    /// Higher is used first.
     pub priority: i32,
 }
 
@@ -100,7 +92,7 @@ pub(crate) fn swap_device(device: &PlatformSwapDevice) -> SwapDeviceStatus {
     }
 }
 
-/// What is off.
+/// What is off about the layers, the space and the directories of a root that is put together.
 pub(crate) fn problems(guest: &Guest) -> Vec<String> {
     if !guest.image.root_mount.is_overlay() || !guest.image.root_mount.whole {
         return Vec::new();

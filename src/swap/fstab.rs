@@ -14,12 +14,12 @@ use std::path::{Path, PathBuf};
 
 use crate::{octal, sys};
 
-/// A line of fstab.
+/// A line of fstab that makes sense.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// What is mounted or enabled: a path or a tag such as `LABEL=swap`.
     pub spec: OsString,
-    /// Where; `none` for swap.
+    /// Where it is mounted, which is `none` for swap.
     pub dir: OsString,
     /// The filesystem's type, `swap` for swap.
     pub fstype: OsString,
@@ -27,7 +27,7 @@ pub struct Entry {
     pub options: OsString,
 }
 
-/// A whole fstab.
+/// What a whole fstab says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Table {
     /// The lines that make sense, in their order.
@@ -39,10 +39,10 @@ pub struct Table {
 /// By whose rules a file is read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Reader {
-    /// util-linux's.
+    /// util-linux's, which is libmount's.
     #[default]
     Libmount,
-    /// The C library's.
+    /// The C library's getmntent(3), which others use.
     Getmntent,
 }
 
@@ -99,7 +99,7 @@ pub fn bad_line((path, line): &(PathBuf, usize)) -> OsString {
 }
 
 impl Table {
-    /// Reads a whole fstab.
+    /// Reads the text of a whole fstab.
     pub fn parse(text: &[u8], reader: Reader) -> Self {
         let mut table = Self::default();
         for (at, line) in text.split(|&b| b == b'\n').enumerate() {

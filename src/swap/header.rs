@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 
 use crate::swap::uuid;
 
-/// Where the fields begin.
+/// Where the fields begin in the page.
 pub(crate) const FIELDS: usize = 1024;
 /// The signature that the kernel takes.
 pub(crate) const SIGNATURE: &[u8; 10] = b"SWAPSPACE2";
@@ -25,29 +25,29 @@ pub(crate) const LABEL_MAX: usize = 15;
 /// Where the list of bad pages begins.
 const BAD_PAGES: usize = FIELDS + 512;
 
-/// What a signature says.
+/// What a signature says of the area.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signature {
-    /// A swap area.
+    /// The kernel takes it as a swap area.
     Swap,
     /// A swap area with a hibernated system in it.
     Suspended,
 }
 
-/// A swap area's header.
+/// What the header of a swap area says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
-    /// In bytes.
+    /// The page size in bytes.
     pub page_size: usize,
-    /// What the signature says.
+    /// What the signature in that page says.
     pub signature: Signature,
-    /// 1.
+    /// The version of the format, which is 1.
     pub version: u32,
     /// The number of the last page.
     pub last_page: u32,
     /// How many pages must not be used.
     pub bad_pages: u32,
-    /// All zeros for none.
+    /// Sixteen zeros mean that the area has none.
     pub uuid: [u8; 16],
     /// Without trailing NULs; empty for none.
     pub label: Vec<u8>,
@@ -100,21 +100,29 @@ impl Header {
     }
 }
 
+/// In which order the bytes of a header's numbers are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum ByteOrder {
+    #[default]
+    Native,
+    /// It is the one that this machine has not.
+    Swapped,
+}
+
 /// What [`page`] makes a header of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fields<'a> {
-    /// In bytes.
+    /// The page size in bytes.
     pub page_size: usize,
     /// The number of the last page.
     pub last_page: u32,
     /// Pages that must not be used.
     pub bad_pages: &'a [u32],
-    /// All zeros for none.
+    /// Sixteen zeros mean that the area has none.
     pub uuid: [u8; 16],
-    /// Cut to [`LABEL_MAX`].
+    /// The label, of which [`LABEL_MAX`] bytes count.
     pub label: &'a [u8],
-    /// Numbers in the order that is not this machine's.
-    pub swapped: bool,
+    pub byte_order: ByteOrder,
 }
 
 /// How many bad pages a header of this page size can hold.
@@ -125,7 +133,10 @@ pub(crate) fn bad_pages_max(page_size: usize) -> usize {
 /// The first page of a swap area; its first [`FIELDS`] bytes are zeros.
 pub(crate) fn page(fields: &Fields<'_>) -> Vec<u8> {
     let mut page = vec![0; fields.page_size];
-    let number = |n: u32| if fields.swapped { n.swap_bytes() } else { n }.to_ne_bytes();
+    let number = |n: u32| {
+        let n = if fields.byte_order == ByteOrder::Swapped { n.swap_bytes() } else { n };
+        n.to_ne_bytes()
+    };
     put(&mut page, FIELDS, &number(1));
     put(&mut page, FIELDS + 4, &number(fields.last_page));
     put(&mut page, FIELDS + 8, &number(u32::try_from(fields.bad_pages.len()).unwrap_or(u32::MAX)));
@@ -186,13 +197,15 @@ mod tests {
             size in proptest::sample::select(PAGE_SIZES.to_vec()), last_page: u32, uuid: [u8; 16],
             label in "[a-z]{0,15}"
         ) {
-            let fields =
-                Fields { page_size: size, last_page, bad_pages: &[], uuid, label: label.as_bytes(), swapped: false };
+            let fields = Fields {
+                page_size: size, last_page, bad_pages: &[], uuid, label: label.as_bytes(),
+                byte_order: ByteOrder::Native,
+            };
             let header = Header::parse(&page(&fields)).unwrap();
             prop_assert_eq!(header.page_size, size);
             prop_assert_eq!((header.last_page, header.uuid), (last_page, uuid));
             prop_assert_eq!(header.label, label.as_bytes());
-            let swapped = Header::parse(&page(&Fields { swapped: true, ..fields })).unwrap();
+            let swapped = Header::parse(&page(&Fields { byte_order: ByteOrder::Swapped, ..fields })).unwrap();
             prop_assert_eq!(swapped.size(), (u64::from(last_page) + 1) * size as u64);
         }
 

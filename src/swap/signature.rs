@@ -15,7 +15,7 @@ pub(crate) struct Format {
     /// What libblkid calls it, and so mkswap when it wipes one; `None` for what mkswap finds in another way or
     /// leaves alone.
     pub blkid_name: Option<&'static str>,
-    /// In bytes from the beginning.
+    /// Where it stands, in bytes from the beginning.
     pub at: u64,
     pub magic: &'static [u8],
     /// How many bytes of the magic tell the family: its other members differ in the rest, and are as precious.
@@ -143,9 +143,8 @@ const EXT_MAGIC: &[u8] = b"\x53\xef";
 pub(crate) struct Found {
     /// libblkid's name of the format.
     pub name: &'static str,
-    /// In bytes from the beginning.
+    /// Where it stands, in bytes from the beginning.
     pub at: u64,
-    /// In bytes.
     pub length: usize,
 }
 

@@ -14,16 +14,16 @@ use std::path::{Path, PathBuf};
 
 use crate::swap::header::Header;
 
-/// What a tag names.
+/// By what a tag names an area.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Key {
-    /// A swap area's label.
+    /// The label in the header of a swap area.
     Label,
-    /// A swap area's UUID.
+    /// The UUID in the header of a swap area.
     Uuid,
-    /// A partition's name.
+    /// The name of a partition in its table.
     PartLabel,
-    /// A partition's UUID.
+    /// The UUID of a partition in its table.
     PartUuid,
     /// A device's serial number, as udev knows it.
     Id,
@@ -32,9 +32,9 @@ pub enum Key {
 /// A name for a swap area that is no path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tag {
-    /// What it names.
+    /// By what it names the area.
     pub key: Key,
-    /// The name.
+    /// The name itself, without quotes.
     pub value: Vec<u8>,
 }
 
@@ -128,7 +128,7 @@ fn parse_cache(text: &[u8]) -> Vec<PathBuf> {
     text.split(|&b| b == b'\n').filter_map(line).collect()
 }
 
-/// udev's links.
+/// The device that a link of udev's leads to.
 fn by_udev(tag: &Tag) -> Option<PathBuf> {
     let dir = match tag.key {
         Key::Label => "by-label",

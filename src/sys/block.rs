@@ -11,6 +11,13 @@ use nix::errno::Errno;
 
 type Result<T> = nix::Result<T>;
 
+/// What a device is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    ReadOnly,
+    Writable,
+}
+
 /// The size of a block device, in bytes.
 ///
 /// # Errors
@@ -41,19 +48,19 @@ pub(crate) fn trim(fd: BorrowedFd<'_>, start: u64, length: u64) -> Result<u64> {
 ///
 /// # Errors
 /// ENOENT without loop support, ENOSYS or EINVAL before Linux 5.8, EBUSY if others kept taking our device.
-pub(crate) fn attach_loop(file: BorrowedFd<'_>, read_only: bool, label: &[u8]) -> Result<(OwnedFd, PathBuf)> {
+pub(crate) fn attach_loop(file: BorrowedFd<'_>, access: Access, label: &[u8]) -> Result<(OwnedFd, PathBuf)> {
     const LOOP_CTL_GET_FREE: libc::Ioctl = 0x4C82;
-    let open = |path: &str, write: bool| {
-        let opened = File::options().read(true).write(write).open(path);
+    let open = |path: &str, access: Access| {
+        let opened = File::options().read(true).write(access == Access::Writable).open(path);
         opened.map_err(|error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))
     };
-    let control = open("/dev/loop-control", true)?;
+    let control = open("/dev/loop-control", Access::Writable)?;
     for _ in 0..32 {
         // SAFETY: no argument.
         let number = Errno::result(unsafe { libc::ioctl(control.as_raw_fd(), LOOP_CTL_GET_FREE) })?;
         let path = format!("/dev/loop{number}");
-        let device = open(&path, !read_only)?;
-        match configure(device.as_fd(), file, read_only, label) {
+        let device = open(&path, access)?;
+        match configure(device.as_fd(), file, access, label) {
             Err(Errno::EBUSY) => {}
             other => return other.map(|()| (device.into(), path.into())),
         }
@@ -120,11 +127,11 @@ impl Default for LoopInfo {
 
 /// Direct I/O where it works, so that a block is not cached twice; a read-only image is better off with the
 /// page cache, which every guest on the machine shares.
-fn configure(device: BorrowedFd<'_>, file: BorrowedFd<'_>, read_only: bool, label: &[u8]) -> Result<()> {
+fn configure(device: BorrowedFd<'_>, file: BorrowedFd<'_>, access: Access, label: &[u8]) -> Result<()> {
     const LOOP_CONFIGURE: libc::Ioctl = 0x4C0A;
     const READ_ONLY: u32 = 1;
     const AUTOCLEAR: u32 = 4;
-    /// struct loop_config: 304 bytes.
+    /// struct loop_config (linux/loop.h), 304 bytes.
     #[repr(C)]
     struct Config {
         fd: u32,
@@ -133,8 +140,10 @@ fn configure(device: BorrowedFd<'_>, file: BorrowedFd<'_>, read_only: bool, labe
         reserved: [u64; 8],
     }
     let fd = u32::try_from(file.as_raw_fd()).map_err(|_| Errno::EBADF)?;
-    let kinds: &[u32] =
-        if read_only { &[READ_ONLY | AUTOCLEAR] } else { &[AUTOCLEAR | DIRECT_IO, AUTOCLEAR] };
+    let kinds: &[u32] = match access {
+        Access::ReadOnly => &[READ_ONLY | AUTOCLEAR],
+        Access::Writable => &[AUTOCLEAR | DIRECT_IO, AUTOCLEAR],
+    };
     let mut info = LoopInfo::default();
     info.label.iter_mut().zip(label).for_each(|(to, from)| *to = *from);
     let mut config = Config { fd, block_size: 0, info, reserved: [0; 8] };

@@ -73,10 +73,10 @@ pub(crate) struct Extent {
     pub logical: u64,
     /// Offset on the device, in bytes; meaningless if `flags` says so.
     pub physical: u64,
-    /// Length in bytes.
+    /// The length in bytes, which may go past the end of the file.
     pub length: u64,
     reserved64: [u64; 2],
-    /// FIEMAP_EXTENT_* bits.
+    /// Bits that say what is special about this extent.
     pub flags: u32,
     reserved: [u32; 3],
 }

@@ -62,25 +62,22 @@ pub(crate) fn unique_mount_id(fd: BorrowedFd<'_>) -> Option<NonZeroU64> {
 /// escaped as in /proc.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MountStatus {
-    /// As in mountinfo.
     pub id: MountId,
-    /// As in mountinfo.
     pub parent: MountId,
     /// Major and minor number of the superblock.
     pub device: (u32, u32),
     /// Which directory of the filesystem is the mount's root.
     pub root: Vec<u8>,
-    /// Where it is mounted, from this process's root.
+    /// Where it is mounted, seen from this process's root.
     pub point: Vec<u8>,
-    /// With its subtype: `fuse.sshfs`.
+    /// The type with its subtype, as in `fuse.sshfs`.
     pub fstype: Vec<u8>,
-    /// What was mounted.
     pub source: Vec<u8>,
-    /// The filesystem's own options.
+    /// The filesystem's own options, without those of the mount.
     pub options: Vec<u8>,
-    /// It belongs to a peer group.
+    /// It belongs to a peer group, so that mounts on it appear elsewhere too.
     pub shared: bool,
-    /// Here or as a whole.
+    /// The mount is read-only, or its whole filesystem is.
     pub read_only: bool,
 }
 

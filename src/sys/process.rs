@@ -17,11 +17,11 @@ type Result<T> = nix::Result<T>;
 /// The way back to the mount namespace, root and working directory that a process had.
 #[derive(Debug)]
 pub(crate) struct Caller {
-    /// `/proc/self/ns/mnt`.
+    /// An open file of /proc/self/ns/mnt.
     pub namespace: OwnedFd,
-    /// `/`, as a place.
+    /// An O_PATH descriptor of `/`.
     pub root: OwnedFd,
-    /// `.`, as a place.
+    /// An O_PATH descriptor of `.`.
     pub cwd: OwnedFd,
 }
 
@@ -43,13 +43,13 @@ pub(crate) fn return_to(caller: &Caller) -> Result<()> {
 /// In which mount namespace a child runs, and where in it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Where<'a> {
-    /// In ours.
+    /// The child stays in our namespace.
     Here,
-    /// In a new one, if the kernel grants one.
+    /// The child gets a new one, if the kernel grants it.
     Private,
-    /// In the one that we came from.
+    /// The child runs in the one that we came from.
     Caller(&'a Caller),
-    /// In ours, with this directory as the working directory.
+    /// The child stays in ours, with this directory as its working directory.
     At(&'a OwnedFd),
 }
 
@@ -148,7 +148,6 @@ pub(crate) fn spawn_work(
 /// A child, and what it said of its beginning.
 #[derive(Debug)]
 pub(crate) struct Child {
-    /// Its process ID.
     pub pid: Pid,
     /// Becomes readable when it ends: pidfd_open(2), Linux 5.3.
     pub ended: Option<OwnedFd>,
@@ -263,7 +262,7 @@ pub(crate) fn make_room() {
     }
 }
 
-/// Async-signal-safe.
+/// Puts the caller's limit back; it is async-signal-safe.
 fn restore_room() {
     if let Some(before) = ROOM.get() {
         // SAFETY: the kernel reads two integers.

@@ -29,10 +29,10 @@ pub(crate) const NAMES_CAP: usize = 1 << 17;
 /// An open directory. Its methods take one plain name and never follow it.
 #[derive(Debug)]
 pub struct Dir {
-    pub(crate) fd: OwnedFd,
-    pub(crate) shown: PathBuf,
-    /// The root's mount.
-    pub(crate) root_mount: MountId,
+    pub(super) fd: OwnedFd,
+    pub(super) shown: PathBuf,
+    /// The mount that the root is in.
+    pub(super) root_mount: MountId,
 }
 
 impl AsFd for Dir {

@@ -1,4 +1,4 @@
-//! What is known of one name in an untrusted tree, read from its descriptor.
+//! What the kernel says of one file in an untrusted tree, asked by descriptor; and a file that is held so, unopened.
 
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
@@ -16,24 +16,17 @@ pub(crate) const IN_OTHER_MOUNT: &str = "it is in another mount than the root";
 /// An inode's identity, within one boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct InodeId {
-    /// The filesystem.
     pub dev: u64,
-    /// The inode in it.
     pub ino: u64,
 }
 
 /// What kind of thing stands at a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileKind {
-    /// A regular file.
     Regular,
-    /// A symbolic link.
     Symlink,
-    /// A directory.
     Directory,
-    /// A named pipe.
     Fifo,
-    /// A socket.
     Socket,
     /// A character or block device.
     Device,
@@ -53,20 +46,15 @@ impl FileKind {
     }
 }
 
-/// What stands at a name, or behind a descriptor.
+/// An inode as stat(2) describes it: what stands at a name, or behind a descriptor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Inode {
-    /// Which inode.
     pub id: InodeId,
-    /// What it is.
     pub kind: FileKind,
-    /// The permission bits.
+    /// The permission bits, set-user-ID and the like included.
     pub mode: u32,
-    /// The owner.
     pub uid: u32,
-    /// The group.
     pub gid: u32,
-    /// In bytes.
     pub size: u64,
     /// How many names it has.
     pub links: u64,
@@ -122,11 +110,10 @@ impl Inode {
 /// A file that was found by a walk and is pinned, but not opened.
 #[derive(Debug)]
 pub struct PinnedFile {
-    pub(crate) fd: OwnedFd,
-    pub(crate) shown: PathBuf,
-    /// The root's mount.
-    pub(crate) root_mount: MountId,
-    /// What it is.
+    pub(super) fd: OwnedFd,
+    pub(super) shown: PathBuf,
+    /// The mount that the root is in.
+    pub(super) root_mount: MountId,
     pub inode: Inode,
 }
 

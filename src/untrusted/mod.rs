@@ -109,7 +109,8 @@ impl Root {
         Ok(fd?.map(|fd| Dir { fd, shown, root_mount }))
     }
 
-    /// The same as a place only: its names can be looked up, and whoever watches it sees nobody open it.
+    /// The same directory, to be passed through only: its names can be looked up, and whoever watches it sees nobody
+    /// open it.
     ///
     /// # Errors
     /// As [`Root::directory`].

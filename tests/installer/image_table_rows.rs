@@ -46,7 +46,7 @@ fn manifest(site: &Site, lines: &str) {
     site.file(".rootfs-shim/manifest.toml", text.as_bytes());
 }
 
-/// What uninstall gives back is compared, so images whose own directory install takes over are in hostile.rs.
+/// What uninstall gives back is compared, so images whose own directory install takes over are in hostile_images.rs.
 pub const IMAGES: &[Image] = &[
     // Directories that lead out.
     image("sbin leads to the host", BIN, "", |s| led(s, "sbin", "HOST/sbin")),

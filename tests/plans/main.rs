@@ -26,7 +26,7 @@ use rootfs_shim::internals::facts::{
     Thing, What, World, fstab,
 };
 use rootfs_shim::internals::swap::{Tag, active};
-use rootfs_shim::internals::{Closed, Invocation, octal, plan};
+use rootfs_shim::internals::{Invocation, octal, plan};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -97,12 +97,12 @@ fn check(folder: &Path) -> Result<(), Failed> {
     let tool = Tool::named(&argv[0]).ok_or("argv[0] is no tool")?;
     let kind = if facts.busybox { Kind::Busybox } else { Kind::UtilLinux };
     let real = Real { kind, ..Real::builtin() };
-    let invocation = Invocation { argv, posixly: false, fstab: None, depth: 0, closed: Closed::default() };
-    let call = plan::Call::read(tool, &real, &invocation).ok_or("no flavour")?;
+    let invocation = Invocation { argv, ..Invocation::default() };
+    let call = plan::ShimCall::read(tool, &real, &invocation).ok_or("no flavour")?;
     let own_mounts = folder.join("mountinfo");
     let mountinfo = if own_mounts.exists() { own_mounts } else { PathBuf::from("tests/plans/mountinfo") };
     let world = world(facts, &fs::read(mountinfo)?, &read("swaps"));
-    let shown = plan::plan(&plan::Call { config, ..call }, &world).to_string();
+    let shown = plan::plan(&plan::ShimCall { config, ..call }, &world).to_string();
     let expected = folder.join("plan.expected");
     if std::env::var_os("BLESS").is_some() {
         fs::write(&expected, &shown)?;

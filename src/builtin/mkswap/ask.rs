@@ -8,42 +8,50 @@ use nix::errno::Errno;
 use crate::builtin::call::{Call, Refusal, parse_number};
 use crate::command::getopt::Given;
 use crate::error::strerror;
-use crate::swap::header::{self, system_page_size};
+use crate::swap::header::{self, ByteOrder, system_page_size};
 use crate::swap::uuid;
 
-/// What shall be made.
+/// The area that shall be made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Format {
-    /// The file or device.
+    /// The path of the file or device.
     pub device: OsString,
     /// The area's size in KiB, if not all of the device.
     pub blocks: Option<u64>,
-    /// The label, if one was given, cut.
-    pub label: Option<Vec<u8>>,
-    /// Whether it had to be cut.
-    pub label_cut: bool,
-    /// The UUID.
+    pub label: Option<Label>,
     pub uuid: NewUuid,
     /// In bytes; `None` for this machine's.
     pub page_size: Option<usize>,
-    /// Read every page and note the bad ones.
-    pub check: bool,
-    /// Do it although it is stupid.
-    pub force: bool,
-    /// Say nothing but errors.
-    pub quiet: bool,
-    /// Say which holes there are.
-    pub verbose: bool,
-    /// Hold a lock meanwhile.
-    pub lock: Lock,
-    /// Make the file if it is missing, and give it its blocks.
-    pub file: bool,
-    /// The file's size in bytes, with `file`.
-    pub size: Option<u64>,
     /// Where the area begins, in bytes.
     pub offset: u64,
-    /// Numbers in the byte order that is not this machine's.
-    pub swapped: bool,
+    pub byte_order: ByteOrder,
+    pub lock: Lock,
+    /// The file is made if it is missing, and given its blocks.
+    pub file: bool,
+    /// The file's size in bytes, which counts with `file` only.
+    pub size: Option<u64>,
+    pub manner: Manner,
+}
+
+/// How the area is made, and what is said of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Manner {
+    /// Every page is read, and the bad ones are noted.
+    pub check: bool,
+    /// It is done although it is stupid.
+    pub force: bool,
+    /// Nothing is said but errors.
+    pub quiet: bool,
+    /// It is said which holes there are.
+    pub verbose: bool,
+}
+
+/// A label as it fits into the header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Label {
+    pub bytes: Vec<u8>,
+    /// What was given is longer.
+    pub is_cut: bool,
 }
 
 /// Which UUID the new area gets.
@@ -56,18 +64,19 @@ pub(crate) enum NewUuid {
     Given([u8; 16]),
 }
 
-/// Whether to lock the device.
+/// Whether the device is locked meanwhile.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Lock {
-    /// No.
     #[default]
     No,
-    /// Yes, and wait for it.
+    /// Somebody else's lock is waited for.
     Wait,
-    /// Yes, or fail.
+    /// Somebody else's lock is an error.
     Try,
 }
 
+/// What a call asks for.
+#[derive(Debug)]
 pub(crate) enum Ask {
     About(String),
     Format(Box<Format>),
@@ -80,22 +89,22 @@ pub(crate) fn ask(call: &Call<'_>) -> Result<Ask, Refusal> {
         let value = given.value.as_deref().unwrap_or_default();
         match given.option.long.unwrap_or_default() {
             "help" | "version" => return Ok(Ask::About(call.about().unwrap_or_default())),
-            "check" => format.check = true,
-            "force" => format.force = true,
-            "quiet" => format.quiet = true,
-            "verbose" => format.verbose = true,
+            "check" => format.manner.check = true,
+            "force" => format.manner.force = true,
+            "quiet" => format.manner.quiet = true,
+            "verbose" => format.manner.verbose = true,
             "file" => format.file = true,
-            "label" => set_label(&mut format, value),
+            "label" => format.label = Some(Label::of(value)),
             "uuid" => uuid = Some(value),
             "lock" => lock = Some(given),
             "pagesize" => format.page_size = Some(page_size(call, value)?),
             "swapversion" => version = Some(number::<i32>(call, value, "parsing version number failed")?),
             "size" => format.size = Some(size(call, value, "failed to parse size")?),
             "offset" => format.offset = size(call, value, "failed to parse offset")?,
-            "endianness" => format.swapped = is_swapped(call, value)?,
+            "endianness" => format.byte_order = byte_order(call, value)?,
             _ => {}
         }
-        if format.check && format.quiet {
+        if format.manner.check && format.manner.quiet {
             return Err(call.refuse(&[b"mutually exclusive arguments: --check --quiet"]));
         }
     }
@@ -123,13 +132,15 @@ pub(crate) fn ask(call: &Call<'_>) -> Result<Ask, Refusal> {
     Ok(Ask::Format(Box::new(format)))
 }
 
-pub(crate) fn set_label(format: &mut Format, value: &OsStr) {
-    let bytes = value.as_bytes();
-    format.label_cut = bytes.len() > header::LABEL_MAX;
-    format.label = Some(bytes.get(..header::LABEL_MAX).unwrap_or(bytes).to_owned());
+impl Label {
+    fn of(value: &OsStr) -> Self {
+        let bytes = value.as_bytes();
+        let fitting = bytes.get(..header::LABEL_MAX).unwrap_or(bytes);
+        Self { bytes: fitting.to_owned(), is_cut: bytes.len() > header::LABEL_MAX }
+    }
 }
 
-pub(crate) fn number<T: TryFrom<i128>>(call: &Call<'_>, value: &OsStr, what: &str) -> Result<T, Refusal> {
+fn number<T: TryFrom<i128>>(call: &Call<'_>, value: &OsStr, what: &str) -> Result<T, Refusal> {
     let text = value.as_bytes();
     let refusal = |more: &str| call.refuse(&[what.as_bytes(), b": '", text, b"'", more.as_bytes()]);
     let number = parse_number(text).ok_or_else(|| refusal(""))?;
@@ -137,13 +148,13 @@ pub(crate) fn number<T: TryFrom<i128>>(call: &Call<'_>, value: &OsStr, what: &st
     number.ok_or_else(|| refusal(&format!(": {}", strerror(Errno::ERANGE))))
 }
 
-pub(crate) fn page_size(call: &Call<'_>, value: &OsStr) -> Result<usize, Refusal> {
+fn page_size(call: &Call<'_>, value: &OsStr) -> Result<usize, Refusal> {
     let size: u32 = number(call, value, "parsing page size failed")?;
     Ok(usize::try_from(size).unwrap_or(usize::MAX))
 }
 
 /// A number of bytes, or of KiB, MiB and so on (`K`, `KiB`), or of their decimal kin (`KB`).
-pub(crate) fn size(call: &Call<'_>, value: &OsStr, what: &str) -> Result<u64, Refusal> {
+fn size(call: &Call<'_>, value: &OsStr, what: &str) -> Result<u64, Refusal> {
     let text = value.as_bytes();
     let digits = text.iter().take_while(|b| b.is_ascii_digit()).count();
     let (number, suffix) = text.split_at(digits.min(text.len()));
@@ -164,16 +175,17 @@ pub(crate) fn size(call: &Call<'_>, value: &OsStr, what: &str) -> Result<u64, Re
     bytes.ok_or_else(|| call.refuse(&[what.as_bytes(), b": '", text, b"'"]))
 }
 
-pub(crate) fn is_swapped(call: &Call<'_>, value: &OsStr) -> Result<bool, Refusal> {
-    match value.as_bytes() {
-        b"native" => Ok(false),
-        b"little" => Ok(cfg!(target_endian = "big")),
-        b"big" => Ok(cfg!(target_endian = "little")),
-        other => Err(call.refuse(&[b"invalid endianness ", other, b" is not supported"])),
-    }
+fn byte_order(call: &Call<'_>, value: &OsStr) -> Result<ByteOrder, Refusal> {
+    let is_native = match value.as_bytes() {
+        b"native" => true,
+        b"little" => cfg!(target_endian = "little"),
+        b"big" => cfg!(target_endian = "big"),
+        other => return Err(call.refuse(&[b"invalid endianness ", other, b" is not supported"])),
+    };
+    Ok(if is_native { ByteOrder::Native } else { ByteOrder::Swapped })
 }
 
-pub(crate) fn parse_uuid(call: &Call<'_>, value: &OsStr) -> Result<NewUuid, Refusal> {
+fn parse_uuid(call: &Call<'_>, value: &OsStr) -> Result<NewUuid, Refusal> {
     match value.as_bytes() {
         b"clear" => Ok(NewUuid::Given([0; 16])),
         b"random" => Ok(NewUuid::Random),
@@ -186,7 +198,7 @@ pub(crate) fn parse_uuid(call: &Call<'_>, value: &OsStr) -> Result<NewUuid, Refu
 }
 
 /// A page has to hold the header, and its size is a power of two.
-pub(crate) fn check_page_size(call: &Call<'_>, format: &mut Format) -> Result<(), Refusal> {
+fn check_page_size(call: &Call<'_>, format: &mut Format) -> Result<(), Refusal> {
     const AT_LEAST: usize = 2048;
     format.page_size = format.page_size.filter(|size| *size != 0);
     match format.page_size {
@@ -200,23 +212,23 @@ pub(crate) fn check_page_size(call: &Call<'_>, format: &mut Format) -> Result<()
 /// What is said of a page size that is not this machine's.
 pub(crate) fn page_size_note(format: &Format) -> Option<String> {
     let system = system_page_size();
-    let size = format.page_size.filter(|size| *size != system && !format.quiet)?;
+    let size = format.page_size.filter(|size| *size != system && !format.manner.quiet)?;
     Some(format!("Using user-specified page size {size}, instead of the system value {system}"))
 }
 
-pub(crate) fn nowhere(call: &Call<'_>, format: &Format) -> Refusal {
+fn nowhere(call: &Call<'_>, format: &Format) -> Refusal {
     let note = page_size_note(format).map(|note| format!("mkswap: {note}\n")).unwrap_or_default();
     let mut refusal = call.refuse(&[b"error: Nowhere to set up swap on?"]).with_hint();
     refusal.line.splice(..0, note.into_bytes());
     refusal
 }
 
-pub(crate) fn parse_lock(call: &Call<'_>, given: &Given) -> Result<Lock, Refusal> {
+fn parse_lock(call: &Call<'_>, given: &Given) -> Result<Lock, Refusal> {
     let mode = given.value.as_deref().map_or(&b"yes"[..], OsStr::as_bytes);
     lock_mode(mode).ok_or_else(|| call.refuse(&[b"unsupported lock mode: ", mode]))
 }
 
-pub(crate) fn lock_mode(mode: &[u8]) -> Option<Lock> {
+fn lock_mode(mode: &[u8]) -> Option<Lock> {
     match mode {
         b"yes" | b"1" => Some(Lock::Wait),
         b"no" | b"0" => Some(Lock::No),
@@ -225,7 +237,7 @@ pub(crate) fn lock_mode(mode: &[u8]) -> Option<Lock> {
     }
 }
 
-pub(crate) fn lock_from_environment() -> Lock {
+fn lock_from_environment() -> Lock {
     let mode = std::env::var_os("LOCK_BLOCK_DEVICE");
     mode.and_then(|mode| lock_mode(mode.as_bytes())).unwrap_or_default()
 }
@@ -233,7 +245,6 @@ pub(crate) fn lock_from_environment() -> Lock {
 /// How large an area becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Layout {
-    /// In bytes.
     pub page_size: usize,
     /// How many pages, the header's too.
     pub pages: u32,
@@ -252,7 +263,7 @@ pub(crate) fn layout(format: &Format, available: Option<u64>) -> Result<Layout, 
     let whole = available.map_or(u64::MAX, |bytes| bytes.saturating_sub(format.offset)) / page;
     let pages = format.blocks.map_or(whole, |blocks| blocks.saturating_mul(1024) / page);
     let kib = |pages: u64| pages.saturating_mul(page / 1024);
-    if pages > whole && !format.force {
+    if pages > whole && !format.manner.force {
         let (asked, there) = (kib(pages), kib(whole));
         return Err(format!("error: size {asked} KiB is larger than device size {there} KiB"));
     }
@@ -268,7 +279,8 @@ mod tests {
     use super::*;
 
     fn four_k(blocks: Option<u64>, force: bool) -> Format {
-        Format { page_size: Some(4096), blocks, force, ..Format::default() }
+        let manner = Manner { force, ..Manner::default() };
+        Format { page_size: Some(4096), blocks, manner, ..Format::default() }
     }
 
     #[test]

@@ -5,11 +5,11 @@ pub(crate) mod write;
 
 use std::path::Path;
 
-use crate::builtin::call::{Call, Console};
-use crate::builtin::mkswap::ask::{Ask, Format, NewUuid, ask};
+use crate::builtin::call::{Call, Console, Reported};
+use crate::builtin::mkswap::ask::{Ask, Format, Label, NewUuid, ask};
 use crate::swap::header::Header;
 
-/// Runs it.
+/// Runs mkswap; the exit status.
 pub(crate) fn run(call: &Call<'_>, console: &mut Console) -> i32 {
     match ask(call) {
         Err(refusal) => refusal.tell(console),
@@ -19,22 +19,25 @@ pub(crate) fn run(call: &Call<'_>, console: &mut Console) -> i32 {
         }
         Ok(Ask::Format(format)) => match write::format(&format, console) {
             Ok(()) => 0,
-            Err(write::Failed) => call.flavour.failure_status,
+            Err(Reported) => call.flavour.failure_status,
         },
     }
 }
 
 /// What `swapon --fixpgsz` does to an area whose pages have another size: it is made anew, with its label and
-/// UUID. Whether that worked.
-pub(crate) fn reinitialise(path: &Path, header: &Header, console: &mut Console) -> bool {
+/// UUID.
+///
+/// # Errors
+/// If it could not be made.
+pub(crate) fn reinitialise(path: &Path, header: &Header, console: &mut Console) -> Result<(), Reported> {
     let format = Format {
         device: path.into(),
-        label: (!header.label.is_empty()).then(|| header.label.clone()),
+        label: (!header.label.is_empty()).then(|| Label { bytes: header.label.clone(), is_cut: false }),
         uuid: if header.uuid == [0; 16] { NewUuid::Random } else { NewUuid::Given(header.uuid) },
         ..Format::default()
     };
     let name = console.renamed("mkswap");
     let done = write::format(&format, console);
     console.renamed(name);
-    done.is_ok()
+    done
 }

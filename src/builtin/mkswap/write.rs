@@ -13,7 +13,8 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
 
-use crate::builtin::call::Console;
+use crate::builtin::access::{InsecureMode, insecure_mode, insecure_owner};
+use crate::builtin::call::{Console, Reported};
 use crate::builtin::mkswap::ask::{Format, Layout, Lock, NewUuid, layout, page_size_note};
 use crate::builtin::show;
 use crate::error::errno_of;
@@ -23,17 +24,11 @@ use crate::swap::header::{self, Fields};
 use crate::swap::{signature, tag, uuid};
 use crate::sys::{DirtyPages, Extent};
 
-/// It failed, and why has been said.
-#[derive(Debug)]
-pub(crate) struct Failed;
-
-type Done<T> = Result<T, Failed>;
-
 /// Makes the area.
 ///
 /// # Errors
 /// If it could not be made; the reason is on stderr then.
-pub(crate) fn format(format: &Format, console: &mut Console) -> Done<()> {
+pub(crate) fn format(format: &Format, console: &mut Console) -> Result<(), Reported> {
     let device = Path::new(&format.device);
     let name = format.device.as_bytes();
     if let Some(note) = page_size_note(format) {
@@ -60,11 +55,11 @@ pub(crate) fn format(format: &Format, console: &mut Console) -> Done<()> {
         .or_else(|error| failed(console, &[b"stat of ", name, b" failed"], errno_of(&error)))?;
     lock(format, &file, console)?;
     grow(format, &file, &meta, console)?;
-    if !format.quiet {
+    if !format.manner.quiet {
         warn_of_access(name, &meta, console);
     }
     let bad_pages = check(format, &layout, &file, &meta, console)?;
-    if !format.quiet && meta.is_file() {
+    if !format.manner.quiet && meta.is_file() {
         warn_of_holes(format, &file, console);
     }
     if !meta.is_file() && !meta.file_type().is_block_device() {
@@ -100,7 +95,7 @@ fn open(format: &Format, seen: Option<&Metadata>) -> std::io::Result<File> {
 }
 
 /// `--file`: cut to its size, and every block there.
-fn grow(format: &Format, file: &File, meta: &Metadata, console: &mut Console) -> Done<()> {
+fn grow(format: &Format, file: &File, meta: &Metadata, console: &mut Console) -> Result<(), Reported> {
     let Some(size) = format.size.filter(|_| format.file && meta.is_file()) else { return Ok(()) };
     let length = i64::try_from(size).unwrap_or(i64::MAX);
     let allocated = || match fallocate(file, FallocateFlags::empty(), 0, length) {
@@ -140,7 +135,7 @@ fn is_mounted(device: &Path) -> bool {
     deprecated,
     reason = "nix's Flock wants to own the file, and the lock is the file's for as long as we are"
 )]
-fn lock(format: &Format, file: &File, console: &mut Console) -> Done<()> {
+fn lock(format: &Format, file: &File, console: &mut Console) -> Result<(), Reported> {
     use nix::fcntl::{FlockArg, flock};
     use std::os::fd::AsRawFd;
     let name = format.device.as_bytes();
@@ -164,15 +159,12 @@ fn lock(format: &Format, file: &File, console: &mut Console) -> Done<()> {
 }
 
 fn warn_of_access(name: &[u8], meta: &Metadata, console: &mut Console) {
-    let device = meta.file_type().is_block_device();
-    let (forbidden, right) = if device { (0o7007, 0o660) } else { (0o7077, 0o600) };
-    let mode = meta.mode() & 0o7777;
-    if mode & forbidden != 0 {
-        let words = format!(": insecure permissions {mode:04o}, fix with: chmod {right:04o} ");
+    if let Some(InsecureMode { mode, suggested }) = insecure_mode(meta) {
+        let words = format!(": insecure permissions {mode:04o}, fix with: chmod {suggested:04o} ");
         console.warn(&[name, words.as_bytes(), name]);
     }
-    if meta.is_file() && meta.uid() != 0 {
-        let words = format!(": insecure file owner {}, fix with: chown 0:0 ", meta.uid());
+    if let Some(owner) = insecure_owner(meta) {
+        let words = format!(": insecure file owner {owner}, fix with: chown 0:0 ");
         console.warn(&[name, words.as_bytes(), name]);
     }
 }
@@ -184,8 +176,8 @@ fn check(
     file: &File,
     meta: &Metadata,
     console: &mut Console,
-) -> Done<Vec<u32>> {
-    if !format.check {
+) -> Result<Vec<u32>, Reported> {
+    if !format.manner.check {
         return Ok(Vec::new());
     }
     if !meta.file_type().is_block_device() {
@@ -219,7 +211,7 @@ fn warn_of_holes(format: &Format, file: &File, console: &mut Console) {
     console.write_err(b"\n");
     console.warn(&[format.device.as_bytes(), b" contains holes or other unsupported extents."]);
     console.write_err(b"        This swap file can be rejected by kernel on swap activation!\n");
-    if !format.verbose {
+    if !format.manner.verbose {
         console.write_err(b"        Use --verbose for more details.\n\n");
         return;
     }
@@ -258,7 +250,7 @@ fn write(
     bad_pages: &[u32],
     file: &File,
     console: &mut Console,
-) -> Done<()> {
+) -> Result<(), Reported> {
     let name = format.device.as_bytes();
     let own = new_uuid(format.uuid).or_else(|errno| failed(console, &[b"cannot make a UUID"], errno))?;
     let used = u64::from(layout.pages).saturating_sub(1 + bad_pages.len() as u64);
@@ -266,15 +258,15 @@ fn write(
         return refused(console, &[b"Unable to set up swap-space: unreadable"]);
     }
     erase_old(format, file, console)?;
-    if format.label_cut && !format.quiet {
+    if format.label.as_ref().is_some_and(|label| label.is_cut) && !format.manner.quiet {
         console.warn(&[b"Label was truncated."]);
     }
-    if !format.quiet {
+    if !format.manner.quiet {
         let bytes = used * layout.page_size as u64;
         let size = show::human(bytes, "iB");
         console.say(&[format!("Setting up swapspace version 1, size = {size} ({bytes} bytes)\n").as_bytes()]);
         match &format.label {
-            Some(label) => console.say(&[b"LABEL=", label, b", "]),
+            Some(label) => console.say(&[b"LABEL=", &label.bytes, b", "]),
             None => console.say(&[b"no label, "]),
         }
         console.say(&[b"UUID=", uuid::text(&own).as_bytes(), b"\n"]);
@@ -284,8 +276,8 @@ fn write(
         last_page: layout.pages.saturating_sub(1),
         bad_pages,
         uuid: own,
-        label: format.label.as_deref().unwrap_or_default(),
-        swapped: format.swapped,
+        label: format.label.as_ref().map_or(&[], |label| &label.bytes),
+        byte_order: format.byte_order,
     });
     let fields = page.get(header::FIELDS..).unwrap_or_default();
     let unwritten = [name, b": unable to write signature page"];
@@ -295,13 +287,13 @@ fn write(
 }
 
 /// Erases what would make others take the area for something else, and says what it was.
-fn erase_old(format: &Format, file: &File, console: &mut Console) -> Done<()> {
+fn erase_old(format: &Format, file: &File, console: &mut Console) -> Result<(), Reported> {
     let name = format.device.as_bytes();
     let at_start = format.offset == 0;
     let signatures = if at_start { signature::signatures(file) } else { Vec::new() };
-    let table = if format.force || !at_start { None } else { signature::partition_table(file) };
+    let table = if format.manner.force || !at_start { None } else { signature::partition_table(file) };
     match table {
-        Some(table) if !format.quiet => {
+        Some(table) if !format.manner.quiet => {
             console.warn(&[name, b": warning: don't erase bootbits sectors"]);
             let line = format!("        ({table} partition table detected). Use -f to force.\n");
             console.write_err(line.as_bytes());
@@ -313,7 +305,7 @@ fn erase_old(format: &Format, file: &File, console: &mut Console) -> Done<()> {
         }
     }
     for found in signatures {
-        if !format.quiet {
+        if !format.manner.quiet {
             console.warn(&[name, b": warning: wiping old ", found.name.as_bytes(), b" signature."]);
         }
         // What is not erased here is overwritten, or is named again by the next tool that looks.
@@ -330,12 +322,11 @@ fn new_uuid(choice: NewUuid) -> nix::Result<[u8; 16]> {
     }
 }
 
-fn failed<T>(console: &mut Console, parts: &[&[u8]], errno: Errno) -> Done<T> {
-    console.warn_errno(parts, errno);
-    Err(Failed)
+fn failed<T>(console: &mut Console, parts: &[&[u8]], errno: Errno) -> Result<T, Reported> {
+    Err(console.report(parts, errno))
 }
 
-fn refused<T>(console: &mut Console, parts: &[&[u8]]) -> Done<T> {
+fn refused<T>(console: &mut Console, parts: &[&[u8]]) -> Result<T, Reported> {
     console.warn(parts);
-    Err(Failed)
+    Err(Reported)
 }

@@ -8,23 +8,22 @@ use std::path::Path;
 
 use nix::errno::Errno;
 
-use crate::builtin::call::Console;
+use crate::builtin::access::{InsecureMode, insecure_mode, insecure_owner};
+use crate::builtin::call::{Console, Reported};
 use crate::builtin::mkswap;
 use crate::builtin::swapon::ask::Enable;
 use crate::error::errno_of;
-use crate::swap::header::system_page_size;
-use crate::swap::header::{Header, SIGNATURE, Signature};
+use crate::swap::header::{Header, SIGNATURE, Signature, system_page_size};
 use crate::swap::tag;
 use crate::sys;
 
 /// What an area looks like before it is enabled.
 #[derive(Debug)]
 struct Area {
-    mode: u32,
-    uid: u32,
-    is_file: bool,
-    is_device: bool,
-    allocated: u64,
+    insecure_mode: Option<InsecureMode>,
+    insecure_owner: Option<u32>,
+    has_holes: bool,
+    /// The size of the file or device in bytes.
     size: u64,
     header: Option<Header>,
 }
@@ -39,37 +38,40 @@ enum Mend {
     Resign,
 }
 
-/// Enables what is at a path; whether that worked.
-pub(crate) fn switch_on(path: &Path, flags: i32, enable: &Enable, console: &mut Console) -> bool {
+/// What to say about an area, and what it needs.
+#[derive(Debug)]
+struct Verdict {
+    words: Vec<String>,
+    /// `None` if it cannot be enabled.
+    mend: Option<Mend>,
+}
+
+/// Enables what is at a path.
+///
+/// # Errors
+/// If that did not work.
+pub(crate) fn switch_on(
+    path: &Path,
+    flags: i32,
+    enable: &Enable,
+    console: &mut Console,
+) -> Result<(), Reported> {
     let name = path.as_os_str().as_bytes();
-    let area = match look(path) {
-        Ok(area) => area,
-        Err(error) => {
-            console.warn_errno(&[b"cannot open ", name], errno_of(&error));
-            return false;
-        }
-    };
-    let (words, verdict) = judge(&area, enable);
-    for words in words {
+    let area = look(path).map_err(|error| console.report(&[b"cannot open ", name], errno_of(&error)))?;
+    let verdict = judge(&area, enable);
+    for words in verdict.words {
         console.warn(&[name, b": ", words.as_bytes()]);
     }
-    let mended = match (verdict, &area.header) {
-        (None, _) => false,
-        (Some(Mend::Nothing), _) | (_, None) => true,
-        (Some(Mend::Reinitialise), Some(header)) => mkswap::reinitialise(path, header, console),
-        (Some(Mend::Resign), Some(header)) => resign(path, header, console),
-    };
-    if !mended {
-        return false;
+    match (verdict.mend.ok_or(Reported)?, &area.header) {
+        (Mend::Nothing, _) | (_, None) => {}
+        (Mend::Reinitialise, Some(header)) => mkswap::reinitialise(path, header, console)?,
+        (Mend::Resign, Some(header)) => resign(path, header, console)?,
     }
     if enable.verbose {
         console.say(&[b"swapon ", name, b"\n"]);
     }
     let done = CString::new(name).map_err(|_| Errno::EINVAL).and_then(|path| sys::swapon(&path, flags));
-    if let Err(errno) = done {
-        console.warn_errno(&[name, b": swapon failed"], errno);
-    }
-    done.is_ok()
+    done.map_err(|errno| console.report(&[name, b": swapon failed"], errno))
 }
 
 fn look(path: &Path) -> std::io::Result<Area> {
@@ -81,33 +83,29 @@ fn look(path: &Path) -> std::io::Result<Area> {
         if is_device { std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0))? } else { meta.size() };
     let plain = kind.is_file() || is_device;
     Ok(Area {
-        mode: meta.mode() & 0o7777,
-        uid: meta.uid(),
-        is_file: kind.is_file(),
-        is_device,
-        allocated: meta.blocks().saturating_mul(512),
+        insecure_mode: insecure_mode(&meta),
+        insecure_owner: insecure_owner(&meta),
+        has_holes: kind.is_file() && meta.blocks().saturating_mul(512) < size,
         size,
         header: if plain { Header::read(&file) } else { None },
     })
 }
 
-/// What to say about an area, and what it needs; `None` if it cannot be enabled.
-fn judge(area: &Area, enable: &Enable) -> (Vec<String>, Option<Mend>) {
+fn judge(area: &Area, enable: &Enable) -> Verdict {
     let mut words = Vec::new();
-    let (forbidden, suggested) = if area.is_device { (0o7007, 0o660) } else { (0o7077, 0o600) };
-    if area.mode & forbidden != 0 {
-        words.push(format!("insecure permissions {:04o}, {suggested:04o} suggested.", area.mode));
+    if let Some(InsecureMode { mode, suggested }) = area.insecure_mode {
+        words.push(format!("insecure permissions {mode:04o}, {suggested:04o} suggested."));
     }
-    if area.is_file && area.uid != 0 {
-        words.push(format!("insecure file owner {}, 0 (root) suggested.", area.uid));
+    if let Some(owner) = area.insecure_owner {
+        words.push(format!("insecure file owner {owner}, 0 (root) suggested."));
     }
-    if area.is_file && area.allocated < area.size {
+    if area.has_holes {
         words.push("skipping - it appears to have holes.".to_owned());
-        return (words, None);
+        return Verdict { words, mend: None };
     }
     let Some(header) = &area.header else {
         words.push("read swap header failed".to_owned());
-        return (words, None);
+        return Verdict { words, mend: None };
     };
     let (page_size, size) = (header.page_size, header.size());
     if enable.verbose {
@@ -139,22 +137,17 @@ fn judge(area: &Area, enable: &Enable) -> (Vec<String>, Option<Mend>) {
             Mend::Nothing
         }
     };
-    (words, Some(mend))
+    Verdict { words, mend: Some(mend) }
 }
 
-fn resign(path: &Path, header: &Header, console: &mut Console) -> bool {
+fn resign(path: &Path, header: &Header, console: &mut Console) -> Result<(), Reported> {
     let name = path.as_os_str().as_bytes();
-    let file: File = match File::options().write(true).custom_flags(libc::O_NONBLOCK).open(path) {
-        Ok(file) => file,
-        Err(error) => {
-            console.warn_errno(&[b"cannot open ", name], errno_of(&error));
-            return false;
-        }
-    };
+    let file: File = File::options()
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)
+        .map_err(|error| console.report(&[b"cannot open ", name], errno_of(&error)))?;
     let place = header.page_size.saturating_sub(SIGNATURE.len()) as u64;
     let written = file.write_all_at(SIGNATURE, place).and_then(|()| file.sync_all());
-    if let Err(error) = &written {
-        console.warn_errno(&[name, b": write signature failed"], errno_of(error));
-    }
-    written.is_ok()
+    written.map_err(|error| console.report(&[name, b": write signature failed"], errno_of(&error)))
 }

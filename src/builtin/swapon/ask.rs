@@ -6,24 +6,21 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 
-use crate::builtin::call::{Call, Refusal, parse_number};
+use crate::builtin::call::{Call, Refusal, parse_number, tag_of};
 use crate::builtin::show::{self, Column, Style};
 use crate::error::strerror;
 use crate::swap::fstab;
-use crate::swap::tag::labels_first;
-use crate::swap::tag::{Key, Tag};
+use crate::swap::tag::{Key, Tag, labels_first};
 use crate::sys::{SWAP_FLAG_DISCARD, SWAP_FLAG_DISCARD_ONCE, SWAP_FLAG_DISCARD_PAGES, SWAP_FLAG_PREFER};
 
 /// What a call asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Ask {
-    /// Text about the tool.
     About(String),
-    /// `-s`.
+    /// The list of active areas as `-s` prints it.
     Summary,
-    /// The table.
+    /// The table of active areas.
     Show(Style),
-    /// Enable something.
     Enable(Enable),
 }
 
@@ -32,7 +29,7 @@ pub(crate) enum Ask {
 pub(crate) struct Enable {
     pub(crate) all: bool,
     pub(crate) fstab: PathBuf,
-    pub(crate) tags: Vec<(OsString, Tag)>,
+    pub(crate) tags: Vec<Tag>,
     pub(crate) operands: Vec<OsString>,
     pub(crate) how: How,
     pub(crate) fix_page_size: bool,
@@ -82,7 +79,7 @@ const EXCLUSIVE: [&[&str]; 4] = [
     &["all", "options", "raw"],
 ];
 
-/// Reads a command line.
+/// What a command line asks for.
 pub(crate) fn ask(call: &Call<'_>) -> Result<Ask, Refusal> {
     let mut enable = Enable { operands: call.operands(), fstab: call.fstab.clone(), ..Enable::default() };
     let mut style = Style { columns: show::DEFAULT.to_vec(), headings: true, raw: false, bytes: false };
@@ -92,30 +89,26 @@ pub(crate) fn ask(call: &Call<'_>) -> Result<Ask, Refusal> {
         let value = given.value.as_deref().unwrap_or_default();
         let name = given.option.long.unwrap_or_default();
         exclude(call, name, &mut seen)?;
-        match (name, given.option.short) {
-            ("help" | "version", _) => return Ok(Ask::About(call.about().unwrap_or_default())),
-            ("summary", _) => return Ok(Ask::Summary),
-            ("show", _) => (shows, columns) = (true, given.value.clone().or(columns)),
-            ("output-all", _) => columns = Some("NAME,TYPE,SIZE,USED,PRIO,UUID,LABEL".into()),
-            ("noheadings", _) => style.headings = false,
-            ("raw", _) => style.raw = true,
-            ("bytes", _) => style.bytes = true,
-            ("all", _) => enable.all = true,
-            ("ifexists", _) => enable.how.may_be_missing = true,
-            ("fixpgsz", _) => enable.fix_page_size = true,
-            ("verbose", _) => enable.verbose = true,
-            ("fstab", _) => enable.fstab = value.into(),
-            ("options", _) => options = Some(value.to_owned()),
-            ("priority", _) => enable.how.priority = priority(call, value)?,
-            ("discard", _) => {
+        match name {
+            "help" | "version" => return Ok(Ask::About(call.about().unwrap_or_default())),
+            "summary" => return Ok(Ask::Summary),
+            "show" => (shows, columns) = (true, given.value.clone().or(columns)),
+            "output-all" => columns = Some("NAME,TYPE,SIZE,USED,PRIO,UUID,LABEL".into()),
+            "noheadings" => style.headings = false,
+            "raw" => style.raw = true,
+            "bytes" => style.bytes = true,
+            "all" => enable.all = true,
+            "ifexists" => enable.how.may_be_missing = true,
+            "fixpgsz" => enable.fix_page_size = true,
+            "verbose" => enable.verbose = true,
+            "fstab" => enable.fstab = value.into(),
+            "options" => options = Some(value.to_owned()),
+            "priority" => enable.how.priority = priority(call, value)?,
+            "discard" => {
                 let policy = discard(call, given.value.as_deref())?;
                 enable.how.discard = enable.how.discard.and(policy);
             }
-            (_, Some(letter)) => {
-                let key = if letter == b'L' { Key::Label } else { Key::Uuid };
-                enable.tags.push((value.to_owned(), Tag { key, value: value.as_bytes().to_owned() }));
-            }
-            _ => {}
+            _ => enable.tags.extend(tag_of(given)),
         }
     }
     call.problem()?;
@@ -128,7 +121,7 @@ pub(crate) fn ask(call: &Call<'_>) -> Result<Ask, Refusal> {
     if enable.how.may_be_missing && !enable.all {
         return Err(call.refuse(&[b"bad usage"]).with_hint());
     }
-    enable.tags = labels_first(enable.tags, |(_, tag)| tag.key == Key::Label);
+    enable.tags = labels_first(enable.tags, |tag| tag.key == Key::Label);
     if let Some(options) = options {
         enable.how = enable.how.with(&options);
     }
@@ -207,7 +200,7 @@ impl How {
         self
     }
 
-    /// The flags of swapon(2).
+    /// These properties as flags of swapon(2).
     pub(crate) fn flags(self) -> i32 {
         self.discard.flags() | self.priority.map_or(0, |priority| SWAP_FLAG_PREFER | i32::from(priority))
     }

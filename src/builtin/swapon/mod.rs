@@ -13,17 +13,17 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
-use crate::builtin::call::{Call, Console};
+use crate::builtin::call::{Call, Console, Reported};
 use crate::builtin::show::{self, Column, Row};
 use crate::builtin::swapon::area::switch_on;
 use crate::builtin::swapon::ask::{Ask, Enable, How, ask};
 use crate::error::errno_of;
-use crate::swap::active::Swap;
+use crate::swap::active::{self, Swap};
 use crate::swap::fstab::{self, Reader};
 use crate::swap::header::Header;
 use crate::swap::tag::{self, Tag};
 
-/// Runs it.
+/// Runs swapon; the exit status.
 pub(crate) fn run(call: &Call<'_>, console: &mut Console) -> i32 {
     match ask(call) {
         Err(refusal) => refusal.tell(console),
@@ -32,32 +32,36 @@ pub(crate) fn run(call: &Call<'_>, console: &mut Console) -> i32 {
             0
         }
         // A list that cannot be read is not an empty one: that has its headings.
-        Ok(Ask::Summary | Ask::Show(_)) if crate::swap::active::swaps_text().is_empty() => {
-            call.flavour.failure_status
-        }
+        Ok(Ask::Summary | Ask::Show(_)) if active::swaps_text().is_empty() => call.flavour.failure_status,
         Ok(Ask::Summary) => {
-            console.say(&[&show::summary(&crate::swap::active::active())]);
+            console.say(&[&show::summary(&active::active())]);
             0
         }
         Ok(Ask::Show(style)) => {
             let asked = style.columns.iter().any(|column| matches!(column, Column::Uuid | Column::Label));
-            let rows: Vec<Row> =
-                crate::swap::active::active().into_iter().map(|swap| row(swap, asked)).collect();
+            let rows: Vec<Row> = active::active().into_iter().map(|swap| row(swap, asked)).collect();
             console.say(&[&show::table(&rows, &style)]);
             0
         }
-        Ok(Ask::Enable(enable)) => {
-            let world = match gather(&enable) {
-                Ok(world) => world,
-                Err(errno) => {
-                    console.warn_errno(&[b"failed to parse ", enable.fstab.as_os_str().as_bytes()], errno);
-                    return call.flavour.usage_status;
-                }
-            };
-            let failed = steps(&enable, &world).iter().filter(|step| !take(step, &enable, console)).count();
-            if failed == 0 { 0 } else { call.flavour.failure_status }
+        Ok(Ask::Enable(enable)) => carry_out(call, &enable, console),
+    }
+}
+
+fn carry_out(call: &Call<'_>, enable: &Enable, console: &mut Console) -> i32 {
+    let facts = match gather(enable) {
+        Ok(facts) => facts,
+        Err(errno) => {
+            console.warn_errno(&[b"failed to parse ", enable.fstab.as_os_str().as_bytes()], errno);
+            return call.flavour.usage_status;
+        }
+    };
+    let mut status = 0;
+    for step in steps(enable, &facts) {
+        if take(&step, enable, console).is_err() {
+            status = call.flavour.failure_status;
         }
     }
+    status
 }
 
 /// The header is read only where a column asks for it: the disk may be slow, or answer no more.
@@ -67,27 +71,27 @@ fn row(swap: Swap, asked: bool) -> Row {
     Row { uuid, label: header.map(|header| header.label).unwrap_or_default(), swap }
 }
 
-/// What there is to enable.
+/// What there is to enable, and what is active already.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct World {
+struct Facts {
     swaps: Vec<Swap>,
     bad_lines: Vec<(PathBuf, usize)>,
     candidates: Vec<Candidate>,
 }
 
-/// One thing to enable.
+/// One thing that may be enabled.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Candidate {
     spec: OsString,
     path: Option<PathBuf>,
     readable: bool,
-    /// Its options, if it is from fstab.
-    entry: Option<OsString>,
+    /// The options of its line, if it is from fstab.
+    fstab_options: Option<OsString>,
 }
 
 /// # Errors
 /// If `-a` is asked for and there is no fstab.
-fn gather(enable: &Enable) -> Result<World, Errno> {
+fn gather(enable: &Enable) -> Result<Facts, Errno> {
     let wants_tag = enable.all
         || !enable.tags.is_empty()
         || enable.operands.iter().any(|operand| Tag::parse(operand).is_some());
@@ -96,18 +100,18 @@ fn gather(enable: &Enable) -> Result<World, Errno> {
         return Err(errno_of(error));
     }
     let tables = tables.unwrap_or_default();
-    let swaps = crate::swap::active::active();
+    let swaps = active::active();
     let entries = || tables.iter().flat_map(|(_, table)| &table.entries).filter(|entry| entry.is_swap());
     let listed = entries().filter(|entry| entry.spec.as_bytes().starts_with(b"/"));
     let files: Vec<PathBuf> = listed
         .map(|entry| PathBuf::from(&entry.spec))
         .chain(swaps.iter().filter(|swap| swap.is_file).map(|swap| swap.path.clone()))
         .collect();
-    let candidate = |spec: &OsStr, path: Option<PathBuf>, entry: Option<OsString>| Candidate {
+    let candidate = |spec: &OsStr, path: Option<PathBuf>, fstab_options: Option<OsString>| Candidate {
         readable: path.as_ref().is_some_and(|path| readable(path)),
         spec: spec.to_owned(),
         path,
-        entry,
+        fstab_options,
     };
     let mut candidates = Vec::new();
     if enable.all {
@@ -116,32 +120,37 @@ fn gather(enable: &Enable) -> Result<World, Errno> {
         }));
     }
     let tags = enable.tags.iter();
-    candidates.extend(tags.map(|(spec, tag)| candidate(spec, tag::by_tag(tag, &files), None)));
+    candidates
+        .extend(tags.map(|tag| candidate(OsStr::from_bytes(&tag.value), tag::by_tag(tag, &files), None)));
     let operands = enable.operands.iter();
     candidates.extend(operands.map(|spec| candidate(spec, tag::resolve(spec, &files), None)));
     let bad_lines = if enable.all { fstab::bad_lines(&tables) } else { Vec::new() };
-    Ok(World { swaps, bad_lines, candidates })
+    Ok(Facts { swaps, bad_lines, candidates })
 }
 
 fn readable(path: &Path) -> bool {
     nix::unistd::access(path, nix::unistd::AccessFlags::R_OK).is_ok()
 }
 
-/// One thing to do.
+/// One thing that comes of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Step {
-    /// Say something; whether that is a failure.
-    Say(Vec<u8>, bool),
-    /// Enable what is at a path, with the flags of swapon(2).
-    Enable(PathBuf, i32),
+    Say(Vec<u8>),
+    /// Says why something cannot be enabled, which makes the call fail.
+    Fail(Vec<u8>),
+    /// Enables what is at a path, with the flags of swapon(2).
+    Enable {
+        path: PathBuf,
+        flags: i32,
+    },
 }
 
-fn steps(enable: &Enable, world: &World) -> Vec<Step> {
-    let bad_line = |line| Step::Say(fstab::bad_line(line).into_vec(), false);
-    let mut steps: Vec<Step> = world.bad_lines.iter().map(bad_line).collect();
-    for candidate in &world.candidates {
-        steps.extend(match &candidate.entry {
-            Some(options) => from_fstab(enable, world, candidate, options),
+fn steps(enable: &Enable, facts: &Facts) -> Vec<Step> {
+    let bad_line = |line| Step::Say(fstab::bad_line(line).into_vec());
+    let mut steps: Vec<Step> = facts.bad_lines.iter().map(bad_line).collect();
+    for candidate in &facts.candidates {
+        steps.extend(match &candidate.fstab_options {
+            Some(options) => from_fstab(enable, facts, candidate, options),
             None => Some(on_its_own(enable.how, candidate)),
         });
     }
@@ -150,15 +159,15 @@ fn steps(enable: &Enable, world: &World) -> Vec<Step> {
 
 fn on_its_own(how: How, candidate: &Candidate) -> Step {
     match &candidate.path {
-        Some(path) => Step::Enable(path.clone(), how.flags()),
-        None => Step::Say([b"cannot find the device for ", candidate.spec.as_bytes()].concat(), true),
+        Some(path) => Step::Enable { path: path.clone(), flags: how.flags() },
+        None => Step::Fail([b"cannot find the device for ", candidate.spec.as_bytes()].concat()),
     }
 }
 
-fn from_fstab(enable: &Enable, world: &World, candidate: &Candidate, options: &OsStr) -> Option<Step> {
+fn from_fstab(enable: &Enable, facts: &Facts, candidate: &Candidate, options: &OsStr) -> Option<Step> {
     let ignored = |name: &OsStr, why: &str| {
         let words = [name.as_bytes(), b": ", why.as_bytes(), b" -- ignored"].concat();
-        enable.verbose.then_some(Step::Say(words, false))
+        enable.verbose.then_some(Step::Say(words))
     };
     if fstab::option(options, "noauto", Reader::Libmount).is_some() {
         return ignored(&candidate.spec, "noauto option");
@@ -167,7 +176,7 @@ fn from_fstab(enable: &Enable, world: &World, candidate: &Candidate, options: &O
     let Some(path) = &candidate.path else {
         return (!how.may_be_missing).then(|| on_its_own(how, candidate));
     };
-    if world.swaps.iter().any(|swap| swap.path == *path) {
+    if facts.swaps.iter().any(|swap| swap.path == *path) {
         return ignored(path.as_os_str(), "already active");
     }
     if how.may_be_missing && !candidate.readable {
@@ -176,13 +185,16 @@ fn from_fstab(enable: &Enable, world: &World, candidate: &Candidate, options: &O
     Some(on_its_own(how, candidate))
 }
 
-/// Takes a step; whether that worked.
-fn take(step: &Step, enable: &Enable, console: &mut Console) -> bool {
+fn take(step: &Step, enable: &Enable, console: &mut Console) -> Result<(), Reported> {
     match step {
-        Step::Say(words, failure) => {
+        Step::Say(words) => {
             console.warn(&[words]);
-            !failure
+            Ok(())
         }
-        Step::Enable(path, flags) => switch_on(path, *flags, enable, console),
+        Step::Fail(words) => {
+            console.warn(&[words]);
+            Err(Reported)
+        }
+        Step::Enable { path, flags } => switch_on(path, *flags, enable, console),
     }
 }

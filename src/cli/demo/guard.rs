@@ -1,11 +1,11 @@
-//! Who clears the stage, whatever becomes of whom: the demo is three processes.
+//! Who takes the guest away, whatever becomes of whom: the demo is three processes.
 //!
 //! The *front* is what the user started: it waits, and takes the interrupts. The *guard* lives in a session
 //! of its own, so that no key reaches it, and holds one end of a pipe: when the front lets go of the other
 //! end, by wish or by SIGKILL, the play is over. The *player* does everything that is seen, below the first
 //! process of a PID namespace: when that one is killed, the kernel has killed all that the player ever started
 //! before the guard goes on, so nobody swaps on behind the back of the one who swaps off. If the guard is the
-//! one to be killed, the player dies with it, and the front clears the stage.
+//! one to be killed, the player dies with it, and the front takes the guest away.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -19,11 +19,11 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, pipe2, setsid};
 
-use crate::cli::demo::stage::Stage;
+use crate::cli::demo::guest::Guest;
 use crate::error::{Attempt, Result};
 use crate::sys::{self, Where};
 
-/// How a play ended; the stage is clear in either case.
+/// How a play ended; the guest is gone in either case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     /// The player's exit status, or 128 + n if signal n ended it.
@@ -32,18 +32,18 @@ pub(crate) enum End {
     Interrupted,
 }
 
-/// The guard's exit status if it could not clear the stage; the player's own are 0 and 1, or 128 and more.
+/// The guard's exit status if it could not take the guest away; the player's own are 0 and 1, or 128 and more.
 const NOT_CLEAR: i32 = 100;
 
 /// What ends a play from outside. SIGTSTP is not among them: it stops the front and the player, and SIGCONT
 /// lets both go on, as ever.
 const INTERRUPTS: [Signal; 4] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT];
 
-/// Plays on `stage` and clears it.
+/// Plays in `guest` and takes it away.
 ///
 /// # Errors
 /// If a process cannot be made; what could not be cleared.
-pub(crate) fn play(stage: &Stage, player: impl FnOnce() -> i32) -> Result<End> {
+pub(crate) fn play(guest: &Guest, player: impl FnOnce() -> i32) -> Result<End> {
     sys::expect_children();
     let signals: SigSet = INTERRUPTS.into_iter().chain([Signal::SIGCHLD]).collect();
     signals.thread_block().attempt("block signals for", "demo")?;
@@ -53,7 +53,7 @@ pub(crate) fn play(stage: &Stage, player: impl FnOnce() -> i32) -> Result<End> {
     let mut hold = Some(hold);
     let guard = sys::spawn_work(None, None, Where::Here, || {
         hold = None;
-        guard(stage, &lifeline, &watch, player)
+        guard(guest, &lifeline, &watch, player)
     });
     let guard = guard.attempt("make a process for", "demo")?.pid;
     drop(lifeline);
@@ -63,7 +63,7 @@ pub(crate) fn play(stage: &Stage, player: impl FnOnce() -> i32) -> Result<End> {
         while let Ok(Some(signal)) = watch.read_signal() {
             if i32::try_from(signal.ssi_signo) != Ok(Signal::SIGCHLD as i32) {
                 interrupted = true;
-                // The guard sees it, ends the play and clears the stage; it is the guard's end that is awaited.
+                // The guard sees it, ends the play and takes the guest away; it is the guard's end that is awaited.
                 hold = None;
             }
         }
@@ -75,7 +75,7 @@ pub(crate) fn play(stage: &Stage, player: impl FnOnce() -> i32) -> Result<End> {
     let status = match ended {
         // The guard was killed, or failed: what is tried once more here has the error that is told.
         Err(_) | Ok(NOT_CLEAR) => {
-            stage.clear()?;
+            guest.clear()?;
             1
         }
         Ok(status) => status,
@@ -84,7 +84,7 @@ pub(crate) fn play(stage: &Stage, player: impl FnOnce() -> i32) -> Result<End> {
 }
 
 /// The guard's life; gives its exit status.
-fn guard(stage: &Stage, lifeline: &OwnedFd, watch: &SignalFd, player: impl FnOnce() -> i32) -> i32 {
+fn guard(guest: &Guest, lifeline: &OwnedFd, watch: &SignalFd, player: impl FnOnce() -> i32) -> i32 {
     let _ = setsid();
     let first = unshare(CloneFlags::CLONE_NEWPID)
         .and_then(|()| sys::spawn_work(None, None, Where::Here, || first_process(player)));
@@ -106,7 +106,7 @@ fn guard(stage: &Stage, lifeline: &OwnedFd, watch: &SignalFd, player: impl FnOnc
             }
         },
     };
-    if stage.clear().is_ok() { status } else { NOT_CLEAR }
+    if guest.clear().is_ok() { status } else { NOT_CLEAR }
 }
 
 /// The first process of the PID namespace: it dies with the guard, and everybody in it dies with this one.

@@ -1,18 +1,18 @@
 //! `rootfs-shim demo`: the whole story on this machine, with nothing left behind.
 //!
 //! Every line that looks like a command is run as it is shown, and what it printed is shown as it was. The
-//! stage is built in a mount namespace of its own; an interrupt ends the play at once, and whatever ends it,
-//! SIGKILL included, another process clears the stage.
+//! guest is built in a mount namespace of its own; an interrupt ends the play at once, and whatever ends it,
+//! SIGKILL included, another process takes it away.
 #![expect(clippy::disallowed_methods, reason = "the demo's own throwaway guest")]
 
 pub(crate) mod guard;
-pub(crate) mod stage;
+pub(crate) mod guest;
 
 use std::io::IsTerminal;
 use std::path::Path;
 
 use crate::cli::demo::guard::End;
-use crate::cli::demo::stage::Stage;
+use crate::cli::demo::guest::Guest;
 use crate::cli::output::{fail, print};
 use crate::error::{Error, Kind, Result};
 
@@ -36,17 +36,17 @@ const UNREAD: i32 = 128 + 13;
 /// Plays the demo.
 ///
 /// # Errors
-/// What is missing on this machine, by name, with what brings it; or the step that failed. The stage is
-/// cleared all the same.
+/// What is missing on this machine, by name, with what brings it; or the step that failed. The guest is
+/// taken away all the same.
 pub(crate) fn run(args: &Args) -> Result<i32> {
     check_machine()?;
     let show = Show { colour: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() };
-    let stage = Stage::find(&args.scratch)?;
-    let end = guard::play(&stage, || match stage.build().and_then(|()| play(&stage, &show)) {
+    let guest = Guest::find(&args.scratch)?;
+    let end = guard::play(&guest, || match guest.build().and_then(|()| play(&guest, &show)) {
         Ok(()) => 0,
         Err(error) => fail(&error),
     })?;
-    let left = stage.left();
+    let left = guest.left();
     if !left.is_empty() {
         return Err(Error::new(Kind::State, "clear the stage", format!("left behind: {}", left.join(", "))));
     }
@@ -66,49 +66,51 @@ pub(crate) fn run(args: &Args) -> Result<i32> {
     }
 }
 
-fn play(stage: &Stage, show: &Show) -> Result<()> {
+fn play(guest: &Guest, show: &Show) -> Result<()> {
     show.heading("A root filesystem of two layers");
     show.say("The lower layer is this machine's own /, read-only. The writable layer is an empty ext4 disk.");
-    guest(stage, show, "findmnt -no FSTYPE,TARGET /", false)?;
+    run_shown(guest, show, "findmnt -no FSTYPE,TARGET /")?;
 
     show.heading("What goes wrong on it");
     show.say("The script that boots half the internet's small machines:");
     show.script(SCRIPT);
-    guest(stage, show, &format!("set -e\n{SCRIPT}"), true)?;
+    run_unseen(guest, show, &format!("set -e\n{SCRIPT}"))?;
     show.say("swapon refuses any file on overlayfs, and with `set -e` the boot ends there.");
-    guest(stage, show, "rm /swapfile", false)?;
+    run_shown(guest, show, "rm /swapfile")?;
 
     show.heading("The remedy");
-    let config = stage.path("config.toml");
+    let config = guest.path("config.toml");
     std::fs::write(&config, CONFIG).map_err(|error| Error::io("write", &config, &error))?;
     show.command("rootfs-shim install --chroot GUEST --config config.toml");
-    show.output(&stage.install(&config)?);
+    show.output(&guest.install(&config)?);
 
     show.heading("The same script, unchanged");
-    guest(stage, show, &format!("set -e\n{SCRIPT}"), true)?;
-    guest(stage, show, "swapon --show", false)?;
-    guest(stage, show, "cat /proc/swaps", false)?;
+    run_unseen(guest, show, &format!("set -e\n{SCRIPT}"))?;
+    run_shown(guest, show, "swapon --show")?;
+    run_shown(guest, show, "cat /proc/swaps")?;
     show.say("The kernel itself shows the user's own path. And the console got one line:");
-    guest(stage, show, "cat /console", false)?;
+    run_shown(guest, show, "cat /console")?;
 
     show.heading("And back");
-    guest(stage, show, "swapoff /swapfile && rm /swapfile && echo gone", false)?;
+    run_shown(guest, show, "swapoff /swapfile && rm /swapfile && echo gone")?;
     show.command("rootfs-shim uninstall --chroot GUEST");
-    show.output(&stage.uninstall()?);
+    show.output(&guest.uninstall()?);
     Ok(())
 }
 
-/// Runs a script inside the guest's root and shows what it printed; `quiet` hides the script, which was
-/// shown already.
-fn guest(stage: &Stage, show: &Show, script: &str, quiet: bool) -> Result<()> {
-    if !quiet {
-        show.command(script);
-    }
-    let (output, status) = stage.run(script)?;
+/// Shows a script, runs it inside the guest's root and shows what it printed.
+fn run_shown(guest: &Guest, show: &Show, script: &str) -> Result<()> {
+    show.command(script);
+    let (output, _) = guest.run(script)?;
     show.output(&output);
-    if quiet {
-        show.say(&format!("exit status {status}"));
-    }
+    Ok(())
+}
+
+/// Runs a script that was shown before, and shows what it printed and how it ended.
+fn run_unseen(guest: &Guest, show: &Show, script: &str) -> Result<()> {
+    let (output, status) = guest.run(script)?;
+    show.output(&output);
+    show.say(&format!("exit status {status}"));
     Ok(())
 }
 

@@ -39,7 +39,7 @@ pub(crate) enum Undo {
 }
 
 impl Undo {
-    /// Puts it back.
+    /// Puts that one thing back.
     pub(crate) fn run(self) -> Result<()> {
         match self {
             Self::RemoveName { dir, name, put: None } => dir.unlink(&name),

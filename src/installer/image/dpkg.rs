@@ -13,13 +13,13 @@ use crate::installer::names::{REAL, TEMPORARY, temporary};
 use crate::untrusted::inode::{FileKind, Inode, InodeId};
 use crate::untrusted::{Dir, IN_OTHER_MOUNT, Root};
 
-/// dpkg's directory.
+/// The directory where dpkg keeps its records.
 pub const ADMIN: &str = "var/lib/dpkg";
-/// The diversions, in it.
+/// The list of the diversions, in that directory.
 pub const DIVERSIONS: &str = "diversions";
-/// The program that keeps them.
+/// The program that keeps that list.
 pub const TOOL: &str = "usr/bin/dpkg-divert";
-/// The package of a local diversion.
+/// What stands for the package in a diversion that an administrator made.
 pub const LOCAL: &[u8] = b":";
 /// What dpkg and apt lock, in the order in which they do: apt the first, dpkg both.
 pub const LOCKS: [&str; 2] = ["lock-frontend", "lock"];

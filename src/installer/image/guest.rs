@@ -24,7 +24,7 @@ pub(crate) struct Guest {
     pub image: Image,
     /// The mount at the root, if the root is where something is mounted.
     pub root: Option<Mount>,
-    /// The mount at `/.rootfs-shim/upper`.
+    /// What is mounted at `/.rootfs-shim/upper`, if anything is.
     pub backing: Option<Mount>,
     /// How full the backing filesystem is, if it is visible.
     pub capacity: Option<Capacity>,

@@ -3,7 +3,8 @@
 //! A path that mountinfo calls `upperdir` is a rumour: it may not resolve here, may be relative, and may be
 //! a name that an image made up. The trick: overlayfs answers stat(2) of the overlay's root from the real
 //! upper directory, change time to the nanosecond included, which nobody can set. Only a directory with the
-//! same answer, and the same file handle where there are any, is a candidate at all; execute then proves it by a file made through the overlay.
+//! same answer, and the same file handle where there are any, is a candidate at all; execute then proves it by a
+//! file made through the overlay.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -31,7 +32,6 @@ pub(crate) struct RootMount {
     pub read_only: bool,
     /// Whether the image's root is the root of that mount, and not a directory somewhere in it.
     pub whole: bool,
-    /// The overlay's upper directory.
     pub upper: Upper,
 }
 
@@ -42,22 +42,22 @@ pub(crate) enum Upper {
     Bound,
     /// Something else is mounted there.
     Occupied,
-    /// It is here.
+    /// It is at this path, which was held against the overlay's root and is still to be proved by a file.
     Found(PathBuf),
-    /// It is at none of these.
+    /// It is at none of these paths.
     Unproved(Vec<PathBuf>),
 }
 
 /// Where the caller says that upper is; it is proved in any case.
 #[derive(Debug, Default)]
 pub(crate) enum UpperHint<'a> {
-    /// Nowhere in particular.
+    /// The caller does not say.
     #[default]
     Nothing,
-    /// In this directory of the host's.
+    /// It is this directory of the host's.
     Given(&'a Path),
-    /// It is this mount, which is attached nowhere, and where it came from.
-    Detached(OwnedFd, PathBuf),
+    /// It is this mount, which is attached nowhere, and `source` is where it came from.
+    Detached { mount: OwnedFd, source: PathBuf },
 }
 
 impl RootMount {
@@ -108,11 +108,11 @@ fn find_upper(
     }
     let candidates = match (hint, mount) {
         (UpperHint::Given(given), _) => vec![given.to_owned()],
-        (UpperHint::Detached(mount, from), _) => {
-            let candidate = Root::of_mount(mount, &from)?;
+        (UpperHint::Detached { mount, source }, _) => {
+            let candidate = Root::of_mount(mount, &source)?;
             return Ok(match is_upper_of(root, candidate.top())? {
-                true => (Upper::Found(from), Some(candidate)),
-                false => (Upper::Unproved(vec![from]), None),
+                true => (Upper::Found(source), Some(candidate)),
+                false => (Upper::Unproved(vec![source]), None),
             });
         }
         (UpperHint::Nothing, Some(mount)) => candidates_of(mount),

@@ -41,7 +41,7 @@ pub(crate) fn gather(chroot: &Path, upper: Option<&Path>, config: &Config) -> Re
         None => Ok((tree, image)),
         Some(upper) => {
             let source = mount.map(|mount| PathBuf::from(&mount.source)).unwrap_or_default();
-            image::gather(Root::open(chroot)?, UpperHint::Detached(upper, source))
+            image::gather(Root::open(chroot)?, UpperHint::Detached { mount: upper, source })
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::installer::image::tree::ToolDirectory;
 use crate::installer::names::CONFIG;
 use crate::paths;
 
-/// FS_IMMUTABLE_FL and FS_APPEND_FL.
+/// The flags by which chattr(1) forbids every change: FS_IMMUTABLE_FL and FS_APPEND_FL.
 pub(crate) const UNCHANGEABLE: u32 = 0x10 | 0x20;
 
 /// What a run that did not end left under temporary names.

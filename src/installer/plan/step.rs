@@ -16,127 +16,126 @@ use crate::text;
 pub(crate) struct InstallerPlan {
     /// In this order; none if there is nothing to do.
     pub steps: Vec<Step>,
-    /// One line each.
     pub warnings: Vec<String>,
     /// What the manifest says, but for the state; `None` if none is written.
     pub manifest: Option<Manifest>,
 }
 
-/// A step.
+/// One step of an install or uninstall. Paths are relative to the guest's root.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "action", rename_all = "kebab-case")]
 pub enum Step {
     /// Make a directory, unless it is there.
     MakeDirectory {
-        /// Which.
+        /// The path of the directory.
         path: String,
-        /// Its permission bits.
+        /// The permission bits that it gets.
         mode: u32,
     },
     /// Set a directory's permission bits.
     SetMode {
-        /// Which.
+        /// The path of the directory.
         path: String,
         /// 1700 for our own directory while it is half made or half gone, 0700 when it is whole.
         mode: u32,
     },
     /// See that a file made through the overlay shows up in this directory of the host's; else stop.
     ProveUpper {
-        /// The upper directory.
+        /// The directory that is held to be upper, as the host sees it.
         #[serde(serialize_with = "escaped")]
         upper: PathBuf,
     },
     /// Remove a temporary name of a run that did not end.
     Clean {
-        /// Which.
+        /// The path of that name.
         path: String,
     },
-    /// Write the manifest.
+    /// Write what is to be done, or that it is done, into the manifest.
     WriteManifest {
         /// `installing`, `upgrading` or `uninstalling` before the first name changes, `installed` after the last.
         state: State,
     },
     /// Copy the running binary into the image.
     PutBinary {
-        /// SHA-256 of it.
+        /// SHA-256 of its content.
         sha256: String,
     },
-    /// Write the configuration.
+    /// Write the configuration that the caller gave into the image.
     PutConfig {
-        /// SHA-256 of it.
+        /// SHA-256 of its content.
         sha256: String,
     },
     /// Give a tool its second name, `.real`: the same inode.
     KeepReal {
-        /// The tool's name.
+        /// The path of the tool.
         path: String,
     },
     /// Let the tool that a package manager put over the shim take the place of the old `.real`.
     AdoptReal {
-        /// The tool's name.
+        /// The path of the tool.
         path: String,
     },
     /// Link the shim beside a tool, under a temporary name.
     StageShim {
-        /// The tool's name.
+        /// The path of the tool.
         path: String,
     },
     /// Put what changed in a directory on the disk.
     Sync {
-        /// Which; `.` is the root.
+        /// The path of the directory; `.` is the root.
         path: String,
     },
     /// Rename the staged shim over a name.
     PutShim {
-        /// The name.
+        /// The path of that name.
         path: String,
-        /// What stands there now.
+        /// What stood there until now.
         over: Over,
     },
     /// Take the root's mount out of its peer group, so that the bind appears nowhere else.
     MakePrivate,
     /// Mount the upper directory at `.rootfs-shim/upper`.
     BindUpper {
-        /// The upper directory.
+        /// The upper directory, as the host sees it.
         #[serde(serialize_with = "escaped")]
         upper: PathBuf,
     },
     /// Make dpkg put what packages have for these paths at `.real`, so that no upgrade replaces a shim.
     Divert {
-        /// As packages spell them.
+        /// The absolute paths as packages spell them.
         paths: Vec<String>,
-        /// How.
+        /// Who writes the diversions down.
         #[serde(flatten)]
         list: ListWriter,
     },
     /// Take those diversions away again.
     Undivert {
-        /// As packages spell them.
+        /// The absolute paths as packages spell them.
         paths: Vec<String>,
-        /// How.
+        /// Who takes the diversions out.
         #[serde(flatten)]
         list: ListWriter,
     },
     /// Exchange `.real` with the shim, which goes then.
     Restore {
-        /// The tool's name.
+        /// The path of the tool.
         path: String,
     },
     /// Remove a shim that had been provided where nothing stood.
     RemoveShim {
-        /// Its name.
+        /// The path of the shim.
         path: String,
     },
     /// Remove a file of ours.
     RemoveFile {
-        /// Which.
+        /// The path of the file.
         path: String,
     },
-    /// Unmount `.rootfs-shim/upper`.
+    /// Unmount what is at `.rootfs-shim/upper`.
     DetachUpper,
     /// Remove a directory of ours, which is empty by now.
     RemoveDirectory {
-        /// Which.
+        /// The path of the directory.
         path: String,
     },
 }
@@ -147,9 +146,9 @@ pub enum Step {
 pub enum Over {
     /// The image's own tool, which has its second name by now.
     Tool,
-    /// An older shim.
+    /// A shim that install put there before.
     Shim,
-    /// Nothing.
+    /// Nothing: the image has no such tool.
     Nothing,
 }
 
@@ -157,11 +156,11 @@ pub enum Over {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "with", rename_all = "kebab-case")]
 pub enum ListWriter {
-    /// dpkg-divert, in the running root.
+    /// dpkg-divert does, in the running root.
     DpkgDivert,
-    /// We, in an image where no dpkg runs: the whole new list, or `None` for none at all.
+    /// We do, in an image where no dpkg runs.
     File {
-        /// It is the image's, and long.
+        /// The whole new list, or `None` if there is to be none. It is the image's, and long, so nobody prints it.
         #[serde(skip)]
         content: Option<Vec<u8>>,
     },

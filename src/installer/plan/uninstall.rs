@@ -89,8 +89,8 @@ pub(crate) fn refuse_while_swap_is_on(guest: &Guest, attempt: &str) -> Result<()
     let reason = format!("swap is on in {}", names.join(", "));
     let error = Error::new(Kind::State, attempt, reason).at(&guest.image.root);
     // From outside a path in the guest's own words means another file.
-    let elsewhere = first.backing.as_ref().map(|path| path.as_path()).or(first.stands_in.as_deref());
-    let remedy = match elsewhere.filter(|_| !guest.image.running) {
+    let from_outside = first.backing.as_ref().map(|path| path.as_path()).or(first.stands_in.as_deref());
+    let remedy = match from_outside.filter(|_| !guest.image.running) {
         Some(path) => format!("run `swapoff {}` first", text::path(path)),
         None => format!("run `swapoff {}` or `swapoff -a` first", text::path(&first.swap.path)),
     };

@@ -1,7 +1,7 @@
 //! Putting the overlay root together and taking it down.
 //!
-//! Everything is mounted on a tmpfs over the target, in a thread with mounts of its own (`execute::apart`),
-//! and the finished tree, overlay, visible upper directory and kept directories, is attached to the target
+//! Everything is mounted on a tmpfs over the target, in a thread with mounts of its own,
+//! and the finished tree, overlay, visible upper directory and directories that are passed through, is attached to the target
 //! by one call. Before that call nobody sees anything; after it everything is there. The layers' own mounts
 //! go with the thread: the overlay holds private clones of them.
 #![expect(
@@ -23,21 +23,22 @@ use nix::sys::stat::Mode;
 use crate::error::{Attempt, Error, Kind, Result};
 use crate::kernel::namespace::in_private_namespace;
 use crate::kernel::places::directory;
-use crate::layers::device;
+use crate::layers::device::{self, Attached};
 use crate::layers::mount::passthrough;
-use crate::layers::mount::plan::{MountPlan, Part, PartKind};
+use crate::layers::mount::plan::{LayerForm, MountPlan, PlannedLayer};
 use crate::layers::reset::pending::{self, Pending};
 use crate::layers::reset::plan::Discard;
 use crate::layers::reset::renew;
 use crate::layers::writable::{self, ASIDE, READY, STATE_FILE};
 use crate::sys;
+use crate::sys::block::Access;
 
 /// What happens to a finished root before anybody sees it; its argument is where it stands for now.
 pub(crate) type Finish<'a> = dyn FnMut(&Path) -> Result<()> + Send + 'a;
-/// Told while a kept directory is copied from the image: which, bytes done, bytes in all.
+/// Told while a directory is copied from the image: which, bytes done, bytes in all.
 pub type Progress<'a> = dyn FnMut(&Path, u64, u64) + Send + 'a;
 
-/// A root that stands.
+/// What is told of a root that stands.
 #[derive(Debug)]
 pub(crate) struct Mounted {
     /// What df shows as its source.
@@ -78,7 +79,7 @@ pub(crate) fn mount(
     let built = in_private_namespace(|| build(plan, progress, finish))?;
     sys::attach_mount(built.tree.as_fd(), target.as_fd()).attempt("mount the root at", &plan.target)?;
     let renewed = plan.reset.as_ref().filter(|reset| reset.discard != Discard::Never);
-    let device = !matches!(plan.writable.how, PartKind::Directory(_));
+    let device = !matches!(plan.writable.form, LayerForm::Directory { .. });
     if let Some(key) = renewed.map(|reset| &reset.key).or(plan.trimming.as_ref()).filter(|_| device) {
         pending.push(Pending::trim(built.backing, key));
     }
@@ -89,11 +90,11 @@ pub(crate) fn mount(
 }
 
 fn build(plan: &MountPlan, progress: &mut Progress<'_>, finish: &mut Finish<'_>) -> Result<Built> {
-    let stage = std::path::absolute(&plan.target).attempt("find", &plan.target)?;
-    // All sources are opened before the stage can hide one of them, and before the directory changes.
-    let lower = sources(&plan.lower)?;
-    let writable = Source::open(&plan.writable, false)?;
-    let names = set_stage(&stage, plan, &lower)?;
+    let scaffold = std::path::absolute(&plan.target).attempt("find", &plan.target)?;
+    // All sources are opened before the scaffold can hide one of them, and before the directory changes.
+    let lower = open_lower(&plan.lower)?;
+    let writable = OpenLayer::open(&plan.writable, Access::Writable)?;
+    let names = raise_scaffold(&scaffold, plan, &lower)?;
     writable.mount("w")?;
     let image = names.first().map_or(Path::new(""), Path::new);
     let old = lay_out(Path::new("w"), image)
@@ -101,18 +102,21 @@ fn build(plan: &MountPlan, progress: &mut Progress<'_>, finish: &mut Finish<'_>)
         .map_err(|error| at_layer(error, &plan.writable))?;
     let source = plan.source_name.clone().unwrap_or_else(|| writable.name());
     overlay(plan, &names.join(":"), &source)?;
-    let root = stage.join("root");
+    let root = scaffold.join("root");
     for path in &plan.passthrough {
-        passthrough::keep(&root, &stage.join("w"), path, &mut |done, total| progress(path, done, total))?;
+        passthrough::pass_through(&root, &scaffold.join("w"), path, &mut |done, total| {
+            progress(path, done, total)
+        })?;
     }
     // Last, for `umount DEVICE` takes the latest mount: rather this, which install finds again, than somebody's data.
-    passthrough::show_upper(&root, &stage.join("w/upper"))?;
-    // Over the stage, so that what it says of a path is true of the target's.
+    passthrough::show_upper(&root, &scaffold.join("w/upper"))?;
+    // Over the scaffold, so that what it says of a path is true of the target's.
     let whole = sys::clone_all(directory(&root)?.as_fd()).attempt("take the root out of", &root)?;
-    sys::attach_mount(whole.as_fd(), directory(&stage)?.as_fd()).attempt("mount the root on", &stage)?;
-    finish(&stage)?;
+    sys::attach_mount(whole.as_fd(), directory(&scaffold)?.as_fd())
+        .attempt("mount the root on", &scaffold)?;
+    finish(&scaffold)?;
     reserve(Path::new("w"));
-    let tree = sys::clone_all(directory(&stage)?.as_fd()).attempt("take the root out of", &stage)?;
+    let tree = sys::clone_all(directory(&scaffold)?.as_fd()).attempt("take the root out of", &scaffold)?;
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let backing = open("w", flags, Mode::empty()).attempt("open", &plan.writable.path)?;
     let old = old.into_iter().filter_map(|name| Some(plan.writable.path.join(name.file_name()?))).collect();
@@ -122,53 +126,59 @@ fn build(plan: &MountPlan, progress: &mut Progress<'_>, finish: &mut Finish<'_>)
 /// Tries what a reset cannot undo: a root that will not stand for its image's sake costs no layer.
 fn rehearse(plan: &MountPlan) -> Result<()> {
     in_private_namespace(|| {
-        let stage = std::path::absolute(&plan.target).attempt("find", &plan.target)?;
-        set_stage(&stage, plan, &sources(&plan.lower)?).map(drop)
+        let scaffold = std::path::absolute(&plan.target).attempt("find", &plan.target)?;
+        raise_scaffold(&scaffold, plan, &open_lower(&plan.lower)?).map(drop)
     })
 }
 
-fn sources(lower: &[Part]) -> Result<Vec<Source>> {
-    lower.iter().map(|part| Source::open(part, true)).collect()
+fn open_lower(lower: &[PlannedLayer]) -> Result<Vec<OpenLayer>> {
+    lower.iter().map(|layer| OpenLayer::open(layer, Access::ReadOnly)).collect()
 }
 
 /// Mounts the lower layers on a tmpfs, which is the working directory from then on; their names there.
-fn set_stage(stage: &Path, plan: &MountPlan, lower: &[Source]) -> Result<Vec<String>> {
-    mount2(Some("none"), stage, Some("tmpfs"), MsFlags::empty(), Some("mode=0700,size=1m"))
-        .attempt("mount a tmpfs over", stage)?;
-    std::env::set_current_dir(stage).attempt("enter", stage)?;
+fn raise_scaffold(scaffold: &Path, plan: &MountPlan, lower: &[OpenLayer]) -> Result<Vec<String>> {
+    mount2(Some("none"), scaffold, Some("tmpfs"), MsFlags::empty(), Some("mode=0700,size=1m"))
+        .attempt("mount a tmpfs over", scaffold)?;
+    std::env::set_current_dir(scaffold).attempt("enter", scaffold)?;
     let names = names(&plan.lower);
-    for (name, source) in names.iter().zip(lower) {
-        source.mount(name)?;
+    for (name, layer) in names.iter().zip(lower) {
+        layer.mount(name)?;
     }
     Ok(names)
 }
 
-/// A path on the stage means nothing to the reader; the layer's does.
-fn at_layer(error: Error, part: &Part) -> Error {
+/// A path on the scaffold means nothing to the reader; the layer's does.
+fn at_layer(error: Error, layer: &PlannedLayer) -> Error {
     let inside = error.path().and_then(|path| path.strip_prefix("w").ok());
-    let path = inside.map_or_else(|| part.path.clone(), |inside| part.path.join(inside));
+    let path = inside.map_or_else(|| layer.path.clone(), |inside| layer.path.join(inside));
     error.at(path)
 }
 
-/// Something to mount on the stage.
-enum Source {
-    /// A directory's mount, cloned.
-    Clone { mount: OwnedFd, path: PathBuf, source: OsString },
-    /// A device, and the loop device that must live until it is mounted.
-    Device { path: PathBuf, device: PathBuf, kind: &'static str, read_only: bool, _held: Option<OwnedFd> },
+/// A layer, opened, that is to be mounted on the scaffold.
+enum OpenLayer {
+    /// A clone of the mount that a directory is in, and that mount's own source.
+    Clone {
+        mount: OwnedFd,
+        path: PathBuf,
+        source: OsString,
+    },
+    Filesystem {
+        path: PathBuf,
+        attached: Attached,
+        kind: &'static str,
+        access: Access,
+    },
 }
 
-impl Source {
-    fn open(part: &Part, read_only: bool) -> Result<Self> {
-        let path = std::path::absolute(&part.path).attempt("find", &part.path)?;
-        let device = |kind, image| {
-            let (device, held) = device::device_of(&path, image, read_only)?;
-            Ok(Self::Device { path: part.path.clone(), device, kind, read_only, _held: held })
-        };
-        match &part.how {
-            PartKind::Device(kind) => device(kind, false),
-            PartKind::Image(kind) => device(kind, true),
-            PartKind::Directory(source) => {
+impl OpenLayer {
+    fn open(layer: &PlannedLayer, access: Access) -> Result<Self> {
+        let path = std::path::absolute(&layer.path).attempt("find", &layer.path)?;
+        match &layer.form {
+            LayerForm::Filesystem { storage, kind } => {
+                let attached = Attached::attach(&path, *storage, access)?;
+                Ok(Self::Filesystem { path: layer.path.clone(), attached, kind, access })
+            }
+            LayerForm::Directory { source } => {
                 let mount = sys::clone_mount(directory(&path)?.as_fd()).attempt("open_tree", &path)?;
                 Ok(Self::Clone { mount, path, source: source.clone() })
             }
@@ -182,13 +192,13 @@ impl Source {
                 sys::attach_mount(mount.as_fd(), directory(Path::new(point))?.as_fd())
                     .attempt("bind the layer", path)
             }
-            Self::Device { path, device, kind, read_only, .. } => {
-                let flags = if *read_only { MsFlags::MS_RDONLY } else { MsFlags::empty() };
-                let options = options(kind, *read_only);
-                mount2(Some(device), point, Some(*kind), flags, options).map_err(|errno| {
+            Self::Filesystem { path, attached, kind, access } => {
+                let flags = if *access == Access::ReadOnly { MsFlags::MS_RDONLY } else { MsFlags::empty() };
+                let options = options(kind, *access);
+                mount2(Some(&attached.device), point, Some(*kind), flags, options).map_err(|errno| {
                     // The loop device of an image is gone by the time that somebody reads this.
                     let error = Error::system(format!("mount ({kind}) the layer"), path, errno);
-                    error.remedy(remedy(errno, kind, *read_only))
+                    error.remedy(remedy(errno, kind, *access))
                 })
             }
         }
@@ -198,20 +208,20 @@ impl Source {
     fn name(&self) -> OsString {
         match self {
             Self::Clone { source, .. } => source.clone(),
-            Self::Device { device, .. } => device.clone().into(),
+            Self::Filesystem { attached, .. } => attached.device.clone().into(),
         }
     }
 }
 
 /// What helps when the kernel does not mount a layer.
-fn remedy(errno: Errno, kind: &str, read_only: bool) -> String {
-    match (errno, read_only) {
+fn remedy(errno: Errno, kind: &str, access: Access) -> String {
+    match (errno, access) {
         (Errno::ENODEV, _) => format!("the kernel has no {kind} filesystem: modprobe {kind}"),
-        (Errno::EACCES | Errno::EROFS, false) => {
+        (Errno::EACCES | Errno::EROFS, Access::Writable) => {
             "it is read-only; blockdev --setrw makes it writable".to_owned()
         }
-        (_, true) => LOG.to_owned(),
-        (_, false) => format!("{LOG}; a reset makes it new"),
+        (_, Access::ReadOnly) => LOG.to_owned(),
+        (_, Access::Writable) => format!("{LOG}; a reset makes it new"),
     }
 }
 
@@ -219,13 +229,13 @@ fn remedy(errno: Errno, kind: &str, read_only: bool) -> String {
 const LOG: &str = "the kernel's log (dmesg) may say why";
 
 /// A lower layer is never written, and a journal's replay would write it; clones of one xfs have one UUID.
-fn options(kind: &str, read_only: bool) -> Option<&'static str> {
-    match (kind, read_only) {
-        ("ext4", true) => Some("noload"),
-        ("xfs", true) => Some("norecovery,nouuid"),
-        ("btrfs", true) => Some("rescue=nologreplay"),
-        (_, true) => None,
-        (_, false) => device::writable_options(kind),
+fn options(kind: &str, access: Access) -> Option<&'static str> {
+    match (kind, access) {
+        ("ext4", Access::ReadOnly) => Some("noload"),
+        ("xfs", Access::ReadOnly) => Some("norecovery,nouuid"),
+        ("btrfs", Access::ReadOnly) => Some("rescue=nologreplay"),
+        (_, Access::ReadOnly) => None,
+        (_, Access::Writable) => device::writable_options(kind),
     }
 }
 
@@ -285,13 +295,13 @@ fn make_dir(path: &Path, mode: u32) -> Result<bool> {
     }
 }
 
-/// Where the lower layers stand on the stage, which is what the mount table will name them by for good: a number,
+/// Where the lower layers stand on the scaffold, which is what the mount table will name them by for good: a number,
 /// and of the layer's own name what needs no escaping, as far as one page holds the options.
-fn names(lower: &[Part]) -> Vec<String> {
+fn names(lower: &[PlannedLayer]) -> Vec<String> {
     const ROOM: usize = 3000;
     let most = (ROOM / lower.len().max(1)).saturating_sub(4).min(32);
-    let name = |(at, part): (usize, &Part)| {
-        let own = part.path.file_name().map(OsStr::as_encoded_bytes).unwrap_or_default();
+    let name = |(at, layer): (usize, &PlannedLayer)| {
+        let own = layer.path.file_name().map(OsStr::as_encoded_bytes).unwrap_or_default();
         let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
         let own: String = own.iter().copied().filter(plain).take(most).map(char::from).collect();
         format!("{at}-{own}").trim_end_matches('-').to_owned()

@@ -1,10 +1,11 @@
-//! The guest's view of the backing filesystem: upper at `/.rootfs-shim/upper`, and the directories kept there.
+//! The guest's view of the backing filesystem: upper at `/.rootfs-shim/upper`, and the directories that are passed
+//! through to it.
 //!
 //! The image is not trusted: a path of the guest is resolved inside its root (openat2, RESOLVE_IN_ROOT),
 //! where an absolute symlink cannot lead out, and `/.rootfs-shim` may be a directory only.
 //!
-//! A directory on the way to a kept one has a mode that no image gives: it is no copy of the image's, should it
-//! be asked for itself one day.
+//! A directory that only leads to one of those has a mode that no image gives: should somebody ask for that one
+//! itself one day, it is known for what it is, no copy of the image's.
 #![expect(
     clippy::disallowed_methods,
     reason = "the writable layer, which is ours, in a namespace of our own"
@@ -22,11 +23,10 @@ use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat, mkdirat};
 use nix::unistd::{Gid, Uid, fchown};
 
 use crate::error::{Attempt, Error, Kind, Result};
+use crate::kernel::places::directory;
+use crate::layers::mount::copy_tree;
 use crate::paths::OUR_DIRECTORY;
 use crate::sys;
-
-use crate::kernel::places::directory;
-use crate::layers::mount::seed;
 
 /// Binds the upper directory at its place in the guest: visible, but for root only.
 ///
@@ -35,60 +35,72 @@ use crate::layers::mount::seed;
 pub(crate) fn show_upper(root: &Path, upper: &Path) -> Result<()> {
     let shown = Path::new("/").join(OUR_DIRECTORY);
     let top = directory(root)?;
-    let home = own_directory(&top, OsStr::new(OUR_DIRECTORY), &shown)?;
-    fchown(&home, Some(Uid::from_raw(0)), Some(Gid::from_raw(0))).attempt("chown", &shown)?;
-    fchmod(&home, Mode::S_IRWXU).attempt("chmod", &shown)?;
-    let point = own_directory(&home, OsStr::new("upper"), &shown.join("upper"))?;
+    let ours = own_directory(&top, OsStr::new(OUR_DIRECTORY), &shown)?;
+    fchown(&ours, Some(Uid::from_raw(0)), Some(Gid::from_raw(0))).attempt("chown", &shown)?;
+    fchmod(&ours, Mode::S_IRWXU).attempt("chmod", &shown)?;
+    let point = own_directory(&ours, OsStr::new("upper"), &shown.join("upper"))?;
     bind(upper, &point, &shown.join("upper"))
 }
 
 /// Where a copy of the image's directory grows: beside overlayfs's own temporary files, which go with a reset.
-pub(crate) const SEED: &str = "work/rootfs-shim-seed";
-/// The mode of a directory that only leads to kept ones.
-const WAY: u32 = 0o1000;
+const COPY: &str = "work/rootfs-shim-seed";
+/// The mode of a directory that only leads to others which are passed through.
+const WAY_MODE: u32 = 0o1000;
 
-/// Keeps `path` of the guest on the backing filesystem: its directory there is seeded from the image if there
-/// is none yet, and bound in place. `layer` is the writable layer.
+/// Passes `path` of the guest through to the backing filesystem: its directory there is copied from the image if
+/// there is none yet, and bound in place. `layer` is the writable layer.
 ///
 /// # Errors
 /// The step and the guest's path.
-pub(crate) fn keep(root: &Path, layer: &Path, path: &Path, progress: &mut seed::Progress<'_>) -> Result<()> {
+pub(crate) fn pass_through(
+    root: &Path,
+    layer: &Path,
+    path: &Path,
+    progress: &mut copy_tree::Progress<'_>,
+) -> Result<()> {
     let point = in_root(&directory(root)?, path)?;
     let store = layer.join("passthrough");
-    let home = store.join(path.strip_prefix("/").unwrap_or(path));
+    let stored = store.join(path.strip_prefix("/").unwrap_or(path));
     no_links(&store, path)?;
-    match fs::symlink_metadata(&home) {
-        Ok(meta) if meta.mode() & 0o7777 == WAY => {
+    match fs::symlink_metadata(&stored) {
+        Ok(meta) if meta.mode() & 0o7777 == WAY_MODE => {
             let reason = "this layer keeps only directories below it, which came from the image one by one";
             let error = Error::new(Kind::State, "keep on the backing filesystem", reason).at(path);
             return Err(error.remedy("reset the layer, or name those directories"));
         }
         Ok(meta) if meta.is_dir() => {}
-        _ => {
-            let parent = home.parent().unwrap_or(&store);
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(WAY)
-                .create(parent)
-                .attempt("make a place for", path)?;
-            let from = fs::read_link(sys::proc_path(&point)).attempt("find", path)?;
-            let temporary = layer.join(SEED);
-            let put = seed::copy(&from, &temporary, path, progress)
-                .map_err(|error| {
-                    Error::new(error.kind(), "keep on the backing filesystem", error.to_string()).at(path)
-                })
-                .and_then(|()| nix::unistd::syncfs(directory_to_read(&store)?).attempt("sync", path))
-                .and_then(|()| fs::rename(&temporary, &home).attempt("put in place the copy of", path));
-            if put.is_err() {
-                let _ = fs::remove_dir_all(&temporary);
-            }
-            put?;
-        }
+        _ => copy_from_image(layer, &store, &stored, &point, path, progress)?,
     }
-    bind(&home, &point, path)
+    bind(&stored, &point, path)
 }
 
-/// Refuses a way to a kept directory that leads out of the layer: a guest that mounts its own disk can write there,
+/// Fills `stored`, below `store`, with what the image has at `point`. It grows under another name, so that it is there
+/// whole or not at all.
+fn copy_from_image(
+    layer: &Path,
+    store: &Path,
+    stored: &Path,
+    point: &OwnedFd,
+    path: &Path,
+    progress: &mut copy_tree::Progress<'_>,
+) -> Result<()> {
+    let parent = stored.parent().unwrap_or(store);
+    fs::DirBuilder::new().recursive(true).mode(WAY_MODE).create(parent).attempt("make a place for", path)?;
+    let from = fs::read_link(sys::proc_path(point)).attempt("find", path)?;
+    let temporary = layer.join(COPY);
+    let put = copy_tree::copy_tree(&from, &temporary, path, progress)
+        .map_err(|error| {
+            Error::new(error.kind(), "keep on the backing filesystem", error.to_string()).at(path)
+        })
+        .and_then(|()| nix::unistd::syncfs(directory_to_read(store)?).attempt("sync", path))
+        .and_then(|()| fs::rename(&temporary, stored).attempt("put in place the copy of", path));
+    if put.is_err() {
+        let _ = fs::remove_dir_all(&temporary);
+    }
+    put
+}
+
+/// Refuses a way to a passed-through directory that leads out of the layer: a guest that mounts its own disk can write there,
 /// and would get a directory of whoever mounts the root.
 fn no_links(store: &Path, path: &Path) -> Result<()> {
     let how =
@@ -103,12 +115,12 @@ fn no_links(store: &Path, path: &Path) -> Result<()> {
     }
 }
 
-/// Deletes what a seeding that was cut short left behind.
+/// Deletes what a copying that was cut short left behind.
 ///
 /// # Errors
 /// As rmdir(2) and unlink(2) say.
 pub(crate) fn clear(layer: &Path) -> Result<()> {
-    let left = layer.join(SEED);
+    let left = layer.join(COPY);
     match fs::symlink_metadata(&left) {
         Ok(_) => fs::remove_dir_all(&left).attempt("delete what a cut seeding left at", left),
         Err(_) => Ok(()),
@@ -140,7 +152,7 @@ fn own_directory(at: &OwnedFd, name: &OsStr, shown: &Path) -> Result<OwnedFd> {
 }
 
 /// `path` inside the root, each missing directory made on the way. What is mounted there already is a directory that
-/// is kept, which a symlink of the image may lead into: one of the two would hide the other.
+/// is passed through, which a symlink of the image may lead into: one of the two would hide the other.
 fn in_root(root: &OwnedFd, path: &Path) -> Result<OwnedFd> {
     let resolve =
         ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS | ResolveFlag::RESOLVE_NO_XDEV;

@@ -6,42 +6,26 @@ use std::path::{Component, Path, PathBuf};
 use crate::error::{Error, Kind, Result};
 use crate::kernel::mounts::{Mount, Mounts};
 use crate::layers::content::{Content, WRITABLE};
-use crate::layers::facts::{Layer, LayerKind, State, User};
+use crate::layers::device::Storage;
+use crate::layers::facts::{Layer, LayerKind, Medium, State, User};
+use crate::layers::options::MountOptions;
+use crate::layers::reset::plan::{self, Discard, Orders, ResetPlan};
+use crate::sys::block::Access;
 use crate::text;
 
-use crate::layers::reset::plan::{self, Discard, ResetPlan};
-
-/// What was asked for, but for the layers.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Wish {
-    /// Where the root is to stand.
-    pub target: PathBuf,
-    /// Directories of the guest kept on the backing filesystem.
-    pub passthrough: Vec<PathBuf>,
-    /// What df and lsblk show; `None` is the writable device.
-    pub source_name: Option<OsString>,
-    /// fsync costs nothing.
-    pub volatile: bool,
-    /// The writable layer is made new first.
-    pub reset: bool,
-    /// Even if it carries something that is not ours.
-    pub force: bool,
-    /// When a reset's old blocks go.
-    pub discard: Discard,
-    /// The shims are installed into the root as well.
-    pub install: bool,
-}
-
-/// The facts about the place and the tools.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Place {
-    /// What is mounted at the target already.
+/// What a mount finds on the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Facts {
+    /// The lower layers, of which the topmost is the first.
+    pub lower: Vec<Layer>,
+    pub writable: Layer,
+    /// What is mounted at the target already, in words.
     pub occupied: Option<String>,
-    /// What makes the filesystem that [`plan::filesystem`] says.
+    /// The program that makes the filesystem that [`plan::filesystem`] says.
     pub mkfs: Option<PathBuf>,
 }
 
-/// What shall be done.
+/// How the root is put together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MountPlan {
     /// Where the root is to stand.
@@ -49,14 +33,13 @@ pub(crate) struct MountPlan {
     /// The writable layer is made new first.
     pub reset: Option<ResetPlan>,
     /// The lower layers, the topmost first.
-    pub lower: Vec<Part>,
-    /// The writable layer.
-    pub writable: Part,
-    /// Directories of the guest kept on the backing filesystem, plain and sorted.
+    pub lower: Vec<PlannedLayer>,
+    pub writable: PlannedLayer,
+    /// Directories of the guest that are passed through to the backing filesystem, plain and sorted.
     pub passthrough: Vec<PathBuf>,
     /// What df and lsblk show; `None` is the writable device, known when it is mounted.
     pub source_name: Option<OsString>,
-    /// fsync costs nothing.
+    /// fsync costs nothing, and after a crash nothing in the layer can be trusted.
     pub volatile: bool,
     /// The shims are installed into the root as well.
     pub install: bool,
@@ -64,24 +47,25 @@ pub(crate) struct MountPlan {
     pub trimming: Option<String>,
 }
 
-/// A layer to be mounted.
+/// A layer that is to be mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Part {
-    /// As it was given.
+pub(crate) struct PlannedLayer {
+    /// The path as it was given.
     pub path: PathBuf,
-    /// How.
-    pub how: PartKind,
+    pub form: LayerForm,
 }
 
-/// How a layer is mounted.
+/// In what form a layer is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum PartKind {
-    /// A block device with that filesystem.
-    Device(&'static str),
-    /// An image file with that filesystem, through a loop device.
-    Image(&'static str),
-    /// A directory, with the source of the mount that it is in.
-    Directory(OsString),
+pub(crate) enum LayerForm {
+    Filesystem {
+        storage: Storage,
+        kind: &'static str,
+    },
+    /// `source` is that of the mount that the directory is in.
+    Directory {
+        source: OsString,
+    },
 }
 
 impl MountPlan {
@@ -89,8 +73,8 @@ impl MountPlan {
     pub(crate) fn steps(&self) -> Vec<String> {
         let mut steps = self.reset.as_ref().map(ResetPlan::steps).unwrap_or_default();
         steps.extend(self.trimming.as_ref().map(|_| "stop its trimming and take it over".to_owned()));
-        for part in &self.lower {
-            steps.push(format!("use {} as a lower layer", part.words()));
+        for layer in &self.lower {
+            steps.push(format!("use {} as a lower layer", layer.words()));
         }
         steps.push(format!("use {} as the writable layer", self.writable.words()));
         let source = self.source_name.as_ref().map_or("the writable device".to_owned(), text::path);
@@ -105,64 +89,67 @@ impl MountPlan {
     }
 }
 
-impl Part {
+impl PlannedLayer {
     fn words(&self) -> String {
         let path = text::path(&self.path);
-        match &self.how {
-            PartKind::Device(kind) => format!("device {path} ({kind})"),
-            PartKind::Image(kind) => format!("image {path} ({kind})"),
-            PartKind::Directory(_) => format!("directory {path}"),
+        match &self.form {
+            LayerForm::Filesystem { storage: Storage::Device, kind } => format!("device {path} ({kind})"),
+            LayerForm::Filesystem { storage: Storage::Image, kind } => format!("image {path} ({kind})"),
+            LayerForm::Directory { .. } => format!("directory {path}"),
         }
     }
 }
 
-/// Decides.
+/// Decides whether the root may be put together, and how. `options.target` is without symlinks.
 ///
 /// # Errors
 /// [`Kind::Usage`] for a request that makes no sense, [`Kind::State`] for a layer that cannot serve.
-pub(crate) fn plan(wish: &Wish, lower: &[Layer], writable: &Layer, place: &Place) -> Result<MountPlan> {
-    sensible(wish, lower)?;
-    if let Some(what) = &place.occupied {
+pub(crate) fn plan(options: &MountOptions, facts: &Facts) -> Result<MountPlan> {
+    let Facts { lower, writable, .. } = facts;
+    sensible(options, lower)?;
+    if let Some(what) = &facts.occupied {
         let error = Error::new(Kind::State, "mount", format!("{what} is mounted there already"));
-        return Err(error.at(&wish.target).remedy("run rootfs-shim unmount first"));
+        return Err(error.at(&options.target).remedy("run rootfs-shim unmount first"));
     }
     if let Some(layer) = lower.iter().find(|layer| layer.key == writable.key && !layer.key.is_empty()) {
         let error = Error::new(Kind::Usage, "mount", "it is the writable layer and a lower layer at once");
         return Err(error.at(&layer.path));
     }
-    let reset = reset_of(wish, writable, place)?;
-    if wish.volatile && reset.is_none() {
+    let reset = reset_of(options, facts)?;
+    if options.volatile && reset.is_none() {
         let reason = "a volatile layer must be new at each boot: after a crash nothing in it can be trusted";
         return Err(Error::new(Kind::State, "mount", reason).remedy("add --reset"));
     }
-    let how = match (&writable.kind, &reset) {
-        (LayerKind::Device(_), Some(_)) => PartKind::Device(plan::filesystem(writable)),
-        (LayerKind::Image(_), Some(_)) => PartKind::Image(plan::filesystem(writable)),
-        _ => part_kind(writable, true)?,
+    let form = match (writable.storage(), &reset) {
+        (Some(storage), Some(_)) => LayerForm::Filesystem { storage, kind: plan::filesystem(writable) },
+        _ => form_of(writable, Access::Writable)?,
     };
     let trimming = (reset.is_none() && writable.user == Some(User::Trimming)).then(|| writable.key.clone());
-    let part = |layer: &Layer| Ok(Part { path: layer.path.clone(), how: part_kind(layer, false)? });
+    let planned = |layer: &Layer| {
+        let form = form_of(layer, Access::ReadOnly)?;
+        Ok(PlannedLayer { path: layer.path.clone(), form })
+    };
     Ok(MountPlan {
-        target: wish.target.clone(),
-        lower: lower.iter().map(part).collect::<Result<_>>()?,
-        writable: Part { path: writable.path.clone(), how },
-        passthrough: plain(&wish.passthrough)?,
-        source_name: wish.source_name.clone().filter(|name| name != "auto"),
-        volatile: wish.volatile,
-        install: wish.install,
+        target: options.target.clone(),
+        lower: lower.iter().map(planned).collect::<Result<_>>()?,
+        writable: PlannedLayer { path: writable.path.clone(), form },
+        passthrough: plain(&options.passthrough)?,
+        source_name: options.source_name.clone().filter(|name| name != "auto"),
+        volatile: options.volatile,
+        install: options.install.is_some(),
         reset,
         trimming,
     })
 }
 
 /// What can be said of a request without looking at any layer.
-fn sensible(wish: &Wish, lower: &[Layer]) -> Result<()> {
+fn sensible(options: &MountOptions, lower: &[Layer]) -> Result<()> {
     /// As many as overlayfs takes.
     const MOST: usize = 500;
     /// mount(2) takes a page, its end included.
     const LONGEST: usize = 4095;
     let usage = |reason: &str| Error::new(Kind::Usage, "mount", reason);
-    if wish.target == Path::new("/") {
+    if options.target == Path::new("/") {
         let error = usage("the running root is no place for another one").at("/");
         return Err(error.remedy("mount it at a directory, then switch_root or pivot_root into that"));
     }
@@ -172,7 +159,7 @@ fn sensible(wish: &Wish, lower: &[Layer]) -> Result<()> {
     if lower.len() > MOST {
         return Err(usage(&format!("there are {} lower layers, and overlayfs takes {MOST}", lower.len())));
     }
-    match &wish.source_name {
+    match &options.source_name {
         Some(name) if name.is_empty() => Err(usage("the source name is empty").remedy("give a word or auto")),
         Some(name) if name.len() > LONGEST => Err(usage("the source name is too long")),
         _ => Ok(()),
@@ -180,10 +167,12 @@ fn sensible(wish: &Wish, lower: &[Layer]) -> Result<()> {
 }
 
 /// A layer is made new if that was asked for, if it is empty, or if a reset was cut short.
-fn reset_of(wish: &Wish, writable: &Layer, place: &Place) -> Result<Option<ResetPlan>> {
+fn reset_of(options: &MountOptions, facts: &Facts) -> Result<Option<ResetPlan>> {
+    let writable = &facts.writable;
     plan::in_use(writable, "mount")?;
-    if wish.reset {
-        return plan::plan(writable, place.mkfs.clone(), wish.force, wish.discard).map(Some);
+    let orders = Orders { force: options.force, discard: options.discard };
+    if options.reset {
+        return plan::plan(writable, facts.mkfs.clone(), orders).map(Some);
     }
     let unfinished = match &writable.kind {
         LayerKind::Device(medium) | LayerKind::Image(medium) => {
@@ -196,25 +185,29 @@ fn reset_of(wish: &Wish, writable: &Layer, place: &Place) -> Result<Option<Reset
     }
     // There is nothing old on an empty device, and after a cut the old blocks are still to be given back.
     let empty = writable.medium().is_some_and(|medium| medium.content == Content::Empty);
-    let discard = if empty { Discard::Never } else { wish.discard };
-    plan::plan(writable, place.mkfs.clone(), wish.force, discard).map(Some)
+    let discard = if empty { Discard::Never } else { orders.discard };
+    plan::plan(writable, facts.mkfs.clone(), Orders { discard, ..orders }).map(Some)
 }
 
-fn part_kind(layer: &Layer, writable: bool) -> Result<PartKind> {
+/// In what form a layer is there, if it can be mounted for that.
+fn form_of(layer: &Layer, access: Access) -> Result<LayerForm> {
     let refuse = |reason: String| Error::new(Kind::State, "mount", reason).at(&layer.path);
-    let kind = |content: &Content| match content {
-        Content::Filesystem { kind, .. } if !writable || WRITABLE.contains(kind) => Ok(*kind),
+    let is_writable = access == Access::Writable;
+    let filesystem = |storage, medium: &Medium| match &medium.content {
+        Content::Filesystem { kind, .. } if !is_writable || WRITABLE.contains(kind) => {
+            Ok(LayerForm::Filesystem { storage, kind })
+        }
         Content::Filesystem { kind, .. } => Err(refuse(format!("{kind} cannot be a writable layer"))),
         other => {
             let error = refuse(format!("it carries {}, and no filesystem to mount", other.words()));
-            Err(if writable { error.remedy("rootfs-shim reset --force makes it new") } else { error })
+            Err(if is_writable { error.remedy("rootfs-shim reset --force makes it new") } else { error })
         }
     };
-    Ok(match &layer.kind {
-        LayerKind::Device(medium) => PartKind::Device(kind(&medium.content)?),
-        LayerKind::Image(medium) => PartKind::Image(kind(&medium.content)?),
-        LayerKind::Directory(directory) => PartKind::Directory(directory.source.clone()),
-    })
+    match &layer.kind {
+        LayerKind::Device(medium) => filesystem(Storage::Device, medium),
+        LayerKind::Image(medium) => filesystem(Storage::Image, medium),
+        LayerKind::Directory(directory) => Ok(LayerForm::Directory { source: directory.source.clone() }),
+    }
 }
 
 /// Absolute, without `.` and `..`, sorted, each once and none inside another.
@@ -258,7 +251,7 @@ pub(crate) fn unmount(mounts: &Mounts, target: &Path) -> Result<Vec<PathBuf>> {
         Some((upper, store)) => {
             mount.device == upper.device && (mount.root == upper.root || mount.root.starts_with(store))
         }
-        // An uninstall has taken it away; what is kept is still known by its name in the layer.
+        // An uninstall has taken it away; what is passed through is still known by its name in the layer.
         None => mount.source == root.source && mount.root.iter().any(|name| name == "passthrough"),
     };
     let mut tree = vec![root.id];
@@ -280,7 +273,6 @@ pub(crate) fn unmount(mounts: &Mounts, target: &Path) -> Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layers::facts::Medium;
 
     fn device(path: &str, content: Content) -> Layer {
         let kind = LayerKind::Device(Medium { size: 1 << 30, content });
@@ -295,17 +287,22 @@ mod tests {
         device("/dev/vdb", Content::Filesystem { kind: "ext4", ours: true })
     }
 
-    fn outcome(wish: &Wish, writable: &Layer) -> std::result::Result<Vec<String>, String> {
-        let place = Place { occupied: None, mkfs: Some("/sbin/mkfs.ext4".into()) };
-        let wish = Wish { target: "/new".into(), ..wish.clone() };
-        plan(&wish, &[image()], writable, &place).map(|plan| plan.steps()).map_err(|error| error.to_string())
+    fn facts(lower: &[Layer], writable: &Layer) -> Facts {
+        let mkfs = Some("/sbin/mkfs.ext4".into());
+        Facts { lower: lower.to_vec(), writable: writable.clone(), occupied: None, mkfs }
+    }
+
+    fn outcome(options: &MountOptions, writable: &Layer) -> std::result::Result<Vec<String>, String> {
+        let options = MountOptions { target: "/new".into(), ..options.clone() };
+        let plan = plan(&options, &facts(&[image()], writable));
+        plan.map(|plan| plan.steps()).map_err(|error| error.to_string())
     }
 
     #[test]
     fn an_empty_device_is_formatted_and_a_filesystem_is_taken_as_it_is() {
-        let fresh = outcome(&Wish::default(), &device("/dev/vdb", Content::Empty)).unwrap();
+        let fresh = outcome(&MountOptions::default(), &device("/dev/vdb", Content::Empty)).unwrap();
         assert_eq!(fresh[0], "format /dev/vdb as ext4 with /sbin/mkfs.ext4");
-        let steps = outcome(&Wish::default(), &ours()).unwrap();
+        let steps = outcome(&MountOptions::default(), &ours()).unwrap();
         assert_eq!(
             steps,
             [
@@ -320,53 +317,65 @@ mod tests {
     #[test]
     fn data_of_another_kind_is_never_formatted() {
         for content in [Content::Unknown, Content::Swap, Content::Other("a LUKS volume".into())] {
-            let error = outcome(&Wish::default(), &device("/dev/vdb", content)).unwrap_err();
+            let error = outcome(&MountOptions::default(), &device("/dev/vdb", content)).unwrap_err();
             assert!(error.contains("it carries"), "{error}");
         }
     }
 
     #[test]
     fn a_reset_cut_short_is_finished() {
-        let steps = outcome(&Wish::default(), &device("/dev/vdb", Content::Unfinished("ext4"))).unwrap();
+        let steps =
+            outcome(&MountOptions::default(), &device("/dev/vdb", Content::Unfinished("ext4"))).unwrap();
         assert!(steps[0].starts_with("format /dev/vdb") && steps[1].contains("background"));
     }
 
     #[test]
     fn the_image_is_never_the_writable_layer() {
-        let place = Place { occupied: None, mkfs: Some("/sbin/mkfs.ext4".into()) };
-        let wish = Wish { target: "/new".into(), reset: true, force: true, ..Wish::default() };
-        let error = plan(&wish, &[image(), ours()], &ours(), &place).unwrap_err();
+        let options =
+            MountOptions { target: "/new".into(), reset: true, force: true, ..MountOptions::default() };
+        let error = plan(&options, &facts(&[image(), ours()], &ours())).unwrap_err();
         assert!(error.to_string().contains("at once"), "{error}");
     }
 
     #[test]
     fn a_request_that_makes_no_sense_is_bad_usage() {
-        let place = Place { occupied: None, mkfs: Some("/sbin/mkfs.ext4".into()) };
-        let refused = |wish: Wish, lower: &[Layer]| plan(&wish, lower, &ours(), &place).unwrap_err().kind();
+        let refused = |options: MountOptions, lower: &[Layer]| {
+            plan(&options, &facts(lower, &ours())).unwrap_err().kind()
+        };
         let t = || PathBuf::from("/t");
-        let there = |name: Option<OsString>| Wish { target: t(), source_name: name, ..Wish::default() };
-        assert_eq!(refused(Wish { target: "/".into(), ..Wish::default() }, &[image()]), Kind::Usage);
+        let there = |name: Option<OsString>| MountOptions {
+            target: t(),
+            source_name: name,
+            ..MountOptions::default()
+        };
+        assert_eq!(
+            refused(MountOptions { target: "/".into(), ..MountOptions::default() }, &[image()]),
+            Kind::Usage
+        );
         assert_eq!(refused(there(None), &[]), Kind::Usage);
         assert_eq!(refused(there(None), &vec![image(); 501]), Kind::Usage);
         assert_eq!(refused(there(Some("".into())), &[image()]), Kind::Usage);
         assert_eq!(refused(there(Some("x".repeat(4096).into())), &[image()]), Kind::Usage);
-        assert!(plan(&there(Some("auto".into())), &vec![image(); 500], &ours(), &place).is_ok());
+        assert!(plan(&there(Some("auto".into())), &facts(&vec![image(); 500], &ours())).is_ok());
     }
 
     #[test]
     fn volatile_needs_a_new_layer() {
-        let wish = Wish { volatile: true, ..Wish::default() };
-        assert!(outcome(&wish, &ours()).unwrap_err().ends_with("; add --reset"));
-        assert!(outcome(&wish, &device("/dev/vdb", Content::Empty)).is_ok());
-        let steps = outcome(&Wish { reset: true, ..wish }, &ours()).unwrap();
+        let options = MountOptions { volatile: true, ..MountOptions::default() };
+        assert!(outcome(&options, &ours()).unwrap_err().ends_with("; add --reset"));
+        assert!(outcome(&options, &device("/dev/vdb", Content::Empty)).is_ok());
+        let steps = outcome(&MountOptions { reset: true, ..options }, &ours()).unwrap();
         assert!(steps.iter().any(|step| step.ends_with("volatile)")), "{steps:?}");
     }
 
     #[test]
     fn kept_directories_are_plain_and_none_is_inside_another() {
         let kept = |paths: &[&str]| {
-            let wish = Wish { passthrough: paths.iter().map(PathBuf::from).collect(), ..Wish::default() };
-            outcome(&wish, &ours())
+            let options = MountOptions {
+                passthrough: paths.iter().map(PathBuf::from).collect(),
+                ..MountOptions::default()
+            };
+            outcome(&options, &ours())
         };
         for bad in [&["/"][..], &["var"], &["/a/../b"], &["/a", "/a/b"], &["/.rootfs-shim/upper"]] {
             assert!(kept(bad).is_err(), "{bad:?}");

@@ -2,7 +2,7 @@
 //!
 //! The filesystem's own mkfs is run, mkfs.ext4 with the tables left for later: that is what makes it flat in the
 //! size and in what was written. The mark goes to the disk before it starts, then the old signature is wiped, so
-//! that it is believed from then on, and the mark is wiped after it is done (`world::signature`). Neither inode
+//! that it is believed from then on, and the mark is wiped after it is done (`layers::content`). Neither inode
 //! tables nor journal of ext4 are zeroed; what an old life left there is told from the new by checksums that are
 //! seeded with the new random UUID.
 #![expect(clippy::disallowed_methods, reason = "the device that is to be formatted")]

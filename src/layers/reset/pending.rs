@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::error::{Attempt, Result};
+use crate::layers::device::{Storage, root_of};
 use crate::layers::facts::trim_socket;
+use crate::layers::reset::delete::delete;
 use crate::sys;
 
 /// So many bytes are trimmed between two looks at the socket.
@@ -36,16 +38,14 @@ enum Root {
     /// A directory of it, which keeps it there.
     Open(File),
     /// It is mounted nowhere, and mounting it is part of the work: nobody waits for that either.
-    On { device: PathBuf, image: bool, kind: &'static str },
+    On { device: PathBuf, storage: Storage, kind: &'static str },
 }
 
 impl Root {
     fn open(self) -> Result<File> {
         match self {
             Self::Open(root) => Ok(root),
-            Self::On { device, image, kind } => {
-                crate::layers::device::root_of(&device, image, kind).map(File::from)
-            }
+            Self::On { device, storage, kind } => root_of(&device, storage, kind).map(File::from),
         }
     }
 }
@@ -55,8 +55,8 @@ impl Pending {
         Self(Work::Trim { root: Root::Open(root.into()), key: key.to_owned() })
     }
 
-    pub(crate) fn trim_unmounted(device: &Path, image: bool, kind: &'static str, key: &str) -> Self {
-        let root = Root::On { device: device.to_owned(), image, kind };
+    pub(crate) fn trim_unmounted(device: &Path, storage: Storage, kind: &'static str, key: &str) -> Self {
+        let root = Root::On { device: device.to_owned(), storage, kind };
         Self(Work::Trim { root, key: key.to_owned() })
     }
 
@@ -71,7 +71,7 @@ impl Pending {
     pub fn run(self) -> Result<()> {
         match self.0 {
             Work::Trim { root, .. } => trim(root.open()?, None),
-            Work::Delete(paths) => crate::layers::reset::delete::delete(&paths),
+            Work::Delete(paths) => delete(&paths),
         }
     }
 
@@ -96,7 +96,7 @@ impl Pending {
         let work = || {
             let _ = match self.0 {
                 Work::Trim { root, .. } => root.open().and_then(|root| trim(root, listener)),
-                Work::Delete(paths) => crate::layers::reset::delete::delete(&paths),
+                Work::Delete(paths) => delete(&paths),
             };
         };
         sys::detach(&keep, work).attempt("start a process to trim", "in the background")

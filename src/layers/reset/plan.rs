@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Kind, Result};
 use crate::layers::content::{Content, WRITABLE};
+use crate::layers::device::Storage;
 use crate::layers::facts::{Layer, LayerKind, User};
 use crate::text;
 
@@ -13,24 +14,31 @@ use crate::text;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Discard {
-    /// Before the command ends.
+    /// They are handed back before the command ends.
     Now,
     /// After it, by a process that nobody waits for.
     #[default]
     Later,
-    /// Not at all.
+    /// They are kept.
     Never,
 }
 
 /// The least that mkfs makes a useful filesystem of.
 pub(crate) const LEAST: u64 = 8 << 20;
 
-/// What shall be done.
+/// What a caller says of a reset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Orders {
+    /// The layer is made new even if it carries something that is not ours.
+    pub force: bool,
+    pub discard: Discard,
+}
+
+/// How a layer is made new, step by step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ResetPlan {
-    /// The layer.
+    /// The path of the layer.
     pub path: PathBuf,
-    /// How.
     pub how: How,
     /// Whether a background trimming has to be stopped first.
     pub stop_trimming: bool,
@@ -45,14 +53,13 @@ pub(crate) struct ResetPlan {
 pub(crate) enum How {
     /// A new filesystem on a device or in an image.
     Format {
-        /// In bytes.
+        /// The size of the device in bytes.
         size: u64,
         /// Which: what was there, or ext4 where there was none.
         kind: &'static str,
         /// The program that makes it.
         mkfs: PathBuf,
-        /// An image, which is reached through a loop device.
-        image: bool,
+        storage: Storage,
     },
     /// Its parts are moved aside, made new, and the old ones deleted; with `everything`, whatever else lies
     /// there as well.
@@ -94,7 +101,7 @@ impl ResetPlan {
 ///
 /// # Errors
 /// [`Kind::State`] if the layer is in use, is too small, or carries something that is not ours.
-pub(crate) fn plan(layer: &Layer, mkfs: Option<PathBuf>, force: bool, discard: Discard) -> Result<ResetPlan> {
+pub(crate) fn plan(layer: &Layer, mkfs: Option<PathBuf>, orders: Orders) -> Result<ResetPlan> {
     let refuse = |reason: String| Error::new(Kind::State, "reset", reason).at(&layer.path);
     in_use(layer, "reset")?;
     let forced = "use --force to lose it";
@@ -104,13 +111,13 @@ pub(crate) fn plan(layer: &Layer, mkfs: Option<PathBuf>, force: bool, discard: D
                 medium.content,
                 Content::Empty | Content::Unfinished(_) | Content::Filesystem { ours: true, .. }
             );
-            if !ours && !force {
+            if !ours && !orders.force {
                 return Err(refuse(format!("it carries {}", medium.content.words())).remedy(forced));
             }
             format(layer, mkfs)?
         }
         LayerKind::Directory(directory) => match &directory.foreign {
-            Some(foreign) if !force => {
+            Some(foreign) if !orders.force => {
                 let reason = format!("{} is not a part of a writable layer", text::path(foreign));
                 return Err(refuse(reason).remedy(forced));
             }
@@ -118,7 +125,13 @@ pub(crate) fn plan(layer: &Layer, mkfs: Option<PathBuf>, force: bool, discard: D
         },
     };
     let stop_trimming = layer.user == Some(User::Trimming);
-    Ok(ResetPlan { path: layer.path.clone(), how, stop_trimming, key: layer.key.clone(), discard })
+    Ok(ResetPlan {
+        path: layer.path.clone(),
+        how,
+        stop_trimming,
+        key: layer.key.clone(),
+        discard: orders.discard,
+    })
 }
 
 /// The filesystem that a new layer gets here: the one that somebody chose for the old one, also if its reset was
@@ -145,6 +158,7 @@ pub(crate) fn filesystem(layer: &Layer) -> &'static str {
 pub(crate) fn format(layer: &Layer, mkfs: Option<PathBuf>) -> Result<How> {
     let refuse = |reason: String| Error::new(Kind::State, "format", reason).at(&layer.path);
     let size = layer.medium().map_or(0, |medium| medium.size);
+    let storage = layer.storage().unwrap_or(Storage::Device);
     if size < LEAST {
         return Err(refuse(format!("it has {size} bytes, and a filesystem needs {} MiB", LEAST >> 20)));
     }
@@ -155,7 +169,7 @@ pub(crate) fn format(layer: &Layer, mkfs: Option<PathBuf>) -> Result<How> {
         _ => "install e2fsprogs",
     };
     let mkfs = mkfs.ok_or_else(|| refuse(format!("there is no mkfs.{kind} here")).remedy(package))?;
-    Ok(How::Format { size, kind, mkfs, image: matches!(layer.kind, LayerKind::Image(_)) })
+    Ok(How::Format { size, kind, mkfs, storage })
 }
 
 /// Refuses a layer that somebody uses; our own trimming does not count.
@@ -175,7 +189,7 @@ pub(crate) fn in_use(layer: &Layer, attempt: &str) -> Result<()> {
     }
 }
 
-/// `now`, `later` or `never`.
+/// Reads one of the words `now`, `later` and `never`.
 pub(crate) fn discard(word: &str) -> std::result::Result<Discard, String> {
     match word {
         "now" => Ok(Discard::Now),
@@ -197,7 +211,9 @@ mod tests {
 
     fn outcome(layer: &Layer, force: bool) -> std::result::Result<Vec<String>, String> {
         let mkfs = Some("/sbin/mkfs.ext4".into());
-        plan(layer, mkfs, force, Discard::Later).map(|plan| plan.steps()).map_err(|error| error.to_string())
+        plan(layer, mkfs, Orders { force, discard: Discard::Later })
+            .map(|plan| plan.steps())
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -223,7 +239,10 @@ mod tests {
         let xfs = device(Content::Filesystem { kind: "xfs", ours: true }, None);
         assert!(outcome(&xfs, false).unwrap()[0].starts_with("format /dev/vdb as xfs"));
         assert!(
-            plan(&xfs, None, false, Discard::Later).unwrap_err().to_string().ends_with("install xfsprogs")
+            plan(&xfs, None, Orders { force: false, discard: Discard::Later })
+                .unwrap_err()
+                .to_string()
+                .ends_with("install xfsprogs")
         );
         let cut = device(Content::Unfinished("btrfs"), None);
         assert!(outcome(&cut, false).unwrap()[0].starts_with("format /dev/vdb as btrfs"));

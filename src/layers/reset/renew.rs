@@ -23,8 +23,8 @@ use crate::layers::writable::{ASIDE, PARTS, READY, RESETTING, STATE_FILE, write_
 pub(crate) fn reset(plan: &ResetPlan) -> Result<Option<Pending>> {
     let pending = renew(plan)?;
     match &plan.how {
-        How::Format { image, kind, .. } if plan.discard != Discard::Never => {
-            Ok(Some(Pending::trim_unmounted(&plan.path, *image, kind, &plan.key)))
+        How::Format { storage, kind, .. } if plan.discard != Discard::Never => {
+            Ok(Some(Pending::trim_unmounted(&plan.path, *storage, kind, &plan.key)))
         }
         _ => Ok(pending),
     }

@@ -14,7 +14,8 @@ use nix::errno::Errno;
 
 use crate::error::{Attempt, Error, Kind, Result};
 use crate::layers::swap_device::plan::SwapPlan;
-use crate::swap::{header, uuid};
+use crate::swap::header::{self, ByteOrder};
+use crate::swap::uuid;
 use crate::sys::{self, SWAP_FLAG_DISCARD, SWAP_FLAG_DISCARD_ONCE, SWAP_FLAG_PREFER};
 
 /// The least area that the kernel takes.
@@ -35,7 +36,14 @@ pub(crate) fn enable(plan: &SwapPlan) -> Result<()> {
     }
     // Without random bytes there is no UUID, which is allowed.
     let uuid = uuid::random().unwrap_or_default();
-    let fields = header::Fields { page_size, last_page, bad_pages: &[], uuid, label: b"", swapped: false };
+    let fields = header::Fields {
+        page_size,
+        last_page,
+        bad_pages: &[],
+        uuid,
+        label: b"",
+        byte_order: ByteOrder::Native,
+    };
     write(device, &header::page(&fields))?;
     let path =
         CString::new(device.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL).attempt("swapon", device)?;

@@ -10,16 +10,15 @@ use crate::text;
 /// Above every swapfile that a user enables with a priority of their own.
 pub const PRIORITY: u16 = 32767;
 
-/// What shall be done.
+/// What is to be done with the device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SwapPlan {
-    /// It is active already.
+    /// The device is active already.
     Nothing,
     /// A new header, then swapon(2).
     Enable {
-        /// The device.
         device: PathBuf,
-        /// In bytes.
+        /// The size of the device in bytes.
         size: u64,
         /// Of the area; higher is used first.
         priority: u16,

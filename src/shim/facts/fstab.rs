@@ -1,6 +1,6 @@
 //! fstab(5), as far as swap goes.
 //!
-//! The lines are read as the real tool reads them (`builtin::fstab`); here their options get a meaning.
+//! The lines are read as the real tool reads them (`swap::fstab`); here their options get a meaning.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -26,12 +26,19 @@ pub struct Options {
     pub nofail: bool,
     /// `pri=`, as BusyBox reads it.
     pub priority: Option<i16>,
-    /// `discard`, with its policy if it has one.
-    pub discard: Option<Option<OsString>>,
+    /// `discard`, if it is there.
+    pub discard: Option<Discard>,
     /// `discard` comes before `pri`.
     pub discard_first: bool,
     /// All of them as they are, if a priority or discarding is among them.
     pub text: OsString,
+}
+
+/// The option `discard`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Discard {
+    /// What follows its `=`, if anything does.
+    pub policy: Option<OsString>,
 }
 
 /// The swap entries of what is read at `path`, and its lines that make no sense: the file and the number, from 1.
@@ -57,7 +64,8 @@ fn options_of(entry: &fstab::Entry, reader: Reader) -> Options {
         fstab::split(&entry.options, reader).position(|option| fstab::value(option, name).is_some())
     });
     let value = |name| fstab::option(&entry.options, name, reader);
-    let discard = value("discard").map(|policy| policy.map(|policy| OsString::from_vec(policy.to_owned())));
+    let discard = value("discard")
+        .map(|policy| Discard { policy: policy.map(|policy| OsString::from_vec(policy.to_owned())) });
     Options {
         noauto: entry.has("noauto", reader),
         nofail: entry.has("nofail", reader),
@@ -88,12 +96,12 @@ mod tests {
         assert_eq!(bad, [7]);
         assert_eq!(entries[0].options.priority, Some(5));
         assert!(entries[0].options.nofail && !entries[0].options.noauto);
-        assert!(entries[2].options.discard == Some(None) && !entries[2].options.nofail);
+        assert!(entries[2].options.discard == Some(Discard { policy: None }) && !entries[2].options.nofail);
         assert!(entries[3].options.noauto && entries[3].options.priority.is_none());
         assert!(entries[3].options.discard_first && !entries[2].options.discard_first);
         assert_eq!(entries[3].options.text, "noauto=1,discard=once,pri=-4");
         assert_eq!(entries[1].options.text, "");
-        assert_eq!(entries[3].options.discard, Some(Some("once".into())));
+        assert_eq!(entries[3].options.discard, Some(Discard { policy: Some("once".into()) }));
     }
 
     proptest! {

@@ -14,7 +14,7 @@ use crate::config::{Config, Fallback};
 use crate::kernel::mounts;
 use crate::notice::Notice;
 use crate::paths::{CONFIG, UPPER};
-use crate::shim::call::Call;
+use crate::shim::call::ShimCall;
 use crate::shim::facts::operand::FirstPage;
 use crate::shim::facts::sight::{Scope, complete, sight};
 use crate::shim::facts::{Backing, World, needs};
@@ -33,7 +33,7 @@ pub(crate) struct Gathered {
 
 /// Gathers the facts, and the configuration, that a call needs. It may leave this process in a mount namespace of its
 /// own.
-pub(crate) fn gather(call: &mut Call<'_>) -> Gathered {
+pub(crate) fn gather(call: &mut ShimCall<'_>) -> Gathered {
     let mut notices;
     (call.config, notices) = load_config(&[CONFIG.as_ref()]);
     let Some(scope) = scope_of(call) else {
@@ -56,8 +56,8 @@ pub(crate) fn gather(call: &mut Call<'_>) -> Gathered {
     Gathered { world: whole(world, &scope, call), revealed, notices }
 }
 
-/// The facts as they are without making anything visible, for who only looks.
-pub(crate) fn look(call: &Call<'_>) -> World {
+/// The facts as they are without making anything visible: for `explain`, which changes nothing.
+pub(crate) fn look(call: &ShimCall<'_>) -> World {
     match scope_of(call) {
         Some(scope) => whole(sight(&scope, UPPER.as_ref()), &scope, call),
         None => World::default(),
@@ -74,7 +74,7 @@ pub(crate) fn load_config(places: &[&Path]) -> (Config, Vec<Notice>) {
 }
 
 /// Adds what does not depend on the mount namespace to what was seen.
-fn whole(mut world: World, scope: &Scope, call: &Call<'_>) -> World {
+fn whole(mut world: World, scope: &Scope, call: &ShimCall<'_>) -> World {
     if world.backing == Backing::Forbidden {
         return world;
     }
@@ -90,7 +90,7 @@ fn whole(mut world: World, scope: &Scope, call: &Call<'_>) -> World {
 ///
 /// # Errors
 /// A notice that there can be no namespace.
-fn reveal_upper(call: &Call<'_>, world: &World) -> Result<Option<Revealed>, Notice> {
+fn reveal_upper(call: &ShimCall<'_>, world: &World) -> Result<Option<Revealed>, Notice> {
     let needed = needs::needs_backing(call, world);
     let Some(root) = world.root.as_ref().filter(|_| needed) else { return Ok(None) };
     let candidates = Candidates::gather(root, &mounts::all_mounts(), &call.config);
@@ -100,7 +100,7 @@ fn reveal_upper(call: &Call<'_>, world: &World) -> Result<Option<Revealed>, Noti
 }
 
 /// What has to be looked at; `None` if the call concerns no swap area.
-fn scope_of(call: &Call<'_>) -> Option<Scope> {
+fn scope_of(call: &ShimCall<'_>) -> Option<Scope> {
     let Request::Act(act) = &call.request else { return None };
     let argv = &call.invocation.argv;
     let operands: Vec<_> = act.operands.iter().filter_map(|place| argv.get(*place).cloned()).collect();
@@ -123,7 +123,7 @@ fn scope_of(call: &Call<'_>) -> Option<Scope> {
 }
 
 /// `--fstab FILE`, else what libmount would read; the others know only one.
-fn fstab_of(act: &Act, call: &Call<'_>, reader: Reader) -> PathBuf {
+fn fstab_of(act: &Act, call: &ShimCall<'_>, reader: Reader) -> PathBuf {
     let given = act.options.iter().rfind(|given| given.option.effect == Effect::Fstab);
     let given = given.and_then(|given| given.value.clone()).map(PathBuf::from);
     let variable = call.invocation.fstab.clone().filter(|_| reader == Reader::Libmount);

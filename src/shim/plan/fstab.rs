@@ -161,8 +161,8 @@ fn arguments(options: &Options, kind: Kind) -> FstabArguments {
     }
     let priority = options.priority.map(|number| vec![OsString::from("-p"), number.to_string().into()]);
     let priority = priority.unwrap_or_default();
-    let discard = options.discard.as_ref().map(|policy| {
-        let known = policy.as_ref().filter(|policy| *policy == "once" || *policy == "pages");
+    let discard = options.discard.as_ref().map(|discard| {
+        let known = discard.policy.as_ref().filter(|policy| *policy == "once" || *policy == "pages");
         let mut argument = OsString::from("-d");
         argument.push(known.map_or(OsStr::new(""), OsString::as_os_str));
         vec![argument]

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use crate::command::request::{Act, Request};
 use crate::command::tables::{Effect, Flavour, Kind, Purpose};
 use crate::config::OnFailure;
-use crate::shim::call::Call;
+use crate::shim::call::ShimCall;
 use crate::shim::facts::operand::{Operand, What};
 use crate::shim::facts::{Backing, World};
 use crate::shim::plan::operand::Judge;
@@ -27,9 +27,9 @@ use crate::shim::plan::types::{Decided, Decision, FileNow, Mode, Origin, Plan, R
 use crate::swap::fallback::FallbackDevice;
 
 /// Decides.
-pub fn plan(call: &Call<'_>, world: &World) -> Plan {
+pub fn plan(call: &ShimCall<'_>, world: &World) -> Plan {
     let act = match &call.request {
-        Request::Untouched(why) => return hand_over(call, world, Reason::Request(*why)),
+        Request::HandOver(why) => return hand_over(call, world, Reason::Request(*why)),
         Request::Act(act) => act,
     };
     if world.backing == Backing::Forbidden {
@@ -45,7 +45,7 @@ pub fn plan(call: &Call<'_>, world: &World) -> Plan {
 }
 
 /// The plan that leaves everything to the real tool.
-fn hand_over(call: &Call<'_>, world: &World, reason: Reason) -> Plan {
+fn hand_over(call: &ShimCall<'_>, world: &World, reason: Reason) -> Plan {
     let backing = world.backing.mount();
     Plan {
         tool: call.tool,
@@ -65,7 +65,7 @@ fn hand_over(call: &Call<'_>, world: &World, reason: Reason) -> Plan {
     }
 }
 
-fn as_it_is_on_an_unseen_root(call: &Call<'_>, act: &Act, world: &World) -> Plan {
+fn as_it_is_on_an_unseen_root(call: &ShimCall<'_>, act: &Act, world: &World) -> Plan {
     let why = "is on an overlay whose mount is not visible from here (no /proc, or a chroot)";
     let as_it_is = |place: &usize| Decided {
         origin: Origin::Argv(*place),
@@ -80,7 +80,7 @@ fn as_it_is_on_an_unseen_root(call: &Call<'_>, act: &Act, world: &World) -> Plan
     }
 }
 
-fn act_on_the_overlay(call: &Call<'_>, act: &Act, world: &World) -> Plan {
+fn act_on_the_overlay(call: &ShimCall<'_>, act: &Act, world: &World) -> Plan {
     let (purpose, flavour) = (call.tool.purpose, call.flavour);
     let lenient = purpose == Purpose::Enable && call.config.swap.on_failure == OnFailure::Continue;
     let operands = decide_all(&Judge { call, act, world });

@@ -9,7 +9,7 @@ use crate::command::request::Act;
 use crate::command::tables::{Effect, Purpose};
 use crate::config::{Fallback, Volumes};
 use crate::paths::OverlayPath;
-use crate::shim::call::Call;
+use crate::shim::call::ShimCall;
 use crate::shim::facts::World;
 use crate::shim::facts::header::Header;
 use crate::shim::facts::operand::{AtBackingPath, FileFacts, Operand, What};
@@ -20,7 +20,7 @@ use crate::shim::plan::types::{Area, BackedFacts, BackedFile, Decision, Orders};
 
 /// What the decisions about all operands of a call go by.
 pub(crate) struct Judge<'a> {
-    pub call: &'a Call<'a>,
+    pub call: &'a ShimCall<'a>,
     /// What the call asks for.
     pub act: &'a Act,
     pub world: &'a World,

@@ -27,7 +27,8 @@ use crate::shim::plan::runs::FallbackOperand;
 use crate::swap::active;
 use crate::swap::fallback::{self, FallbackDevice, ZRAM_ADD};
 use crate::swap::header::Header;
-use crate::sys::{self, block, xattr};
+use crate::sys::block::{self, Access};
+use crate::sys::{self, xattr};
 
 const ZRAM_REMOVE: &str = "/sys/class/zram-control/hot_remove";
 
@@ -38,7 +39,7 @@ pub(crate) struct Made {
     kind: Fallback,
     /// A loop device lives as long as somebody has it open.
     _open: Option<OwnedFd>,
-    /// Nobody takes a device in compressed memory for one that was left, until this is active.
+    /// Until a zram device is active, this keeps other calls from taking it for one that was left.
     _turn: Option<File>,
 }
 
@@ -178,8 +179,8 @@ fn over_loop(size: u64, page: &[u8], upper: &Path) -> Result<Made> {
     allocated.attempt("allocate a file of the swapfile's size in", upper)?;
     let written = sys::unharmed(|| file.write_all_at(page, 0)).and_then(|()| file.sync_all());
     written.attempt("write a swap header in", upper)?;
-    let (open, device) =
-        block::attach_loop(file.as_fd(), false, fallback::WORD).attempt("make a loop device in", upper)?;
+    let (open, device) = block::attach_loop(file.as_fd(), Access::Writable, fallback::WORD)
+        .attempt("make a loop device in", upper)?;
     if !block::loop_is_direct(open.as_fd()).attempt("look at", &device)? {
         // Swapping through the page cache would need memory to free memory, and could wait for itself.
         let why = "this filesystem has no direct I/O for it";

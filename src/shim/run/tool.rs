@@ -16,7 +16,7 @@ use crate::builtin;
 use crate::command::real_tool::Real;
 use crate::error::{Attempt, Result};
 use crate::kernel::places;
-use crate::shim::call::Call;
+use crate::shim::call::ShimCall;
 use crate::shim::plan::outcome::Ran;
 use crate::shim::plan::runs::{Detached, Run};
 use crate::shim::plan::types::Plan;
@@ -35,7 +35,7 @@ pub(crate) fn become_it(real: &Path, argv: &[OsString]) -> Errno {
 /// What the runs of one call have in common.
 #[derive(Clone, Copy)]
 pub(crate) struct Runner<'a> {
-    pub call: &'a Call<'a>,
+    pub call: &'a ShimCall<'a>,
     pub plan: &'a Plan,
     /// The mount namespace that we are in, if it is not our caller's.
     pub revealed: Option<&'a Revealed>,
@@ -155,7 +155,7 @@ impl<'a> Runner<'a> {
     /// A real tool that cannot be executed (another architecture, no interpreter, noexec) is none: the builtin
     /// does the work.
     fn start(&self, argv: &[OsString], ends: Ends<'_>, place: Where<'_>) -> Result<sys::Child> {
-        let Call { tool, real, invocation, .. } = self.call;
+        let ShimCall { tool, real, invocation, .. } = self.call;
         if !real.is_builtin() {
             let program = Program::new(real.path.as_os_str(), argv).attempt("run", &real.path)?;
             let child = program.spawn(ends.stdout, ends.stderr, place).attempt("start", &real.path)?;

@@ -1,6 +1,6 @@
-//! The demo's stage: a throwaway overlay root, and how it is cleared.
+//! The demo's guest: a throwaway overlay root, and how it is taken away again.
 //!
-//! The trick: nothing has to be remembered. The stage lies below one directory with a name that nobody can
+//! The trick: nothing has to be remembered. The guest lies below one directory with a name that nobody can
 //! have guessed, in a mount namespace that the demo's processes share; so each of them can clear it, half
 //! built or whole, from what the mount table says, and can do so twice.
 
@@ -25,16 +25,16 @@ use crate::text;
 
 /// How long each program may take: the slowest of them makes a filesystem.
 const LIMIT: Duration = Duration::from_secs(600);
-/// Everything that is ever made directly in the stage's directory.
+/// Everything that is ever made directly in the guest's directory.
 const FILES: [&str; 2] = ["disk.img", "config.toml"];
 const DIRECTORIES: [&str; 2] = ["guest", "disk"];
 
 /// A throwaway overlay root below a directory of its own.
-pub(crate) struct Stage {
+pub(crate) struct Guest {
     dir: PathBuf,
 }
 
-impl Stage {
+impl Guest {
     /// Finds the place and unshares the mounts of this process; nothing is made yet.
     ///
     /// # Errors
@@ -47,7 +47,7 @@ impl Stage {
         Ok(Self { dir: scratch.join(format!("rootfs-shim-demo.{token}")) })
     }
 
-    /// A path on the stage.
+    /// A path in the directory of the demo.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
@@ -110,7 +110,7 @@ impl Stage {
         run_to_end(self.own("install").arg("--config").arg(config))
     }
 
-    /// `rootfs-shim uninstall`.
+    /// `rootfs-shim uninstall` from the guest, by the program that we are.
     pub(crate) fn uninstall(&self) -> Result<String> {
         run_to_end(&mut self.own("uninstall"))
     }
@@ -155,7 +155,7 @@ impl Stage {
         first
     }
 
-    /// The mounts on the stage, in the order in which they were made.
+    /// The mounts of the guest, in the order in which they were made.
     fn mounts(&self) -> Vec<PathBuf> {
         let mounts = mounts::all_mounts();
         mounts
@@ -165,7 +165,7 @@ impl Stage {
             .collect()
     }
 
-    /// What is left of the stage, in words; nothing, after [`Stage::clear`]. An area that is still active pins
+    /// What is left of the guest, in words; nothing, after [`Guest::clear`]. An area that is still active pins
     /// its filesystem, and that its loop device, so no loop device means no swap.
     pub(crate) fn left(&self) -> Vec<String> {
         let mut left = self.loops();
@@ -174,7 +174,7 @@ impl Stage {
         left.iter().map(text::path).collect()
     }
 
-    /// The loop devices over an image on the stage, as their directories in /sys.
+    /// The loop devices over an image of the guest, as their directories in /sys.
     fn loops(&self) -> Vec<PathBuf> {
         let ours = self.dir.as_os_str().as_bytes();
         let blocks = fs::read_dir("/sys/block").into_iter().flatten().flatten().map(|entry| entry.path());

@@ -72,7 +72,7 @@ fn there(meta: std::io::Result<fs::Metadata>) -> std::io::Result<Option<fs::Meta
 ///
 /// # Errors
 /// ENOSPC before anything is written if the tree does not fit; else the call and the path that failed.
-pub(crate) fn copy(from: &Path, to: &Path, shown: &Path, progress: &mut Progress<'_>) -> Result<()> {
+pub(crate) fn copy_tree(from: &Path, to: &Path, shown: &Path, progress: &mut Progress<'_>) -> Result<()> {
     let total = measure(from, shown)?;
     let parent = to.parent().unwrap_or(Path::new("/"));
     let space = nix::sys::statvfs::statvfs(parent).attempt("statvfs", parent)?;
@@ -82,7 +82,7 @@ pub(crate) fn copy(from: &Path, to: &Path, shown: &Path, progress: &mut Progress
         return Err(Error::system(what, shown, Errno::ENOSPC));
     }
     let (source, target) = (open_dir(AT_FDCWD, from, shown)?, open_dir(AT_FDCWD, parent, shown)?);
-    let name = to.file_name().unwrap_or(OsStr::new("seed"));
+    let name = to.file_name().unwrap_or(OsStr::new("copy"));
     let mut copier = Copier { links: HashMap::new(), to, shown, done: 0, total, progress };
     copier.directory(&source, &target, name, Path::new(""))
 }
