@@ -1,4 +1,5 @@
-//! Rules of the source that no lint can say by itself: the order of the rooms, and the wall round the installer.
+//! Rules of the source that no lint can say by itself: the order of the rooms, the wall round the installer, and one
+//! meaning for a name.
 //!
 //! A room is a folder or a file directly below `src/`. A `use` may point from a room to one that lies further down in
 //! [`ORDER`], or stay in its room; so a reader never needs what is above, and there can be no circle of rooms.
@@ -63,7 +64,7 @@ impl Source {
             let from = match word {
                 "crate" => Some(&[][..]),
                 "self" => Some(&own[..]),
-                "super" => Some(&own[..own.len().saturating_sub(1)]),
+                "super" => Some(parent(&own)),
                 // A module of its own, by its name alone.
                 child if children.contains(child) => Some(&own[..]),
                 _ => None,
@@ -74,7 +75,7 @@ impl Source {
             }
             let Some(mut rest) = rest.strip_prefix("::") else { continue };
             while let Some(further) = rest.strip_prefix("super::") {
-                (rest, from) = (further, &from[..from.len().saturating_sub(1)]);
+                (rest, from) = (further, parent(from));
             }
             let child = (!matches!(word, "crate" | "self" | "super")).then(|| word.to_owned());
             expand(rest, &[from, child.as_slice()].concat(), &mut found);
@@ -87,6 +88,10 @@ impl Source {
         let lines = self.code.lines().filter_map(|line| line.trim_end().strip_suffix(';'));
         lines.filter_map(|line| line.strip_prefix("mod ").or(Some(line.split_once(" mod ")?.1))).collect()
     }
+}
+
+fn parent(module: &[String]) -> &[String] {
+    module.split_last().map_or(&[], |(_, above)| above)
 }
 
 /// The words at which a path can begin, with their places.
@@ -235,6 +240,31 @@ fn the_source_is_all_in_its_files() {
             assert!(line.is_none(), "src/{}: {}", source.path, line.unwrap_or_default());
         }
     }
+}
+
+/// A word means one thing: whoever meets a type's name in one room knows it in the next.
+#[test]
+fn a_type_name_means_one_thing() {
+    // Every subcommand has its arguments, each builtin what it is asked for, and the errors of sys/ are bare errnos.
+    const ONE_MEANING: [&str; 3] = ["Args", "Ask", "Result"];
+    let all = sources();
+    let mut defined: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for source in &all {
+        for line in source.code.lines() {
+            let words: Vec<&str> =
+                line.split_whitespace().skip_while(|word| word.starts_with("pub")).collect();
+            let [kind, name, ..] = words[..] else { continue };
+            // An associated type is indented, and its trait names it.
+            if ["struct", "enum", "trait", "union"].contains(&kind)
+                || (kind == "type" && !line.starts_with(' '))
+            {
+                let name = name.split(|c: char| !c.is_alphanumeric()).next().unwrap();
+                defined.entry(name).or_default().push(&source.path);
+            }
+        }
+    }
+    defined.retain(|name, files| files.len() > 1 && !ONE_MEANING.contains(name));
+    assert!(defined.is_empty(), "types of one name: {defined:#?}");
 }
 
 /// Two files that need each other are one subject or have a third in common.

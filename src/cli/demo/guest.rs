@@ -30,11 +30,11 @@ const FILES: [&str; 2] = ["disk.img", "config.toml"];
 const DIRECTORIES: [&str; 2] = ["guest", "disk"];
 
 /// A throwaway overlay root below a directory of its own.
-pub(crate) struct Guest {
+pub(crate) struct DemoGuest {
     dir: PathBuf,
 }
 
-impl Guest {
+impl DemoGuest {
     /// Finds the place and unshares the mounts of this process; nothing is made yet.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ use crate::kernel::mounts::{DevNo, Mount, Mounts};
 use crate::kernel::places::Location;
 use crate::paths::OverlayPath;
 use crate::shim::facts::operand::Operand;
-use crate::swap::active::Swap;
+use crate::swap::active::ActiveSwap;
 use crate::swap::fallback::FallbackDevice;
 use crate::swap::tag::Tag;
 use crate::sys::MountId;
@@ -38,7 +38,7 @@ pub struct World {
     /// The mounts that operands are in.
     pub mounts: Mounts,
     /// The active swap areas, as `/proc/swaps` lists them.
-    pub swaps: Vec<Swap>,
+    pub swaps: Vec<ActiveSwap>,
     /// Those of them that are fallback devices, each in the place of a file.
     pub fallbacks: Vec<FallbackDevice>,
     /// Fallback devices that a call of ours left when it was killed; gathered only if asked for.
@@ -59,7 +59,7 @@ pub struct World {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
     /// What its line says.
-    pub entry: fstab::Entry,
+    pub entry: fstab::SwapEntry,
     /// Its first field, looked at as an operand.
     pub operand: Operand,
 }
@@ -123,7 +123,7 @@ impl World {
 
     /// The World that these sightings and these mounts come to; what a fixture writes down goes through here as
     /// well.
-    pub fn assemble(sighted: Sighted, place: &Path, mounts: Mounts, swaps: Vec<Swap>) -> Self {
+    pub fn assemble(sighted: Sighted, place: &Path, mounts: Mounts, swaps: Vec<ActiveSwap>) -> Self {
         let Sighted { root, upper, operands, active, fstab, remembered } = sighted;
         let root_mount = root.and_then(|id| mounts.get(id)).filter(|mount| mount.fstype == "overlay");
         Self {

@@ -122,7 +122,8 @@ fn look_at_backing_paths(world: &mut World) {
 /// The swap entries of an fstab, each looked at, and its lines that make no sense.
 fn read_fstab((path, reader): &(PathBuf, Reader)) -> (Vec<Listed>, Vec<(PathBuf, usize)>) {
     let (entries, bad) = fstab::read(path, *reader);
-    let list = |entry: fstab::Entry| Listed { operand: operand::probe(&entry.spec, FirstPage::Read), entry };
+    let list =
+        |entry: fstab::SwapEntry| Listed { operand: operand::probe(&entry.spec, FirstPage::Read), entry };
     (entries.into_iter().map(list).collect(), bad)
 }
 
