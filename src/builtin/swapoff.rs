@@ -54,7 +54,7 @@ struct Everything {
     active: Vec<Target>,
     /// What fstab lists and is not active, because a name can be hidden.
     listed: Vec<Target>,
-    bad_lines: Vec<(PathBuf, usize)>,
+    bad_lines: Vec<fstab::BadLine>,
 }
 
 /// Runs swapoff; the exit status.

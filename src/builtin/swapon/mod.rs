@@ -75,7 +75,7 @@ fn row(swap: ActiveSwap, asked: bool) -> Row {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct EnableFacts {
     swaps: Vec<ActiveSwap>,
-    bad_lines: Vec<(PathBuf, usize)>,
+    bad_lines: Vec<fstab::BadLine>,
     candidates: Vec<Candidate>,
 }
 

@@ -165,7 +165,7 @@ impl DemoGuest {
             .collect()
     }
 
-    /// What is left of the guest, in words; nothing, after [`Guest::clear`]. An area that is still active pins
+    /// What is left of the guest, in words; nothing, after [`DemoGuest::clear`]. An area that is still active pins
     /// its filesystem, and that its loop device, so no loop device means no swap.
     pub(crate) fn left(&self) -> Vec<String> {
         let mut left = self.loops();

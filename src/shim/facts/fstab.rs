@@ -4,9 +4,9 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::swap::fstab::{self, Reader};
+use crate::swap::fstab::{self, BadLine, Reader};
 
 /// A line of fstab whose type is `swap`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,8 +41,8 @@ pub struct DiscardOption {
     pub policy: Option<OsString>,
 }
 
-/// The swap entries of what is read at `path`, and its lines that make no sense: the file and the number, from 1.
-pub fn read(path: &Path, reader: Reader) -> (Vec<SwapEntry>, Vec<(PathBuf, usize)>) {
+/// The swap entries of what is read at `path`, and its lines that make no sense.
+pub fn read(path: &Path, reader: Reader) -> (Vec<SwapEntry>, Vec<BadLine>) {
     let tables = fstab::read(path, reader).unwrap_or_default();
     let bad_lines = fstab::bad_lines(&tables);
     (tables.into_iter().flat_map(|(_, table)| swap_of(table, reader).0).collect(), bad_lines)

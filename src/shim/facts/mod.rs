@@ -19,6 +19,7 @@ use crate::paths::OverlayPath;
 use crate::shim::facts::operand::Operand;
 use crate::swap::active::ActiveSwap;
 use crate::swap::fallback::FallbackDevice;
+use crate::swap::fstab::BadLine;
 use crate::swap::tag::Tag;
 use crate::sys::MountId;
 
@@ -51,8 +52,8 @@ pub struct World {
     pub remembered: Vec<Operand>,
     /// Of the tags that a known file carries, those that a device carries too.
     pub on_devices: Vec<Tag>,
-    /// The lines of fstab that make no sense: its path and the line's number, from 1.
-    pub bad_lines: Vec<(PathBuf, usize)>,
+    /// The lines of fstab that make no sense.
+    pub bad_lines: Vec<BadLine>,
 }
 
 /// A swap entry of fstab.
