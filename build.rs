@@ -150,7 +150,7 @@ fn tool(out: &mut String, file: &Path, shim: &Shim) -> Result<(), Box<dyn Error>
         let kind = word(file, &flavour.name, &["util-linux", "busybox", "toybox"])?;
         writeln!(
             out,
-            "  Flavour {{ kind: Kind::{kind}, usage_status: {}, failure_status: {}, long_prefixes: {}, \
+            "  Flavour {{ kind: Maker::{kind}, usage_status: {}, failure_status: {}, long_prefixes: {}, \
              most_operands: {:?}, options: &[",
             flavour.usage_status, flavour.failure_status, flavour.long_prefixes, flavour.most_operands
         )?;

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Runs what a script has to do as tasks, some at a time, each after those that it needs. To be sourced by bash with
 # `set -euo pipefail`; the script gives three functions and then calls run_tasks:
 #

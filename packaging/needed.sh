@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154 # Who sources it sets `me`.
 # What ./try, ./check and .ci/run begin with: root, Rust, and the packages of packaging/debian-packages. To be
 # sourced by bash in the repository's directory, after `me` is set to the name that the user called.
 #

@@ -72,13 +72,13 @@ pub mod internals {
         pub use crate::command::getopt::Order;
         pub use crate::command::real_tool::Real;
         pub use crate::command::request::{Request, read, rewrite};
-        pub use crate::command::tables::{Flavour, Kind, TOOLS, Tool};
+        pub use crate::command::tables::{Flavour, Maker, TOOLS, Tool};
     }
     pub mod facts {
         pub use crate::kernel::mounts::Mounts;
         pub use crate::kernel::places::{FileId, Location};
         pub use crate::shim::facts::fstab;
-        pub use crate::shim::facts::header::Header;
+        pub use crate::shim::facts::header::AreaHeader;
         pub use crate::shim::facts::operand::{AtBackingPath, FileFacts, Operand, Thing, What};
         pub use crate::shim::facts::{Backing, Listed, Sighted, World};
         pub use crate::sys::MountId;

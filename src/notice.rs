@@ -99,7 +99,7 @@ impl Subscriber for ConsoleWriter {
     fn exit(&self, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        let mut line = Line(String::new());
+        let mut line = Message(String::new());
         event.record(&mut line);
         self.write(*event.metadata().level(), &line.0);
     }
@@ -137,9 +137,9 @@ fn write_to_terminal(fd: &impl AsFd, line: &str) {
     }
 }
 
-struct Line(String);
+struct Message(String);
 
-impl Visit for Line {
+impl Visit for Message {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         if field.name() == "message" {
             let _ = write!(self.0, "{value:?}");

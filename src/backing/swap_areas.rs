@@ -13,7 +13,7 @@ use nix::fcntl::OFlag;
 use crate::kernel::mounts::Mounts;
 use crate::kernel::places;
 use crate::paths::{self, BackingPath, OverlayPath};
-use crate::swap::active::{self, Swap};
+use crate::swap::active::{self, ActiveSwap};
 use crate::swap::fallback::{self, FallbackDevice};
 use crate::untrusted::{Dir, Root};
 
@@ -21,7 +21,7 @@ use crate::untrusted::{Dir, Root};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ListedArea {
     /// The area as the kernel lists it.
-    pub swap: Swap,
+    pub swap: ActiveSwap,
     /// Where it lies, if it is a file of this root's overlay.
     pub backing: Option<BackingPath>,
     /// The device, if it stands in for a file of this root's.
@@ -43,14 +43,14 @@ pub(crate) fn gather(
     let fallbacks = fallback::look(&all);
     let upper = upper.and_then(|(path, dir)| Some((path, dir.as_fd().try_clone_to_owned().ok()?)));
     let mut known = Vec::new();
-    let backing = |swap: &Swap| {
+    let backing = |swap: &ActiveSwap| {
         let (point, dir) = upper.as_ref().filter(|_| swap.is_file)?;
         let paths = [below(&swap.path, point, mounts), OverlayPath::parse(&swap.path)];
         let path = paths.into_iter().flatten().find(|path| is_area(dir, path, swap, &all, &mut known))?;
         Some(path.on(point))
     };
     let backing: Vec<_> = all.iter().map(backing).collect();
-    let area = |(swap, backing): (Swap, Option<BackingPath>)| {
+    let area = |(swap, backing): (ActiveSwap, Option<BackingPath>)| {
         let shown =
             || !swap.is_file || places::open_path(&swap.path).is_ok_and(|file| active::is_active(&file));
         let stands_in = fallback_device(&swap, &fallbacks, running, root);
@@ -62,7 +62,12 @@ pub(crate) fn gather(
 
 /// The device that is listed by the name of a file of this root's. The file may be gone; the running root's shim
 /// disables the device all the same.
-fn fallback_device(swap: &Swap, fallbacks: &[FallbackDevice], running: bool, root: &Root) -> Option<PathBuf> {
+fn fallback_device(
+    swap: &ActiveSwap,
+    fallbacks: &[FallbackDevice],
+    running: bool,
+    root: &Root,
+) -> Option<PathBuf> {
     let named = fallbacks.iter().filter(|area| !swap.is_file && area.name == swap.path);
     let file = root.find(swap.path.strip_prefix("/").ok()?).ok().flatten().map(|found| found.inode.id);
     let mut ours = named.filter(|area| running || file.is_some_and(|id| area.file.is(id.dev, id.ino)));
@@ -86,15 +91,15 @@ fn below(listed: &Path, upper: &Path, mounts: &Mounts) -> Option<OverlayPath> {
 fn is_area(
     dir: &OwnedFd,
     path: &OverlayPath,
-    swap: &Swap,
-    all: &[Swap],
+    swap: &ActiveSwap,
+    all: &[ActiveSwap],
     known: &mut Vec<(u64, u64)>,
 ) -> bool {
     let Ok(fd) = places::open_beneath(dir, path, OFlag::O_PATH) else { return false };
     let active = active::is_active(&fd);
     let Ok(meta) = File::from(fd).metadata() else { return false };
     let id = (meta.dev(), meta.ino());
-    let gap = |one: &Swap| meta.len().checked_sub(one.size.saturating_mul(1024));
+    let gap = |one: &ActiveSwap| meta.len().checked_sub(one.size.saturating_mul(1024));
     let fits = |mine: u64| {
         let same_name = all.iter().filter(|other| other.path == swap.path);
         same_name.filter_map(gap).all(|other| mine <= other)

@@ -83,7 +83,7 @@ impl Refusal {
     }
 
     /// Says it and gives the status.
-    pub(crate) fn tell(&self, console: &mut Console) -> i32 {
+    pub(crate) fn tell(&self, console: &mut Streams) -> i32 {
         console.write_err(&self.line);
         if self.hint {
             console.write_err(format!("Try '{} --help' for more information.\n", console.name).as_bytes());
@@ -117,7 +117,7 @@ pub(crate) fn help(purpose: Purpose) -> &'static str {
 /// Where a builtin writes. stdout is held back until the end, or until there is a reader at a terminal, as
 /// stdio does; a stdout that cannot be written is an error of the call.
 #[derive(Debug)]
-pub(crate) struct Console {
+pub(crate) struct Streams {
     pub(crate) name: &'static str,
     pub(crate) out: Vec<u8>,
     pub(crate) interactive: bool,
@@ -127,7 +127,7 @@ pub(crate) struct Console {
     pub(crate) lost: bool,
 }
 
-impl Console {
+impl Streams {
     /// The console of the tool of that name.
     pub(crate) fn new(name: &'static str) -> Self {
         Self { name, out: Vec::new(), interactive: std::io::stdout().is_terminal(), deaf: false, lost: false }

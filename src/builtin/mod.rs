@@ -15,16 +15,16 @@ pub(crate) mod swapon;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::builtin::call::{Call, Console, ends};
+use crate::builtin::call::{Call, Streams, ends};
 use crate::command::getopt;
-use crate::command::tables::{Kind, Purpose, Tool};
+use crate::command::tables::{Maker, Purpose, Tool};
 use crate::invocation::Invocation;
 
 /// Runs the builtin of that name on `argv` (with `argv[0]`), which need not be what we were called with;
 /// returns its exit status.
 pub(crate) fn run(tool: &'static Tool, argv: &[OsString], caller: &Invocation) -> i32 {
-    let mut console = Console { deaf: caller.closed.stderr, ..Console::new(tool.name) };
-    let Some(flavour) = tool.flavour(Kind::UtilLinux) else { return 1 };
+    let mut console = Streams { deaf: caller.closed.stderr, ..Streams::new(tool.name) };
+    let Some(flavour) = tool.flavour(Maker::UtilLinux) else { return 1 };
     let parts = getopt::take_apart(flavour, argv, caller.order, ends);
     let fstab = caller.fstab.clone().unwrap_or_else(|| PathBuf::from("/etc/fstab"));
     let call = Call { tool, flavour, argv, parts, fstab };

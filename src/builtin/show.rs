@@ -6,7 +6,7 @@
 
 use std::os::unix::ffi::OsStrExt;
 
-use crate::swap::active::Swap;
+use crate::swap::active::ActiveSwap;
 
 /// A column of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl Column {
 /// An active area with what its header says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Row {
-    pub swap: Swap,
+    pub swap: ActiveSwap,
     /// The UUID as text, which is empty if the area has none.
     pub uuid: String,
     /// The label is empty if the area has none.
@@ -148,7 +148,7 @@ fn escaped(bytes: &[u8], raw: bool) -> Vec<u8> {
 }
 
 /// `swapon -s`, which is `/proc/swaps` with the paths decoded.
-pub(crate) fn summary(swaps: &[Swap]) -> Vec<u8> {
+pub(crate) fn summary(swaps: &[ActiveSwap]) -> Vec<u8> {
     if swaps.is_empty() {
         return Vec::new();
     }

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
-use crate::builtin::call::{Call, Console, Refusal, tag_of};
-use crate::swap::active::Swap;
+use crate::builtin::call::{Call, Refusal, Streams, tag_of};
+use crate::swap::active::ActiveSwap;
 use crate::swap::fstab::{self, Reader};
 use crate::swap::tag::{self, Key, Tag, labels_first};
 use crate::sys;
@@ -54,11 +54,11 @@ struct Everything {
     active: Vec<Target>,
     /// What fstab lists and is not active, because a name can be hidden.
     listed: Vec<Target>,
-    bad_lines: Vec<(PathBuf, usize)>,
+    bad_lines: Vec<fstab::BadLine>,
 }
 
 /// Runs swapoff; the exit status.
-pub(crate) fn run(call: &Call<'_>, console: &mut Console) -> i32 {
+pub(crate) fn run(call: &Call<'_>, console: &mut Streams) -> i32 {
     match ask(call) {
         Err(refusal) => refusal.tell(console),
         Ok(Ask::About(text)) => {
@@ -120,7 +120,7 @@ fn everything(fstab: &Path) -> Everything {
     }
 }
 
-fn paths_of(swaps: &[Swap]) -> Vec<PathBuf> {
+fn paths_of(swaps: &[ActiveSwap]) -> Vec<PathBuf> {
     swaps.iter().map(|swap| swap.path.clone()).collect()
 }
 
@@ -128,7 +128,7 @@ fn by_spec(spec: &OsStr, files: &[PathBuf]) -> Target {
     Target { shown: spec.to_owned(), path: tag::resolve(spec, files), announced: true }
 }
 
-fn is_active(target: &Target, swaps: &[Swap]) -> bool {
+fn is_active(target: &Target, swaps: &[ActiveSwap]) -> bool {
     target.path.as_ref().is_some_and(|path| swaps.iter().any(|swap| swap.path == *path))
 }
 
@@ -137,18 +137,18 @@ struct NotRoot;
 
 /// What is said of an attempt.
 #[derive(Debug, Clone, Copy)]
-struct Manner {
+struct Loudness {
     /// Each attempt is announced.
     verbose: bool,
     /// That it failed is not said, as is `-a`'s way.
     quiet: bool,
 }
 
-fn carry_out(disable: &Disable, console: &mut Console) -> Result<i32, NotRoot> {
+fn carry_out(disable: &Disable, console: &mut Streams) -> Result<i32, NotRoot> {
     let verbose = disable.verbose;
     let mut status = 0;
     for target in named(disable) {
-        status |= switch_off(&target, Manner { verbose, quiet: false }, console)?;
+        status |= switch_off(&target, Loudness { verbose, quiet: false }, console)?;
     }
     if !disable.all {
         return Ok(status);
@@ -156,13 +156,13 @@ fn carry_out(disable: &Disable, console: &mut Console) -> Result<i32, NotRoot> {
     let everything = everything(&disable.fstab);
     let mut failures = 0;
     for target in &everything.active {
-        failures += usize::from(switch_off(target, Manner { verbose, quiet: true }, console)? != 0);
+        failures += usize::from(switch_off(target, Loudness { verbose, quiet: true }, console)? != 0);
     }
     for line in &everything.bad_lines {
         console.warn(&[fstab::bad_line(line).as_bytes()]);
     }
     for target in &everything.listed {
-        switch_off(target, Manner { verbose, quiet: true }, console)?;
+        switch_off(target, Loudness { verbose, quiet: true }, console)?;
     }
     Ok(status | all_status(failures, everything.active.len()))
 }
@@ -176,7 +176,7 @@ fn all_status(failures: usize, tried: usize) -> i32 {
 }
 
 /// Disables one area; the exit status that comes of it.
-fn switch_off(target: &Target, manner: Manner, console: &mut Console) -> Result<i32, NotRoot> {
+fn switch_off(target: &Target, manner: Loudness, console: &mut Streams) -> Result<i32, NotRoot> {
     let shown = target.shown.as_bytes();
     if manner.verbose && target.announced {
         console.say(&[b"swapoff ", shown, b"\n"]);

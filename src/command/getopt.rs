@@ -152,7 +152,7 @@ pub(crate) fn take_apart(
             break;
         }
         match step {
-            Ok(next) => at += usize::from(next == Next::Taken),
+            Ok(next) => at += usize::from(next == NextArgument::Taken),
             Err(problem) => {
                 parts.problem = Some(problem);
                 break;
@@ -164,12 +164,12 @@ pub(crate) fn take_apart(
 
 /// Whether an option took the argument after it as its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Next {
+enum NextArgument {
     Taken,
     Left,
 }
 
-type Step = Result<Next, Problem>;
+type OptionRead = Result<NextArgument, Problem>;
 
 /// The option that a long name means.
 struct Named {
@@ -177,7 +177,7 @@ struct Named {
     unless: Option<&'static str>,
 }
 
-fn read_long(flavour: &Flavour, long: &[u8], next: Option<&OsStr>, options: &mut Vec<Given>) -> Step {
+fn read_long(flavour: &Flavour, long: &[u8], next: Option<&OsStr>, options: &mut Vec<Given>) -> OptionRead {
     let equals = long.iter().position(|&b| b == b'=');
     let (name, attached) = match equals {
         Some(at) => (long.get(..at).unwrap_or(long), long.get(at + 1..)),
@@ -219,7 +219,12 @@ fn find_long(flavour: &Flavour, name: &[u8], whole: &[u8]) -> Result<Named, Prob
 }
 
 /// A cluster of letters; the first that takes a value ends it.
-fn read_letters(flavour: &Flavour, letters: &[u8], next: Option<&OsStr>, options: &mut Vec<Given>) -> Step {
+fn read_letters(
+    flavour: &Flavour,
+    letters: &[u8],
+    next: Option<&OsStr>,
+    options: &mut Vec<Given>,
+) -> OptionRead {
     let mut rest = letters;
     while let [letter, tail @ ..] = rest {
         let option = flavour.options.iter().find(|option| option.short == Some(*letter));
@@ -232,7 +237,7 @@ fn read_letters(flavour: &Flavour, letters: &[u8], next: Option<&OsStr>, options
         options.push(Given { option, value: None, unless: None });
         rest = tail;
     }
-    Ok(Next::Left)
+    Ok(NextArgument::Left)
 }
 
 /// Notes an option with its value; `None` if the value is missing.
@@ -242,11 +247,11 @@ fn take(
     attached: Option<&[u8]>,
     next: Option<&OsStr>,
     options: &mut Vec<Given>,
-) -> Option<Next> {
+) -> Option<NextArgument> {
     let (value, taken) = match (takes, attached) {
-        (Value::None, _) | (Value::Optional, None) => (None, Next::Left),
-        (_, Some(attached)) => (Some(OsStr::from_bytes(attached)), Next::Left),
-        (Value::Required, None) => (Some(next?), Next::Taken),
+        (Value::None, _) | (Value::Optional, None) => (None, NextArgument::Left),
+        (_, Some(attached)) => (Some(OsStr::from_bytes(attached)), NextArgument::Left),
+        (Value::Required, None) => (Some(next?), NextArgument::Taken),
     };
     options.push(Given { option, value: value.map(OsStr::to_owned), unless: None });
     Some(taken)

@@ -9,7 +9,7 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::command::tables::{Kind, Tool};
+use crate::command::tables::{Maker, Tool};
 
 /// A real tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct Real {
     /// The file that is run.
     pub path: PathBuf,
     /// Who made it, and so how it reads its arguments.
-    pub kind: Kind,
+    pub kind: Maker,
     /// What is run.
     pub form: Form,
 }
@@ -37,7 +37,7 @@ impl Real {
     /// Our builtin, which is no file and reads its arguments as util-linux does.
     pub fn builtin() -> Self {
         let path = PathBuf::from("the builtin");
-        Self { path, kind: Kind::UtilLinux, form: Form::Builtin }
+        Self { path, kind: Maker::UtilLinux, form: Form::Builtin }
     }
 
     /// Whether our builtin does the work.
@@ -88,7 +88,7 @@ pub(crate) fn find(tool: &Tool, executable: Option<&Path>) -> Result<Real, NoRea
         }
         let is_shim = own.as_ref().is_some_and(|own| is_same(own, &meta));
         let found = match is_shim.then(|| behind(&path, own.as_ref())) {
-            None => Found { path, size: meta.size() },
+            None => RealCandidate { path, size: meta.size() },
             Some(Some(found)) => found,
             Some(None) => {
                 shim = Some(path);
@@ -103,7 +103,7 @@ pub(crate) fn find(tool: &Tool, executable: Option<&Path>) -> Result<Real, NoRea
 
 /// Of links that lead from tool to tool (`swapon -> mkswap -> busybox`) each has a shim at its end by now: what one
 /// led to is what that shim has behind it.
-fn behind(path: &Path, own: Option<&fs::Metadata>) -> Option<Found> {
+fn behind(path: &Path, own: Option<&fs::Metadata>) -> Option<RealCandidate> {
     let mut path = path.to_owned();
     for _ in 0..LINKS {
         let mut name = path.parent()?.join(fs::read_link(&path).ok()?).into_os_string();
@@ -111,14 +111,14 @@ fn behind(path: &Path, own: Option<&fs::Metadata>) -> Option<Found> {
         path = PathBuf::from(name);
         let meta = fs::metadata(&path).ok()?;
         if own.is_none_or(|own| !is_same(own, &meta)) {
-            return meta.is_file().then(|| Found { path, size: meta.size() });
+            return meta.is_file().then(|| RealCandidate { path, size: meta.size() });
         }
     }
     None
 }
 
 /// A file that may be a real tool.
-struct Found {
+struct RealCandidate {
     path: PathBuf,
     size: u64,
 }
@@ -133,18 +133,18 @@ const LINKS: usize = 40;
 /// A multi-call binary is at least this large; util-linux's tools are smaller by far, static ones too.
 const MULTI_CALL_AT_LEAST: u64 = 150 * 1024;
 
-fn kind_of(found: &Found) -> Kind {
+fn kind_of(found: &RealCandidate) -> Maker {
     let target = fs::read_link(&found.path).ok();
     let named = |word: &str| {
         let name = target.as_deref().and_then(Path::file_name);
         name.is_some_and(|name| name.as_encoded_bytes().windows(word.len()).any(|at| at == word.as_bytes()))
     };
     if named("busybox") || named("bbsuid") {
-        Kind::Busybox
+        Maker::Busybox
     } else if named("toybox") {
-        Kind::Toybox
+        Maker::Toybox
     } else if found.size < MULTI_CALL_AT_LEAST {
-        Kind::UtilLinux
+        Maker::UtilLinux
     } else {
         kind_by_content(&found.path)
     }
@@ -157,15 +157,15 @@ fn form_of(path: &Path) -> Form {
 }
 
 /// A hard link or a copy of a multi-call binary has no telling name.
-fn kind_by_content(path: &Path) -> Kind {
+fn kind_by_content(path: &Path) -> Maker {
     let bytes = content(path).unwrap_or_default();
     let has = |word: &[u8]| bytes.windows(word.len()).any(|at| at == word);
     if has(b"BusyBox v") {
-        Kind::Busybox
+        Maker::Busybox
     } else if has(b"toybox ") {
-        Kind::Toybox
+        Maker::Toybox
     } else {
-        Kind::UtilLinux
+        Maker::UtilLinux
     }
 }
 

@@ -5,13 +5,13 @@ use std::ffi::OsStr;
 use proptest::prelude::*;
 
 use super::*;
-use crate::command::tables::{Kind, Tool};
+use crate::command::tables::{Maker, Tool};
 
 fn ask(line: &str) -> Request {
-    ask_as(Kind::UtilLinux, line, Order::Permuted)
+    ask_as(Maker::UtilLinux, line, Order::Permuted)
 }
 
-fn ask_as(kind: Kind, line: &str, order: Order) -> Request {
+fn ask_as(kind: Maker, line: &str, order: Order) -> Request {
     let argv: Vec<OsString> = line.split(' ').map(OsString::from).collect();
     let tool = Tool::named(&argv[0]).unwrap();
     read(tool, tool.flavour(kind).unwrap(), &argv, order)
@@ -160,22 +160,22 @@ fn the_tool_itself_says_which_newer_options_it_has() {
 
 #[test]
 fn toybox_takes_one_operand() {
-    assert!(matches!(ask_as(Kind::Toybox, "swapon /f", Order::Permuted), Request::Act(_)));
+    assert!(matches!(ask_as(Maker::Toybox, "swapon /f", Order::Permuted), Request::Act(_)));
     for line in ["swapon /f /g", "swapoff /f /g", "mkswap /f 1024"] {
-        assert_eq!(ask_as(Kind::Toybox, line, Order::Permuted), Request::HandOver(Why::BadUsage));
+        assert_eq!(ask_as(Maker::Toybox, line, Order::Permuted), Request::HandOver(Why::BadUsage));
     }
 }
 
 #[test]
 fn busybox_knows_no_long_options() {
-    assert_eq!(ask_as(Kind::Busybox, "swapon --show", Order::Permuted), Request::HandOver(Why::BadUsage));
-    assert_eq!(ask_as(Kind::Busybox, "mkswap -U x /f", Order::Permuted), Request::HandOver(Why::BadUsage));
-    assert!(matches!(ask_as(Kind::Busybox, "swapon -e /f", Order::Permuted), Request::Act(_)));
+    assert_eq!(ask_as(Maker::Busybox, "swapon --show", Order::Permuted), Request::HandOver(Why::BadUsage));
+    assert_eq!(ask_as(Maker::Busybox, "mkswap -U x /f", Order::Permuted), Request::HandOver(Why::BadUsage));
+    assert!(matches!(ask_as(Maker::Busybox, "swapon -e /f", Order::Permuted), Request::Act(_)));
 }
 
 #[test]
 fn posixly_correct_ends_the_options_at_the_first_operand() {
-    let Request::Act(act) = ask_as(Kind::UtilLinux, "swapon /f -p 5", Order::Posix) else { panic!() };
+    let Request::Act(act) = ask_as(Maker::UtilLinux, "swapon /f -p 5", Order::Posix) else { panic!() };
     assert_eq!(act.operands, [1, 2, 3]);
 }
 

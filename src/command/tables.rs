@@ -42,7 +42,7 @@ pub enum Operands {
 
 /// Who made the real tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum Maker {
     /// Of util-linux, as most distributions have it.
     UtilLinux,
     /// An applet of BusyBox.
@@ -55,7 +55,7 @@ pub enum Kind {
 #[derive(Debug)]
 pub struct Flavour {
     /// Who makes this implementation.
-    pub kind: Kind,
+    pub kind: Maker,
     /// Its exit status for a bad command line.
     pub usage_status: i32,
     /// Its exit status when it could not do what it was asked.
@@ -147,7 +147,7 @@ impl Tool {
     }
 
     /// Its implementation by `kind`, else the fullest.
-    pub fn flavour(&'static self, kind: Kind) -> Option<&'static Flavour> {
+    pub fn flavour(&'static self, kind: Maker) -> Option<&'static Flavour> {
         self.flavours.iter().find(|flavour| flavour.kind == kind).or(self.flavours.first())
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::error::{Error, Kind, Result};
 use crate::installer::image::our_directory::UNFINISHED;
 use crate::paths;
+use crate::untrusted::dir::MadeDirectory;
 use crate::untrusted::inode::Inode;
 use crate::untrusted::{Dir, Root};
 
@@ -37,7 +38,7 @@ impl<'a> Locked<'a> {
     pub(crate) fn take(chroot: &'a Path, root: &Root, make: bool) -> Result<Option<Self>> {
         let before = root.top().stat()?;
         let locked = lock(root, make).inspect_err(|_| restore_times(chroot, &before))?;
-        Ok(locked.map(|(directory, is_new)| Self { chroot, _directory: directory, is_new, before }))
+        Ok(locked.map(|MadeDirectory { dir, is_new }| Self { chroot, _directory: dir, is_new, before }))
     }
 
     /// Lets the next one in. After a failure the directory goes, if it was made only to be locked.
@@ -59,14 +60,14 @@ fn restore_times(chroot: &Path, before: &Inode) {
     }
 }
 
-/// The directory, locked, and whether it was made for that.
-fn lock(root: &Root, make: bool) -> Result<Option<(Dir, bool)>> {
+/// The directory, locked.
+fn lock(root: &Root, make: bool) -> Result<Option<MadeDirectory>> {
     for _ in 0..ATTEMPTS {
-        let (dir, is_new) = if make {
+        let MadeDirectory { dir, is_new } = if make {
             root.top().make_directory(paths::OUR_DIRECTORY, 0o700 | UNFINISHED)?
         } else {
             match root.top().subdirectory(paths::OUR_DIRECTORY)? {
-                Some(dir) => (dir, false),
+                Some(dir) => MadeDirectory { dir, is_new: false },
                 None => return Ok(None),
             }
         };
@@ -77,7 +78,7 @@ fn lock(root: &Root, make: bool) -> Result<Option<(Dir, bool)>> {
             Ok(there.map(|inode| inode.id) == Some(dir.stat()?.id))
         };
         match is_there() {
-            Ok(true) => return Ok(Some((dir, is_new))),
+            Ok(true) => return Ok(Some(MadeDirectory { dir, is_new })),
             Ok(false) => {}
             Err(error) => {
                 if is_new {

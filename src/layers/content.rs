@@ -7,7 +7,7 @@
 //! write one into a file and have its layer reset. It names the filesystem that was to be made.
 
 use crate::swap::header::{OLD_SIGNATURE, PAGE_SIZES, SIGNATURE, SUSPENDED};
-use crate::swap::signature::{self, BTRFS_AT, EXT_AT, Ext, FORMATS, Format, Label, Role};
+use crate::swap::signature::{self, BTRFS_AT, EXT_AT, Ext, FORMATS, Format, LabelPlace, Role};
 
 /// How much of the beginning is looked at.
 pub(crate) const HEAD: usize = 1 << 20;
@@ -125,9 +125,9 @@ fn filesystem(
     head: &[u8],
     stands: &dyn Fn(&&Format) -> bool,
     is_swap: bool,
-) -> Option<(&'static str, Option<Label>)> {
+) -> Option<(&'static str, Option<LabelPlace>)> {
     if matches!(ext_of(head), Some(Ext::Ext2 | Ext::Ext3 | Ext::Ext4)) {
-        return Some(("ext4", Some(Label { at: EXT_AT + 0x78, length: 16 })));
+        return Some(("ext4", Some(LabelPlace { at: EXT_AT + 0x78, length: 16 })));
     }
     FORMATS.iter().filter(stands).find_map(|format| match format.role {
         Role::Mountable { kind, label } if !(is_swap && format.at == BTRFS_AT) => Some((kind, label)),

@@ -22,7 +22,7 @@ use crate::kernel::program;
 use crate::layers::content::{self, Content};
 use crate::layers::device::Storage;
 use crate::layers::writable::{ASIDE, PARTS, READY, STATE_FILE};
-use crate::swap::active::Swap;
+use crate::swap::active::ActiveSwap;
 use crate::sys::{block, wait_for};
 
 /// What we know of one layer.
@@ -57,7 +57,7 @@ pub(crate) struct Medium {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Directory {
     /// [`STATE_FILE`] says it.
-    pub state: State,
+    pub state: LayerState,
     /// Something in it that is none of [`PARTS`] and none of our own files.
     pub foreign: Option<PathBuf>,
     /// What the mount that it is in was made from, e.g. `/dev/vda`.
@@ -66,7 +66,7 @@ pub(crate) struct Directory {
 
 /// The state of a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum LayerState {
     /// No state file: never used as a writable layer.
     New,
     Ready,
@@ -91,7 +91,7 @@ impl Layer {
     ///
     /// # Errors
     /// If it cannot be opened or is none of the three.
-    pub(crate) fn look(path: &Path, mounts: &Mounts, swaps: &[Swap]) -> Result<Self> {
+    pub(crate) fn look(path: &Path, mounts: &Mounts, swaps: &[ActiveSwap]) -> Result<Self> {
         let meta = fs::metadata(path).attempt("look at", path)?;
         let kind = meta.file_type();
         let key = key_of(&meta);
@@ -232,7 +232,7 @@ fn user_of_device(
     meta: &fs::Metadata,
     key: &str,
     mounts: &Mounts,
-    swaps: &[Swap],
+    swaps: &[ActiveSwap],
 ) -> Option<User> {
     let device = device_of(meta);
     let same = |other: &Path| is_node_of(other, meta.rdev());
@@ -253,7 +253,7 @@ fn user_of_device(
 }
 
 /// An image is used through the loop devices that show it.
-fn user_of_image(image: &fs::Metadata, key: &str, mounts: &Mounts, swaps: &[Swap]) -> Option<User> {
+fn user_of_image(image: &fs::Metadata, key: &str, mounts: &Mounts, swaps: &[ActiveSwap]) -> Option<User> {
     if swaps.iter().any(|swap| swap.is_file && same_file(&swap.path, image)) {
         return Some(User::Swap);
     }
@@ -299,11 +299,11 @@ fn is_trimming(key: &str) -> bool {
 
 fn directory(path: &Path, mounts: &Mounts) -> Result<Directory> {
     let state = match open(&path.join(STATE_FILE), libc::O_NOFOLLOW) {
-        Err(_) => State::New,
+        Err(_) => LayerState::New,
         Ok(mut file) => {
             let mut text = Vec::new();
             (&mut file).take(256).read_to_end(&mut text).attempt("read the state of", path)?;
-            if text == READY { State::Ready } else { State::Resetting }
+            if text == READY { LayerState::Ready } else { LayerState::Resetting }
         }
     };
     let mut foreign = None;
@@ -311,7 +311,7 @@ fn directory(path: &Path, mounts: &Mounts) -> Result<Directory> {
         let name = entry.attempt("read the layer", path)?.file_name();
         let bytes = name.as_encoded_bytes();
         // Without the state file, a directory called "work" is anybody's.
-        let parts = if state == State::New { &[] } else { PARTS.as_slice() };
+        let parts = if state == LayerState::New { &[] } else { PARTS.as_slice() };
         let ours = parts.iter().chain(&["lost+found", STATE_FILE]).any(|known| *known == name)
             || bytes.starts_with(ASIDE.as_bytes());
         if !ours {

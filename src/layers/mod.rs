@@ -45,12 +45,12 @@ use crate::kernel::mounts::{self, Mounts, NO_PROC};
 use crate::layers::facts::Layer;
 use crate::layers::mount::build::{self, Progress};
 use crate::layers::mount::plan as mount_plan;
-use crate::layers::mount::plan::Facts;
+use crate::layers::mount::plan::MountFacts;
 use crate::layers::options::{LayersReport, MountOptions, ResetOptions, SwapOptions};
-use crate::layers::reset::plan::Orders;
+use crate::layers::reset::plan::ResetOrders;
 use crate::layers::reset::{plan as reset_plan, renew};
 use crate::layers::swap_device::{enable, plan as swap_device_plan};
-use crate::swap::active::{self, Swap};
+use crate::swap::active::{self, ActiveSwap};
 use crate::text;
 
 pub(crate) use crate::layers::reset::pending::Pending;
@@ -102,13 +102,18 @@ pub fn mount_watched(options: &MountOptions, progress: &mut Progress<'_>) -> Res
     settle(report, mounted.pending, options.discard)
 }
 
-fn mount_facts(options: &MountOptions, target: &Path, mounts: &Mounts, swaps: &[Swap]) -> Result<Facts> {
+fn mount_facts(
+    options: &MountOptions,
+    target: &Path,
+    mounts: &Mounts,
+    swaps: &[ActiveSwap],
+) -> Result<MountFacts> {
     let lower = options.lower.iter().map(|path| Layer::look(path, mounts, swaps));
     let lower = lower.collect::<Result<Vec<_>>>()?;
     let writable = Layer::look(&options.writable, mounts, swaps)?;
     let overlay = mounts.at(target).filter(|mount| mount.fstype == "overlay");
     let occupied = overlay.map(|mount| format!("an overlay of {}", text::path(&mount.source)));
-    Ok(Facts { lower, mkfs: mkfs(&writable), writable, occupied })
+    Ok(MountFacts { lower, mkfs: mkfs(&writable), writable, occupied })
 }
 
 /// The same files from whatever directory: the root is finished on a scaffold, which is another one.
@@ -152,7 +157,7 @@ pub fn reset(options: &ResetOptions) -> Result<LayersReport> {
     let lock = lock::lock(&options.writable)?;
     let (mounts, swaps) = tables()?;
     let layer = Layer::look(&options.writable, &mounts, &swaps)?;
-    let orders = Orders { force: options.force, discard: options.discard };
+    let orders = ResetOrders { force: options.force, discard: options.discard };
     let plan = reset_plan::plan(&layer, mkfs(&layer), orders)?;
     let mut report = LayersReport { version: 1, steps: plan.steps(), ..LayersReport::default() };
     if options.dry_run {
@@ -198,7 +203,7 @@ fn settle(mut report: LayersReport, pending: Vec<Pending>, discard: Discard) -> 
 }
 
 /// What is mounted and what is swapped on. Without /proc every layer would look free.
-fn tables() -> Result<(Mounts, Vec<Swap>)> {
+fn tables() -> Result<(Mounts, Vec<ActiveSwap>)> {
     let mounts = mounts::all_mounts();
     if mounts.iter().next().is_none() {
         let error = Error::new(Kind::State, "read", "no mount is to be seen there");

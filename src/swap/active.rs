@@ -18,7 +18,7 @@ use crate::{octal, sys};
 
 /// An active swap area (proc(5)).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Swap {
+pub struct ActiveSwap {
     /// The path, without the octal escapes.
     pub path: PathBuf,
     /// A file, not a partition or device.
@@ -47,17 +47,17 @@ pub fn is_active(file: &impl AsFd) -> bool {
 }
 
 /// Every entry; a line that makes no sense is left out.
-pub fn parse(text: &[u8]) -> Vec<Swap> {
+pub fn parse(text: &[u8]) -> Vec<ActiveSwap> {
     text.split(|&b| b == b'\n').skip(1).filter_map(parse_line).collect()
 }
 
-fn parse_line(line: &[u8]) -> Option<Swap> {
+fn parse_line(line: &[u8]) -> Option<ActiveSwap> {
     let mut fields = line.split(|b| *b == b' ' || *b == b'\t').filter(|field| !field.is_empty());
     let path = octal::decode(fields.next()?);
     let mut number = || std::str::from_utf8(fields.next()?).ok();
     let kind = number()?;
     let (size, used, priority) = (number()?, number()?, number()?);
-    Some(Swap {
+    Some(ActiveSwap {
         path: OsString::from_vec(path).into(),
         is_file: kind == "file",
         size: size.parse().ok()?,
@@ -68,7 +68,7 @@ fn parse_line(line: &[u8]) -> Option<Swap> {
 
 /// The active areas by the names that libmount gives them: where a name is gone, as a device's can be, without the
 /// kernel's word for that.
-pub fn active() -> Vec<Swap> {
+pub fn active() -> Vec<ActiveSwap> {
     let mut swaps = active_swaps();
     for swap in &mut swaps {
         let name = swap.path.as_os_str().as_bytes().strip_suffix(b" (deleted)").map(OsStr::from_bytes);
@@ -85,7 +85,7 @@ pub fn swaps_text() -> Vec<u8> {
 }
 
 /// The active swap areas, read anew.
-pub fn active_swaps() -> Vec<Swap> {
+pub fn active_swaps() -> Vec<ActiveSwap> {
     parse(&read_proc("/proc/swaps"))
 }
 

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use crate::config::Fallback;
 use crate::kernel::devices::is_held;
 use crate::kernel::places::FileId;
-use crate::swap::active::Swap;
+use crate::swap::active::ActiveSwap;
 use crate::sys::{block, xattr};
 
 /// Where our mark is: in the part of the page that belongs to a boot loader. The word, whose name it is, which
@@ -61,7 +61,7 @@ fn digest(name: &Path) -> [u8; 16] {
 
 /// The fallback devices that are active. No device is looked at unless the list has an entry that is neither a file nor, by
 /// its path, a device.
-pub(crate) fn look(swaps: &[Swap]) -> Vec<FallbackDevice> {
+pub(crate) fn look(swaps: &[ActiveSwap]) -> Vec<FallbackDevice> {
     let is_device = |path: &Path| fs::metadata(path).is_ok_and(|meta| meta.file_type().is_block_device());
     let named: Vec<&Path> =
         swaps.iter().filter(|swap| !swap.is_file).map(|swap| swap.path.as_path()).collect();

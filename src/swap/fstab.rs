@@ -83,18 +83,28 @@ fn read_directory(dir: &Path) -> io::Result<Vec<(PathBuf, Table)>> {
     Ok(names.into_iter().filter_map(table).collect())
 }
 
-/// The lines that make no sense: the file and the number, from 1.
-pub fn bad_lines(tables: &[(PathBuf, Table)]) -> Vec<(PathBuf, usize)> {
+/// A line that makes no sense.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadLine {
+    /// The name by which the reader speaks of the file.
+    pub file: PathBuf,
+    /// Counted from 1.
+    pub number: usize,
+}
+
+/// The lines that make no sense.
+pub fn bad_lines(tables: &[(PathBuf, Table)]) -> Vec<BadLine> {
     let lines = |(name, table): &(PathBuf, Table)| {
-        table.bad_lines.iter().map(|line| (name.clone(), *line)).collect::<Vec<_>>()
+        let line = |&number: &usize| BadLine { file: name.clone(), number };
+        table.bad_lines.iter().map(line).collect::<Vec<_>>()
     };
     tables.iter().flat_map(lines).collect()
 }
 
 /// What libmount says of a line that makes no sense.
-pub fn bad_line((path, line): &(PathBuf, usize)) -> OsString {
-    let mut words = path.clone().into_os_string();
-    words.push(format!(": parse error at line {line} -- ignored"));
+pub fn bad_line(line: &BadLine) -> OsString {
+    let mut words = line.file.clone().into_os_string();
+    words.push(format!(": parse error at line {} -- ignored", line.number));
     words
 }
 

@@ -27,7 +27,7 @@ pub(crate) struct Format {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     /// We can mount it, under the kernel's name for it.
-    Mountable { kind: &'static str, label: Option<Label> },
+    Mountable { kind: &'static str, label: Option<LabelPlace> },
     /// Other things are inside of it, in these words; it wins over what an old filesystem left beside it.
     Container(&'static str),
     /// We have no use for it; in a person's words.
@@ -36,15 +36,15 @@ pub(crate) enum Role {
 
 /// Where a filesystem's label is, in bytes from the beginning; NULs fill it up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Label {
+pub(crate) struct LabelPlace {
     pub at: usize,
     pub length: usize,
 }
 
 /// The order is that in which mkswap names them, and in which the first of several wins.
 pub(crate) const FORMATS: &[Format] = &[
-    mountable("xfs", 0, b"XFSB", Some(Label { at: 108, length: 12 })).named("xfs"),
-    mountable("btrfs", BTRFS_AT, b"_BHRfS_M", Some(Label { at: 0x1_0000 + 0x12b, length: 256 }))
+    mountable("xfs", 0, b"XFSB", Some(LabelPlace { at: 108, length: 12 })).named("xfs"),
+    mountable("btrfs", BTRFS_AT, b"_BHRfS_M", Some(LabelPlace { at: 0x1_0000 + 0x12b, length: 256 }))
         .named("btrfs"),
     mountable("squashfs", 0, b"hsqs", None),
     container("a LUKS volume", 0, b"LUKS\xba\xbe").named("crypto_LUKS"),
@@ -81,7 +81,7 @@ pub(crate) const EXT_AT: usize = 1024;
 const GPT: &[u8] = b"EFI PART";
 const RAID: &[u8] = b"\xfc\x4e\x2b\xa9";
 
-const fn mountable(kind: &'static str, at: u64, magic: &'static [u8], label: Option<Label>) -> Format {
+const fn mountable(kind: &'static str, at: u64, magic: &'static [u8], label: Option<LabelPlace>) -> Format {
     Format { blkid_name: None, at, magic, telling: magic.len(), role: Role::Mountable { kind, label } }
 }
 
@@ -140,7 +140,7 @@ const EXT_MAGIC: &[u8] = b"\x53\xef";
 
 /// A signature that stands somewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Found {
+pub(crate) struct FoundSignature {
     /// libblkid's name of the format.
     pub name: &'static str,
     /// Where it stands, in bytes from the beginning.
@@ -149,11 +149,15 @@ pub(crate) struct Found {
 }
 
 /// Every signature that stands in a file now and that mkswap wipes.
-pub(crate) fn signatures(file: &File) -> Vec<Found> {
-    let mut found: Vec<Found> = PAGE_SIZES.into_iter().filter_map(|size| swap(file, size)).collect();
+pub(crate) fn signatures(file: &File) -> Vec<FoundSignature> {
+    let mut found: Vec<FoundSignature> = PAGE_SIZES.into_iter().filter_map(|size| swap(file, size)).collect();
     found.extend(wiped().filter_map(|(name, format)| {
         let length = format.magic.len();
-        (read(file, format.at, length)? == format.magic).then_some(Found { name, at: format.at, length })
+        (read(file, format.at, length)? == format.magic).then_some(FoundSignature {
+            name,
+            at: format.at,
+            length,
+        })
     }));
     found.extend(squashfs(file));
     found.extend(ext_in(file));
@@ -171,18 +175,18 @@ fn read(file: &File, at: u64, length: usize) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-fn swap(file: &File, page_size: usize) -> Option<Found> {
+fn swap(file: &File, page_size: usize) -> Option<FoundSignature> {
     let at = (page_size - SIGNATURE.len()) as u64;
     let mark = read(file, at, SIGNATURE.len())?;
     if mark == SIGNATURE || mark == OLD_SIGNATURE {
-        return Some(Found { name: "swap", at, length: SIGNATURE.len() });
+        return Some(FoundSignature { name: "swap", at, length: SIGNATURE.len() });
     }
     let word = SUSPENDED.iter().find(|word| mark.starts_with(word))?;
-    Some(Found { name: "swsuspend", at, length: word.len() })
+    Some(FoundSignature { name: "swsuspend", at, length: word.len() })
 }
 
 /// Of either byte order and of any version, which are more than the kernel mounts.
-fn squashfs(file: &File) -> Option<Found> {
+fn squashfs(file: &File) -> Option<FoundSignature> {
     let head = read(file, 0, 32)?;
     let magic = head.get(..4)?;
     let major = match magic {
@@ -190,17 +194,17 @@ fn squashfs(file: &File) -> Option<Found> {
         b"sqsh" => u16::from_be_bytes(head.get(28..30)?.try_into().ok()?),
         _ => return None,
     };
-    Some(Found { name: if major >= 4 { "squashfs" } else { "squashfs3" }, at: 0, length: 4 })
+    Some(FoundSignature { name: if major >= 4 { "squashfs" } else { "squashfs3" }, at: 0, length: 4 })
 }
 
-fn ext_in(file: &File) -> Option<Found> {
+fn ext_in(file: &File) -> Option<FoundSignature> {
     let name = match ext(&read(file, EXT_AT as u64, 0x70)?)? {
         Ext::Ext2 => "ext2",
         Ext::Ext3 => "ext3",
         Ext::Ext4 => "ext4",
         Ext::Journal => "jbd",
     };
-    Some(Found { name, at: (EXT_AT + EXT_MAGIC_AT) as u64, length: EXT_MAGIC.len() })
+    Some(FoundSignature { name, at: (EXT_AT + EXT_MAGIC_AT) as u64, length: EXT_MAGIC.len() })
 }
 
 /// The kind of partition table, if there is one.

@@ -133,7 +133,7 @@ fn configure(device: BorrowedFd<'_>, file: BorrowedFd<'_>, access: Access, label
     const AUTOCLEAR: u32 = 4;
     /// struct loop_config (linux/loop.h), 304 bytes.
     #[repr(C)]
-    struct Config {
+    struct LoopConfig {
         fd: u32,
         block_size: u32,
         info: LoopInfo,
@@ -146,7 +146,7 @@ fn configure(device: BorrowedFd<'_>, file: BorrowedFd<'_>, access: Access, label
     };
     let mut info = LoopInfo::default();
     info.label.iter_mut().zip(label).for_each(|(to, from)| *to = *from);
-    let mut config = Config { fd, block_size: 0, info, reserved: [0; 8] };
+    let mut config = LoopConfig { fd, block_size: 0, info, reserved: [0; 8] };
     let mut done = Err(Errno::EINVAL);
     for flags in kinds {
         config.info.flags = *flags;

@@ -94,13 +94,18 @@ pub(crate) fn status_of_mount(id: NonZeroU64) -> Result<MountStatus> {
     const NEEDED: u64 = 0x1 | 0x2 | 0x8 | 0x10 | 0x20 | 0x200;
     const STRINGS_AT: usize = 512;
     #[repr(C)]
-    struct Request {
+    struct MountIdRequest {
         size: u32,
         spare: u32,
         mount: u64,
         wanted: u64,
     }
-    let request = Request { size: size_of::<Request>() as u32, spare: 0, mount: id.get(), wanted: WANTED };
+    let request = MountIdRequest {
+        size: size_of::<MountIdRequest>() as u32,
+        spare: 0,
+        mount: id.get(),
+        wanted: WANTED,
+    };
     let mut reply = vec![0_u8; 8 * 1024];
     // SAFETY: the struct is ours, its size is in it; the buffer is ours, its length is passed.
     let done =

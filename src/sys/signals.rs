@@ -45,7 +45,7 @@ pub(crate) fn is_interrupted() -> bool {
     }
 }
 
-/// SIGCHLD as a program expects it; a caller that ignored it would make [`wait`] fail. A handler, which an init that uses
+/// SIGCHLD as a program expects it; a caller that ignored it would make [`wait`](super::process::wait) fail. A handler, which an init that uses
 /// the library may have, stays.
 pub(crate) fn expect_children() {
     // SAFETY: sigaction is plain data, and all zeroes is a value of it.

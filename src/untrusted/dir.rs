@@ -41,6 +41,15 @@ impl AsFd for Dir {
     }
 }
 
+/// A directory that is there now.
+#[derive(Debug)]
+pub struct MadeDirectory {
+    /// It, open.
+    pub dir: Dir,
+    /// It was not there before.
+    pub is_new: bool,
+}
+
 impl Dir {
     /// The path by which a message calls `name` in this directory.
     pub fn shown(&self, name: &str) -> PathBuf {
@@ -152,25 +161,25 @@ impl Dir {
         }
     }
 
-    /// Makes the directory `name`, whatever the umask; `false` if one was there already.
+    /// Makes the directory `name`, whatever the umask, or opens the one that is there already.
     ///
     /// # Errors
     /// What mkdirat(2) says; Attack if something else stands there.
-    pub fn make_directory(&self, name: &str, mode: u32) -> Result<(Self, bool)> {
-        let made = match mkdirat(&self.fd, self.plain(name)?, Mode::from_bits_truncate(mode)) {
+    pub fn make_directory(&self, name: &str, mode: u32) -> Result<MadeDirectory> {
+        let is_new = match mkdirat(&self.fd, self.plain(name)?, Mode::from_bits_truncate(mode)) {
             Ok(()) => true,
             Err(Errno::EEXIST) => false,
             Err(errno) => return Err(Error::system("make the directory", self.shown(name), errno)),
         };
         let gone = || Error::new(Kind::Attack, "open", "it was there and is gone").at(self.shown(name));
         let opened = self.subdirectory(name).and_then(|dir| dir.ok_or_else(gone)).and_then(|dir| {
-            if made {
+            if is_new {
                 fchmod(&dir.fd, Mode::from_bits_truncate(mode))
                     .attempt("set the mode of", self.shown(name))?;
             }
-            Ok((dir, made))
+            Ok(MadeDirectory { dir, is_new })
         });
-        if made && opened.is_err() {
+        if is_new && opened.is_err() {
             let _ = unlinkat(&self.fd, name, UnlinkatFlags::RemoveDir);
         }
         opened

@@ -264,11 +264,11 @@ fn places_and_orders(directory: &Path) {
 }
 
 fn help_is_complete(directory: &Path) {
-    use rootfs_shim::internals::command::{Kind, TOOLS};
+    use rootfs_shim::internals::command::{Maker, TOOLS};
     for tool in TOOLS {
         let (status, text) = builtin(&[tool.name, "--help"], directory);
         assert_eq!(status, 0);
-        for option in tool.flavour(Kind::UtilLinux).unwrap().options {
+        for option in tool.flavour(Maker::UtilLinux).unwrap().options {
             let short = option.short.map(|letter| format!("-{}", char::from(letter)));
             let long = option.long.map(|long| format!("--{long}"));
             for name in short.into_iter().chain(long) {

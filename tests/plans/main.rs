@@ -20,10 +20,10 @@ use std::path::{Path, PathBuf};
 use libtest_mimic::{Arguments, Failed, Trial};
 use nix::errno::Errno;
 use rootfs_shim::Config;
-use rootfs_shim::internals::command::{Kind, Real, Tool};
+use rootfs_shim::internals::command::{Maker, Real, Tool};
 use rootfs_shim::internals::facts::{
-    AtBackingPath, Backing, FileFacts, FileId, Header, Listed, Location, MountId, Mounts, Operand, Sighted,
-    Thing, What, World, fstab,
+    AreaHeader, AtBackingPath, Backing, FileFacts, FileId, Listed, Location, MountId, Mounts, Operand,
+    Sighted, Thing, What, World, fstab,
 };
 use rootfs_shim::internals::swap::{Tag, active};
 use rootfs_shim::internals::{Invocation, octal, plan};
@@ -95,7 +95,7 @@ fn check(folder: &Path) -> Result<(), Failed> {
     let facts: Facts = toml::from_str(str::from_utf8(&read("facts.toml"))?)?;
     let config = Config::parse(&read("config.toml"))?;
     let tool = Tool::named(&argv[0]).ok_or("argv[0] is no tool")?;
-    let kind = if facts.busybox { Kind::Busybox } else { Kind::UtilLinux };
+    let kind = if facts.busybox { Maker::Busybox } else { Maker::UtilLinux };
     let real = Real { kind, ..Real::builtin() };
     let invocation = Invocation { argv, ..Invocation::default() };
     let call = plan::ShimCall::read(tool, &real, &invocation).ok_or("no flavour")?;
@@ -174,9 +174,9 @@ fn operand(facts: OperandFacts) -> Operand {
             holes: facts.holes,
             active: false,
             header: match facts.signature {
-                None => Header::Unread,
-                Some(false) => Header::Missing,
-                Some(true) => Header::Swap {
+                None => AreaHeader::Unread,
+                Some(false) => AreaHeader::Missing,
+                Some(true) => AreaHeader::Swap {
                     label: facts.label.clone().into_bytes(),
                     uuid: [0x11; 16],
                     bytes: facts.size,
@@ -192,7 +192,7 @@ fn operand(facts: OperandFacts) -> Operand {
         ("block device", _) => What::NotAFile(Thing {
             kind: "block device",
             path: Some(facts.given.clone().into()),
-            header: Header::Unread,
+            header: AreaHeader::Unread,
         }),
         (other, _) => panic!("{other}"),
     };

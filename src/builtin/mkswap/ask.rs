@@ -13,12 +13,12 @@ use crate::swap::uuid;
 
 /// The area that shall be made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Format {
+pub(crate) struct NewArea {
     /// The path of the file or device.
     pub device: OsString,
     /// The area's size in KiB, if not all of the device.
     pub blocks: Option<u64>,
-    pub label: Option<Label>,
+    pub label: Option<NewLabel>,
     pub uuid: NewUuid,
     /// In bytes; `None` for this machine's.
     pub page_size: Option<usize>,
@@ -48,7 +48,7 @@ pub(crate) struct Manner {
 
 /// A label as it fits into the header.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Label {
+pub(crate) struct NewLabel {
     pub bytes: Vec<u8>,
     /// What was given is longer.
     pub is_cut: bool,
@@ -79,11 +79,11 @@ pub(crate) enum Lock {
 #[derive(Debug)]
 pub(crate) enum Ask {
     About(String),
-    Format(Box<Format>),
+    Format(Box<NewArea>),
 }
 
 pub(crate) fn ask(call: &Call<'_>) -> Result<Ask, Refusal> {
-    let mut format = Format { lock: lock_from_environment(), ..Format::default() };
+    let mut format = NewArea { lock: lock_from_environment(), ..NewArea::default() };
     let (mut uuid, mut lock, mut version) = (None, None, None);
     for given in &call.parts.options {
         let value = given.value.as_deref().unwrap_or_default();
@@ -94,7 +94,7 @@ pub(crate) fn ask(call: &Call<'_>) -> Result<Ask, Refusal> {
             "quiet" => format.manner.quiet = true,
             "verbose" => format.manner.verbose = true,
             "file" => format.file = true,
-            "label" => format.label = Some(Label::of(value)),
+            "label" => format.label = Some(NewLabel::of(value)),
             "uuid" => uuid = Some(value),
             "lock" => lock = Some(given),
             "pagesize" => format.page_size = Some(page_size(call, value)?),
@@ -132,7 +132,7 @@ pub(crate) fn ask(call: &Call<'_>) -> Result<Ask, Refusal> {
     Ok(Ask::Format(Box::new(format)))
 }
 
-impl Label {
+impl NewLabel {
     fn of(value: &OsStr) -> Self {
         let bytes = value.as_bytes();
         let fitting = bytes.get(..header::LABEL_MAX).unwrap_or(bytes);
@@ -198,7 +198,7 @@ fn parse_uuid(call: &Call<'_>, value: &OsStr) -> Result<NewUuid, Refusal> {
 }
 
 /// A page has to hold the header, and its size is a power of two.
-fn check_page_size(call: &Call<'_>, format: &mut Format) -> Result<(), Refusal> {
+fn check_page_size(call: &Call<'_>, format: &mut NewArea) -> Result<(), Refusal> {
     const AT_LEAST: usize = 2048;
     format.page_size = format.page_size.filter(|size| *size != 0);
     match format.page_size {
@@ -210,13 +210,13 @@ fn check_page_size(call: &Call<'_>, format: &mut Format) -> Result<(), Refusal> 
 }
 
 /// What is said of a page size that is not this machine's.
-pub(crate) fn page_size_note(format: &Format) -> Option<String> {
+pub(crate) fn page_size_note(format: &NewArea) -> Option<String> {
     let system = system_page_size();
     let size = format.page_size.filter(|size| *size != system && !format.manner.quiet)?;
     Some(format!("Using user-specified page size {size}, instead of the system value {system}"))
 }
 
-fn nowhere(call: &Call<'_>, format: &Format) -> Refusal {
+fn nowhere(call: &Call<'_>, format: &NewArea) -> Refusal {
     let note = page_size_note(format).map(|note| format!("mkswap: {note}\n")).unwrap_or_default();
     let mut refusal = call.refuse(&[b"error: Nowhere to set up swap on?"]).with_hint();
     refusal.line.splice(..0, note.into_bytes());
@@ -256,7 +256,7 @@ pub(crate) struct Layout {
 ///
 /// # Errors
 /// The words of mkswap: too small, or larger than the device.
-pub(crate) fn layout(format: &Format, available: Option<u64>) -> Result<Layout, String> {
+pub(crate) fn layout(format: &NewArea, available: Option<u64>) -> Result<Layout, String> {
     const PAGES_AT_LEAST: u64 = 10;
     let page_size = format.page_size.unwrap_or_else(system_page_size);
     let page = page_size as u64;
@@ -278,9 +278,9 @@ pub(crate) fn layout(format: &Format, available: Option<u64>) -> Result<Layout, 
 mod tests {
     use super::*;
 
-    fn four_k(blocks: Option<u64>, force: bool) -> Format {
+    fn four_k(blocks: Option<u64>, force: bool) -> NewArea {
         let manner = Manner { force, ..Manner::default() };
-        Format { page_size: Some(4096), blocks, manner, ..Format::default() }
+        NewArea { page_size: Some(4096), blocks, manner, ..NewArea::default() }
     }
 
     #[test]
@@ -308,7 +308,7 @@ mod tests {
 
     #[test]
     fn an_offset_is_taken_from_the_size() {
-        let format = Format { offset: 1 << 19, ..four_k(None, false) };
+        let format = NewArea { offset: 1 << 19, ..four_k(None, false) };
         assert_eq!(layout(&format, Some(1 << 20)).unwrap().pages, 128);
     }
 }

@@ -5,12 +5,12 @@ pub(crate) mod write;
 
 use std::path::Path;
 
-use crate::builtin::call::{Call, Console, Reported};
-use crate::builtin::mkswap::ask::{Ask, Format, Label, NewUuid, ask};
+use crate::builtin::call::{Call, Reported, Streams};
+use crate::builtin::mkswap::ask::{Ask, NewArea, NewLabel, NewUuid, ask};
 use crate::swap::header::Header;
 
 /// Runs mkswap; the exit status.
-pub(crate) fn run(call: &Call<'_>, console: &mut Console) -> i32 {
+pub(crate) fn run(call: &Call<'_>, console: &mut Streams) -> i32 {
     match ask(call) {
         Err(refusal) => refusal.tell(console),
         Ok(Ask::About(text)) => {
@@ -29,12 +29,12 @@ pub(crate) fn run(call: &Call<'_>, console: &mut Console) -> i32 {
 ///
 /// # Errors
 /// If it could not be made.
-pub(crate) fn reinitialise(path: &Path, header: &Header, console: &mut Console) -> Result<(), Reported> {
-    let format = Format {
+pub(crate) fn reinitialise(path: &Path, header: &Header, console: &mut Streams) -> Result<(), Reported> {
+    let format = NewArea {
         device: path.into(),
-        label: (!header.label.is_empty()).then(|| Label { bytes: header.label.clone(), is_cut: false }),
+        label: (!header.label.is_empty()).then(|| NewLabel { bytes: header.label.clone(), is_cut: false }),
         uuid: if header.uuid == [0; 16] { NewUuid::Random } else { NewUuid::Given(header.uuid) },
-        ..Format::default()
+        ..NewArea::default()
     };
     let name = console.renamed("mkswap");
     let done = write::format(&format, console);

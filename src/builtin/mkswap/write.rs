@@ -14,8 +14,8 @@ use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
 
 use crate::builtin::access::{InsecureMode, insecure_mode, insecure_owner};
-use crate::builtin::call::{Console, Reported};
-use crate::builtin::mkswap::ask::{Format, Layout, Lock, NewUuid, layout, page_size_note};
+use crate::builtin::call::{Reported, Streams};
+use crate::builtin::mkswap::ask::{Layout, Lock, NewArea, NewUuid, layout, page_size_note};
 use crate::builtin::show;
 use crate::error::errno_of;
 use crate::kernel::devices;
@@ -28,7 +28,7 @@ use crate::sys::{DirtyPages, Extent};
 ///
 /// # Errors
 /// If it could not be made; the reason is on stderr then.
-pub(crate) fn format(format: &Format, console: &mut Console) -> Result<(), Reported> {
+pub(crate) fn format(format: &NewArea, console: &mut Streams) -> Result<(), Reported> {
     let device = Path::new(&format.device);
     let name = format.device.as_bytes();
     if let Some(note) = page_size_note(format) {
@@ -69,7 +69,7 @@ pub(crate) fn format(format: &Format, console: &mut Console) -> Result<(), Repor
 }
 
 /// The device's size in bytes, if it has one.
-fn available(format: &Format, seen: Option<&Metadata>) -> std::io::Result<Option<u64>> {
+fn available(format: &NewArea, seen: Option<&Metadata>) -> std::io::Result<Option<u64>> {
     Ok(match (format.size.filter(|_| format.file), seen) {
         (Some(size), _) => Some(size),
         (None, None) => Some(0),
@@ -83,7 +83,7 @@ fn available(format: &Format, seen: Option<&Metadata>) -> std::io::Result<Option
 }
 
 /// A block device that somebody uses cannot be opened exclusively: an active swap area, a mounted disk.
-fn open(format: &Format, seen: Option<&Metadata>) -> std::io::Result<File> {
+fn open(format: &NewArea, seen: Option<&Metadata>) -> std::io::Result<File> {
     let exclusive = seen.is_some_and(|seen| seen.file_type().is_block_device());
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY | if exclusive { libc::O_EXCL } else { 0 };
     let mut options = File::options();
@@ -95,7 +95,7 @@ fn open(format: &Format, seen: Option<&Metadata>) -> std::io::Result<File> {
 }
 
 /// `--file`: cut to its size, and every block there.
-fn grow(format: &Format, file: &File, meta: &Metadata, console: &mut Console) -> Result<(), Reported> {
+fn grow(format: &NewArea, file: &File, meta: &Metadata, console: &mut Streams) -> Result<(), Reported> {
     let Some(size) = format.size.filter(|_| format.file && meta.is_file()) else { return Ok(()) };
     let length = i64::try_from(size).unwrap_or(i64::MAX);
     let allocated = || match fallocate(file, FallocateFlags::empty(), 0, length) {
@@ -135,7 +135,7 @@ fn is_mounted(device: &Path) -> bool {
     deprecated,
     reason = "nix's Flock wants to own the file, and the lock is the file's for as long as we are"
 )]
-fn lock(format: &Format, file: &File, console: &mut Console) -> Result<(), Reported> {
+fn lock(format: &NewArea, file: &File, console: &mut Streams) -> Result<(), Reported> {
     use nix::fcntl::{FlockArg, flock};
     use std::os::fd::AsRawFd;
     let name = format.device.as_bytes();
@@ -158,7 +158,7 @@ fn lock(format: &Format, file: &File, console: &mut Console) -> Result<(), Repor
     Ok(())
 }
 
-fn warn_of_access(name: &[u8], meta: &Metadata, console: &mut Console) {
+fn warn_of_access(name: &[u8], meta: &Metadata, console: &mut Streams) {
     if let Some(InsecureMode { mode, suggested }) = insecure_mode(meta) {
         let words = format!(": insecure permissions {mode:04o}, fix with: chmod {suggested:04o} ");
         console.warn(&[name, words.as_bytes(), name]);
@@ -171,11 +171,11 @@ fn warn_of_access(name: &[u8], meta: &Metadata, console: &mut Console) {
 
 /// `-c`: the pages of a device that cannot be read.
 fn check(
-    format: &Format,
+    format: &NewArea,
     layout: &Layout,
     file: &File,
     meta: &Metadata,
-    console: &mut Console,
+    console: &mut Streams,
 ) -> Result<Vec<u32>, Reported> {
     if !format.manner.check {
         return Ok(Vec::new());
@@ -206,7 +206,7 @@ fn check(
 }
 
 /// What the kernel may refuse when the area is enabled.
-fn warn_of_holes(format: &Format, file: &File, console: &mut Console) {
+fn warn_of_holes(format: &NewArea, file: &File, console: &mut Streams) {
     let Some(findings) = holes(file).filter(|findings| !findings.is_empty()) else { return };
     console.write_err(b"\n");
     console.warn(&[format.device.as_bytes(), b" contains holes or other unsupported extents."]);
@@ -245,11 +245,11 @@ fn holes(file: &File) -> Option<Vec<String>> {
 }
 
 fn write(
-    format: &Format,
+    format: &NewArea,
     layout: &Layout,
     bad_pages: &[u32],
     file: &File,
-    console: &mut Console,
+    console: &mut Streams,
 ) -> Result<(), Reported> {
     let name = format.device.as_bytes();
     let own = new_uuid(format.uuid).or_else(|errno| failed(console, &[b"cannot make a UUID"], errno))?;
@@ -287,7 +287,7 @@ fn write(
 }
 
 /// Erases what would make others take the area for something else, and says what it was.
-fn erase_old(format: &Format, file: &File, console: &mut Console) -> Result<(), Reported> {
+fn erase_old(format: &NewArea, file: &File, console: &mut Streams) -> Result<(), Reported> {
     let name = format.device.as_bytes();
     let at_start = format.offset == 0;
     let signatures = if at_start { signature::signatures(file) } else { Vec::new() };
@@ -322,11 +322,11 @@ fn new_uuid(choice: NewUuid) -> nix::Result<[u8; 16]> {
     }
 }
 
-fn failed<T>(console: &mut Console, parts: &[&[u8]], errno: Errno) -> Result<T, Reported> {
+fn failed<T>(console: &mut Streams, parts: &[&[u8]], errno: Errno) -> Result<T, Reported> {
     Err(console.report(parts, errno))
 }
 
-fn refused<T>(console: &mut Console, parts: &[&[u8]]) -> Result<T, Reported> {
+fn refused<T>(console: &mut Streams, parts: &[&[u8]]) -> Result<T, Reported> {
     console.warn(parts);
     Err(Reported)
 }

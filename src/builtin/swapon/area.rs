@@ -9,7 +9,7 @@ use std::path::Path;
 use nix::errno::Errno;
 
 use crate::builtin::access::{InsecureMode, insecure_mode, insecure_owner};
-use crate::builtin::call::{Console, Reported};
+use crate::builtin::call::{Reported, Streams};
 use crate::builtin::mkswap;
 use crate::builtin::swapon::ask::Enable;
 use crate::error::errno_of;
@@ -19,7 +19,7 @@ use crate::sys;
 
 /// What an area looks like before it is enabled.
 #[derive(Debug)]
-struct Area {
+struct AreaFacts {
     insecure_mode: Option<InsecureMode>,
     insecure_owner: Option<u32>,
     has_holes: bool,
@@ -40,7 +40,7 @@ enum Mend {
 
 /// What to say about an area, and what it needs.
 #[derive(Debug)]
-struct Verdict {
+struct Assessment {
     words: Vec<String>,
     /// `None` if it cannot be enabled.
     mend: Option<Mend>,
@@ -54,7 +54,7 @@ pub(crate) fn switch_on(
     path: &Path,
     flags: i32,
     enable: &Enable,
-    console: &mut Console,
+    console: &mut Streams,
 ) -> Result<(), Reported> {
     let name = path.as_os_str().as_bytes();
     let area = look(path).map_err(|error| console.report(&[b"cannot open ", name], errno_of(&error)))?;
@@ -74,7 +74,7 @@ pub(crate) fn switch_on(
     done.map_err(|errno| console.report(&[name, b": swapon failed"], errno))
 }
 
-fn look(path: &Path) -> std::io::Result<Area> {
+fn look(path: &Path) -> std::io::Result<AreaFacts> {
     let mut file = tag::open_to_read(path)?;
     let meta = file.metadata()?;
     let kind = meta.file_type();
@@ -82,7 +82,7 @@ fn look(path: &Path) -> std::io::Result<Area> {
     let size =
         if is_device { std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0))? } else { meta.size() };
     let plain = kind.is_file() || is_device;
-    Ok(Area {
+    Ok(AreaFacts {
         insecure_mode: insecure_mode(&meta),
         insecure_owner: insecure_owner(&meta),
         has_holes: kind.is_file() && meta.blocks().saturating_mul(512) < size,
@@ -91,7 +91,7 @@ fn look(path: &Path) -> std::io::Result<Area> {
     })
 }
 
-fn judge(area: &Area, enable: &Enable) -> Verdict {
+fn judge(area: &AreaFacts, enable: &Enable) -> Assessment {
     let mut words = Vec::new();
     if let Some(InsecureMode { mode, suggested }) = area.insecure_mode {
         words.push(format!("insecure permissions {mode:04o}, {suggested:04o} suggested."));
@@ -101,11 +101,11 @@ fn judge(area: &Area, enable: &Enable) -> Verdict {
     }
     if area.has_holes {
         words.push("skipping - it appears to have holes.".to_owned());
-        return Verdict { words, mend: None };
+        return Assessment { words, mend: None };
     }
     let Some(header) = &area.header else {
         words.push("read swap header failed".to_owned());
-        return Verdict { words, mend: None };
+        return Assessment { words, mend: None };
     };
     let (page_size, size) = (header.page_size, header.size());
     if enable.verbose {
@@ -137,10 +137,10 @@ fn judge(area: &Area, enable: &Enable) -> Verdict {
             Mend::Nothing
         }
     };
-    Verdict { words, mend: Some(mend) }
+    Assessment { words, mend: Some(mend) }
 }
 
-fn resign(path: &Path, header: &Header, console: &mut Console) -> Result<(), Reported> {
+fn resign(path: &Path, header: &Header, console: &mut Streams) -> Result<(), Reported> {
     let name = path.as_os_str().as_bytes();
     let file: File = File::options()
         .write(true)

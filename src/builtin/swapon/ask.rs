@@ -31,27 +31,27 @@ pub(crate) struct Enable {
     pub(crate) fstab: PathBuf,
     pub(crate) tags: Vec<Tag>,
     pub(crate) operands: Vec<OsString>,
-    pub(crate) how: How,
+    pub(crate) how: Properties,
     pub(crate) fix_page_size: bool,
     pub(crate) verbose: bool,
 }
 
 /// The properties of an area, by option or by fstab.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct How {
+pub(crate) struct Properties {
     pub(crate) priority: Option<i16>,
-    pub(crate) discard: Discard,
+    pub(crate) discard: DiscardFlags,
     pub(crate) may_be_missing: bool,
 }
 
 /// When the area's free blocks are handed back to its device: the two ways add up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Discard {
+pub(crate) struct DiscardFlags {
     once: bool,
     pages: bool,
 }
 
-impl Discard {
+impl DiscardFlags {
     const ONCE: Self = Self { once: true, pages: false };
     const PAGES: Self = Self { once: false, pages: true };
     const BOTH: Self = Self { once: true, pages: true };
@@ -151,12 +151,12 @@ fn priority(call: &Call<'_>, value: &OsStr) -> Result<Option<i16>, Refusal> {
     }
 }
 
-fn discard(call: &Call<'_>, value: Option<&OsStr>) -> Result<Discard, Refusal> {
-    let Some(value) = value else { return Ok(Discard::BOTH) };
+fn discard(call: &Call<'_>, value: Option<&OsStr>) -> Result<DiscardFlags, Refusal> {
+    let Some(value) = value else { return Ok(DiscardFlags::BOTH) };
     // `-d=once` is how people write it.
     match value.as_bytes().strip_prefix(b"=").unwrap_or(value.as_bytes()) {
-        b"once" => Ok(Discard::ONCE),
-        b"pages" => Ok(Discard::PAGES),
+        b"once" => Ok(DiscardFlags::ONCE),
+        b"pages" => Ok(DiscardFlags::PAGES),
         other => Err(call.refuse(&[b"unsupported discard policy: ", other])),
     }
 }
@@ -181,15 +181,15 @@ fn parse_columns(call: &Call<'_>, list: &OsStr) -> Result<Vec<Column>, Refusal> 
     }
 }
 
-impl How {
+impl Properties {
     /// With what a list of options says, as `-o` takes it and fstab holds it.
     pub(crate) fn with(mut self, options: &OsStr) -> Self {
         let option = |name| fstab::option(options, name, fstab::Reader::Libmount);
         if let Some(value) = option("discard") {
             self.discard = match value {
-                Some(b"once") => Discard::ONCE,
-                Some(b"pages") => Discard::PAGES,
-                _ => Discard::BOTH,
+                Some(b"once") => DiscardFlags::ONCE,
+                Some(b"pages") => DiscardFlags::PAGES,
+                _ => DiscardFlags::BOTH,
             };
         }
         if let Some(Some(value)) = option("pri") {

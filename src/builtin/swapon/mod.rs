@@ -13,18 +13,18 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
-use crate::builtin::call::{Call, Console, Reported};
+use crate::builtin::call::{Call, Reported, Streams};
 use crate::builtin::show::{self, Column, Row};
 use crate::builtin::swapon::area::switch_on;
-use crate::builtin::swapon::ask::{Ask, Enable, How, ask};
+use crate::builtin::swapon::ask::{Ask, Enable, Properties, ask};
 use crate::error::errno_of;
-use crate::swap::active::{self, Swap};
+use crate::swap::active::{self, ActiveSwap};
 use crate::swap::fstab::{self, Reader};
 use crate::swap::header::Header;
 use crate::swap::tag::{self, Tag};
 
 /// Runs swapon; the exit status.
-pub(crate) fn run(call: &Call<'_>, console: &mut Console) -> i32 {
+pub(crate) fn run(call: &Call<'_>, console: &mut Streams) -> i32 {
     match ask(call) {
         Err(refusal) => refusal.tell(console),
         Ok(Ask::About(text)) => {
@@ -47,7 +47,7 @@ pub(crate) fn run(call: &Call<'_>, console: &mut Console) -> i32 {
     }
 }
 
-fn carry_out(call: &Call<'_>, enable: &Enable, console: &mut Console) -> i32 {
+fn carry_out(call: &Call<'_>, enable: &Enable, console: &mut Streams) -> i32 {
     let facts = match gather(enable) {
         Ok(facts) => facts,
         Err(errno) => {
@@ -65,7 +65,7 @@ fn carry_out(call: &Call<'_>, enable: &Enable, console: &mut Console) -> i32 {
 }
 
 /// The header is read only where a column asks for it: the disk may be slow, or answer no more.
-fn row(swap: Swap, asked: bool) -> Row {
+fn row(swap: ActiveSwap, asked: bool) -> Row {
     let header = asked.then(|| tag::header_at(&swap.path)).flatten();
     let uuid = header.as_ref().and_then(Header::uuid_text).unwrap_or_default();
     Row { uuid, label: header.map(|header| header.label).unwrap_or_default(), swap }
@@ -73,9 +73,9 @@ fn row(swap: Swap, asked: bool) -> Row {
 
 /// What there is to enable, and what is active already.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Facts {
-    swaps: Vec<Swap>,
-    bad_lines: Vec<(PathBuf, usize)>,
+struct EnableFacts {
+    swaps: Vec<ActiveSwap>,
+    bad_lines: Vec<fstab::BadLine>,
     candidates: Vec<Candidate>,
 }
 
@@ -91,7 +91,7 @@ struct Candidate {
 
 /// # Errors
 /// If `-a` is asked for and there is no fstab.
-fn gather(enable: &Enable) -> Result<Facts, Errno> {
+fn gather(enable: &Enable) -> Result<EnableFacts, Errno> {
     let wants_tag = enable.all
         || !enable.tags.is_empty()
         || enable.operands.iter().any(|operand| Tag::parse(operand).is_some());
@@ -125,7 +125,7 @@ fn gather(enable: &Enable) -> Result<Facts, Errno> {
     let operands = enable.operands.iter();
     candidates.extend(operands.map(|spec| candidate(spec, tag::resolve(spec, &files), None)));
     let bad_lines = if enable.all { fstab::bad_lines(&tables) } else { Vec::new() };
-    Ok(Facts { swaps, bad_lines, candidates })
+    Ok(EnableFacts { swaps, bad_lines, candidates })
 }
 
 fn readable(path: &Path) -> bool {
@@ -134,7 +134,7 @@ fn readable(path: &Path) -> bool {
 
 /// One thing that comes of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
+enum Action {
     Say(Vec<u8>),
     /// Says why something cannot be enabled, which makes the call fail.
     Fail(Vec<u8>),
@@ -145,9 +145,9 @@ enum Step {
     },
 }
 
-fn steps(enable: &Enable, facts: &Facts) -> Vec<Step> {
-    let bad_line = |line| Step::Say(fstab::bad_line(line).into_vec());
-    let mut steps: Vec<Step> = facts.bad_lines.iter().map(bad_line).collect();
+fn steps(enable: &Enable, facts: &EnableFacts) -> Vec<Action> {
+    let bad_line = |line| Action::Say(fstab::bad_line(line).into_vec());
+    let mut steps: Vec<Action> = facts.bad_lines.iter().map(bad_line).collect();
     for candidate in &facts.candidates {
         steps.extend(match &candidate.fstab_options {
             Some(options) => from_fstab(enable, facts, candidate, options),
@@ -157,17 +157,22 @@ fn steps(enable: &Enable, facts: &Facts) -> Vec<Step> {
     steps
 }
 
-fn on_its_own(how: How, candidate: &Candidate) -> Step {
+fn on_its_own(how: Properties, candidate: &Candidate) -> Action {
     match &candidate.path {
-        Some(path) => Step::Enable { path: path.clone(), flags: how.flags() },
-        None => Step::Fail([b"cannot find the device for ", candidate.spec.as_bytes()].concat()),
+        Some(path) => Action::Enable { path: path.clone(), flags: how.flags() },
+        None => Action::Fail([b"cannot find the device for ", candidate.spec.as_bytes()].concat()),
     }
 }
 
-fn from_fstab(enable: &Enable, facts: &Facts, candidate: &Candidate, options: &OsStr) -> Option<Step> {
+fn from_fstab(
+    enable: &Enable,
+    facts: &EnableFacts,
+    candidate: &Candidate,
+    options: &OsStr,
+) -> Option<Action> {
     let ignored = |name: &OsStr, why: &str| {
         let words = [name.as_bytes(), b": ", why.as_bytes(), b" -- ignored"].concat();
-        enable.verbose.then_some(Step::Say(words))
+        enable.verbose.then_some(Action::Say(words))
     };
     if fstab::option(options, "noauto", Reader::Libmount).is_some() {
         return ignored(&candidate.spec, "noauto option");
@@ -185,16 +190,16 @@ fn from_fstab(enable: &Enable, facts: &Facts, candidate: &Candidate, options: &O
     Some(on_its_own(how, candidate))
 }
 
-fn take(step: &Step, enable: &Enable, console: &mut Console) -> Result<(), Reported> {
+fn take(step: &Action, enable: &Enable, console: &mut Streams) -> Result<(), Reported> {
     match step {
-        Step::Say(words) => {
+        Action::Say(words) => {
             console.warn(&[words]);
             Ok(())
         }
-        Step::Fail(words) => {
+        Action::Fail(words) => {
             console.warn(&[words]);
             Err(Reported)
         }
-        Step::Enable { path, flags } => switch_on(path, *flags, enable, console),
+        Action::Enable { path, flags } => switch_on(path, *flags, enable, console),
     }
 }

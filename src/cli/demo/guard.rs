@@ -19,7 +19,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, pipe2, setsid};
 
-use crate::cli::demo::guest::Guest;
+use crate::cli::demo::guest::DemoGuest;
 use crate::error::{Attempt, Result};
 use crate::sys::{self, Where};
 
@@ -43,7 +43,7 @@ const INTERRUPTS: [Signal; 4] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP
 ///
 /// # Errors
 /// If a process cannot be made; what could not be cleared.
-pub(crate) fn play(guest: &Guest, player: impl FnOnce() -> i32) -> Result<End> {
+pub(crate) fn play(guest: &DemoGuest, player: impl FnOnce() -> i32) -> Result<End> {
     sys::expect_children();
     let signals: SigSet = INTERRUPTS.into_iter().chain([Signal::SIGCHLD]).collect();
     signals.thread_block().attempt("block signals for", "demo")?;
@@ -84,7 +84,7 @@ pub(crate) fn play(guest: &Guest, player: impl FnOnce() -> i32) -> Result<End> {
 }
 
 /// The guard's life; gives its exit status.
-fn guard(guest: &Guest, lifeline: &OwnedFd, watch: &SignalFd, player: impl FnOnce() -> i32) -> i32 {
+fn guard(guest: &DemoGuest, lifeline: &OwnedFd, watch: &SignalFd, player: impl FnOnce() -> i32) -> i32 {
     let _ = setsid();
     let first = unshare(CloneFlags::CLONE_NEWPID)
         .and_then(|()| sys::spawn_work(None, None, Where::Here, || first_process(player)));

@@ -30,11 +30,11 @@ const FILES: [&str; 2] = ["disk.img", "config.toml"];
 const DIRECTORIES: [&str; 2] = ["guest", "disk"];
 
 /// A throwaway overlay root below a directory of its own.
-pub(crate) struct Guest {
+pub(crate) struct DemoGuest {
     dir: PathBuf,
 }
 
-impl Guest {
+impl DemoGuest {
     /// Finds the place and unshares the mounts of this process; nothing is made yet.
     ///
     /// # Errors
@@ -165,7 +165,7 @@ impl Guest {
             .collect()
     }
 
-    /// What is left of the guest, in words; nothing, after [`Guest::clear`]. An area that is still active pins
+    /// What is left of the guest, in words; nothing, after [`DemoGuest::clear`]. An area that is still active pins
     /// its filesystem, and that its loop device, so no loop device means no swap.
     pub(crate) fn left(&self) -> Vec<String> {
         let mut left = self.loops();

@@ -12,7 +12,7 @@ use std::io::IsTerminal;
 use std::path::Path;
 
 use crate::cli::demo::guard::End;
-use crate::cli::demo::guest::Guest;
+use crate::cli::demo::guest::DemoGuest;
 use crate::cli::output::{fail, print};
 use crate::error::{Error, Kind, Result};
 
@@ -41,7 +41,7 @@ const UNREAD: i32 = 128 + 13;
 pub(crate) fn run(args: &Args) -> Result<i32> {
     check_machine()?;
     let show = Show { colour: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() };
-    let guest = Guest::find(&args.scratch)?;
+    let guest = DemoGuest::find(&args.scratch)?;
     let end = guard::play(&guest, || match guest.build().and_then(|()| play(&guest, &show)) {
         Ok(()) => 0,
         Err(error) => fail(&error),
@@ -66,7 +66,7 @@ pub(crate) fn run(args: &Args) -> Result<i32> {
     }
 }
 
-fn play(guest: &Guest, show: &Show) -> Result<()> {
+fn play(guest: &DemoGuest, show: &Show) -> Result<()> {
     show.heading("A root filesystem of two layers");
     show.say("The lower layer is this machine's own /, read-only. The writable layer is an empty ext4 disk.");
     run_shown(guest, show, "findmnt -no FSTYPE,TARGET /")?;
@@ -99,7 +99,7 @@ fn play(guest: &Guest, show: &Show) -> Result<()> {
 }
 
 /// Shows a script, runs it inside the guest's root and shows what it printed.
-fn run_shown(guest: &Guest, show: &Show, script: &str) -> Result<()> {
+fn run_shown(guest: &DemoGuest, show: &Show, script: &str) -> Result<()> {
     show.command(script);
     let (output, _) = guest.run(script)?;
     show.output(&output);
@@ -107,7 +107,7 @@ fn run_shown(guest: &Guest, show: &Show, script: &str) -> Result<()> {
 }
 
 /// Runs a script that was shown before, and shows what it printed and how it ended.
-fn run_unseen(guest: &Guest, show: &Show, script: &str) -> Result<()> {
+fn run_unseen(guest: &DemoGuest, show: &Show, script: &str) -> Result<()> {
     let (output, status) = guest.run(script)?;
     show.output(&output);
     show.say(&format!("exit status {status}"));

@@ -13,6 +13,7 @@ use crate::installer::manifest::{Manifest, State};
 use crate::installer::names::{BIN, BINARY, CONFIG, MANIFEST, MARKER, UPPER, UPPER_PATH, temporary};
 use crate::installer::payload::Payload;
 use crate::installer::plan::step::{InstallerPlan, Step};
+use crate::untrusted::dir::MadeDirectory;
 use crate::untrusted::inode::Inode;
 use crate::untrusted::{Dir, Root, mounts};
 use crate::{paths, sys};
@@ -163,8 +164,8 @@ impl<'a> Transaction<'a> {
 
     fn make_directory(&mut self, path: &str, mode: u32) -> Result<()> {
         let (parent, name) = self.at(path)?;
-        let (dir, made) = parent.make_directory(&name, mode)?;
-        if made {
+        let MadeDirectory { dir, is_new } = parent.make_directory(&name, mode)?;
+        if is_new {
             self.undo.push(Undo::RemoveDirectory { parent, name });
         }
         self.dirs.entry(path.to_owned()).or_insert_with(|| Rc::new(dir));

@@ -14,7 +14,7 @@ use crate::installer::image::{self, Image};
 use crate::installer::names;
 use crate::kernel::mounts::{self, Mount, Mounts};
 use crate::paths;
-use crate::swap::active::Swap;
+use crate::swap::active::ActiveSwap;
 use crate::untrusted::{Dir, Root};
 
 /// A root, and what the machine has to do with it.
@@ -73,7 +73,7 @@ pub(crate) struct PassthroughDirectory {
 pub(crate) struct PlatformSwapDevice {
     pub path: PathBuf,
     /// The area as the kernel lists it, if it is active.
-    pub active: Option<Swap>,
+    pub active: Option<ActiveSwap>,
 }
 
 impl Guest {
@@ -209,8 +209,9 @@ fn join(root: &Path, path: &Path) -> PathBuf {
 fn swap_device(root: &Root, path: PathBuf, swaps: &[ListedArea]) -> PlatformSwapDevice {
     let number = |path: &Path| root.find(path).ok()??.device();
     let own = number(&path);
-    let is_own =
-        |swap: &&Swap| !swap.is_file && (swap.path == path || (own.is_some() && number(&swap.path) == own));
+    let is_own = |swap: &&ActiveSwap| {
+        !swap.is_file && (swap.path == path || (own.is_some() && number(&swap.path) == own))
+    };
     let active = swaps.iter().map(|area| &area.swap).find(is_own).cloned();
     PlatformSwapDevice { path, active }
 }

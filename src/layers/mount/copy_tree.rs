@@ -26,7 +26,7 @@ use crate::sys::{inode_flags, proc_path, set_inode_flags, xattr};
 use crate::untrusted::inode::InodeId;
 
 /// Told after each file: bytes done, bytes in all.
-pub(crate) type Progress<'a> = dyn FnMut(u64, u64) + Send + 'a;
+pub(crate) type CopyProgress<'a> = dyn FnMut(u64, u64) + Send + 'a;
 
 /// How deep a tree is copied: each level takes open files, of which an init has 1024, and of the stack.
 const DEEPEST: usize = 256;
@@ -72,7 +72,7 @@ fn there(meta: std::io::Result<fs::Metadata>) -> std::io::Result<Option<fs::Meta
 ///
 /// # Errors
 /// ENOSPC before anything is written if the tree does not fit; else the call and the path that failed.
-pub(crate) fn copy_tree(from: &Path, to: &Path, shown: &Path, progress: &mut Progress<'_>) -> Result<()> {
+pub(crate) fn copy_tree(from: &Path, to: &Path, shown: &Path, progress: &mut CopyProgress<'_>) -> Result<()> {
     let total = measure(from, shown)?;
     let parent = to.parent().unwrap_or(Path::new("/"));
     let space = nix::sys::statvfs::statvfs(parent).attempt("statvfs", parent)?;
@@ -98,7 +98,7 @@ struct Copier<'a, 'b> {
     shown: &'a Path,
     done: u64,
     total: u64,
-    progress: &'a mut Progress<'b>,
+    progress: &'a mut CopyProgress<'b>,
 }
 
 impl Copier<'_, '_> {

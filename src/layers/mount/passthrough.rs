@@ -56,7 +56,7 @@ pub(crate) fn pass_through(
     root: &Path,
     layer: &Path,
     path: &Path,
-    progress: &mut copy_tree::Progress<'_>,
+    progress: &mut copy_tree::CopyProgress<'_>,
 ) -> Result<()> {
     let point = in_root(&directory(root)?, path)?;
     let store = layer.join("passthrough");
@@ -82,7 +82,7 @@ fn copy_from_image(
     stored: &Path,
     point: &OwnedFd,
     path: &Path,
-    progress: &mut copy_tree::Progress<'_>,
+    progress: &mut copy_tree::CopyProgress<'_>,
 ) -> Result<()> {
     let parent = stored.parent().unwrap_or(store);
     fs::DirBuilder::new().recursive(true).mode(WAY_MODE).create(parent).attempt("make a place for", path)?;

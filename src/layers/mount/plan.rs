@@ -7,15 +7,15 @@ use crate::error::{Error, Kind, Result};
 use crate::kernel::mounts::{Mount, Mounts};
 use crate::layers::content::{Content, WRITABLE};
 use crate::layers::device::Storage;
-use crate::layers::facts::{Layer, LayerKind, Medium, State, User};
+use crate::layers::facts::{Layer, LayerKind, LayerState, Medium, User};
 use crate::layers::options::MountOptions;
-use crate::layers::reset::plan::{self, Discard, Orders, ResetPlan};
+use crate::layers::reset::plan::{self, Discard, ResetOrders, ResetPlan};
 use crate::sys::block::Access;
 use crate::text;
 
 /// What a mount finds on the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Facts {
+pub(crate) struct MountFacts {
     /// The lower layers, of which the topmost is the first.
     pub lower: Vec<Layer>,
     pub writable: Layer,
@@ -104,8 +104,8 @@ impl PlannedLayer {
 ///
 /// # Errors
 /// [`Kind::Usage`] for a request that makes no sense, [`Kind::State`] for a layer that cannot serve.
-pub(crate) fn plan(options: &MountOptions, facts: &Facts) -> Result<MountPlan> {
-    let Facts { lower, writable, .. } = facts;
+pub(crate) fn plan(options: &MountOptions, facts: &MountFacts) -> Result<MountPlan> {
+    let MountFacts { lower, writable, .. } = facts;
     sensible(options, lower)?;
     if let Some(what) = &facts.occupied {
         let error = Error::new(Kind::State, "mount", format!("{what} is mounted there already"));
@@ -167,10 +167,10 @@ fn sensible(options: &MountOptions, lower: &[Layer]) -> Result<()> {
 }
 
 /// A layer is made new if that was asked for, if it is empty, or if a reset was cut short.
-fn reset_of(options: &MountOptions, facts: &Facts) -> Result<Option<ResetPlan>> {
+fn reset_of(options: &MountOptions, facts: &MountFacts) -> Result<Option<ResetPlan>> {
     let writable = &facts.writable;
     plan::in_use(writable, "mount")?;
-    let orders = Orders { force: options.force, discard: options.discard };
+    let orders = ResetOrders { force: options.force, discard: options.discard };
     if options.reset {
         return plan::plan(writable, facts.mkfs.clone(), orders).map(Some);
     }
@@ -178,7 +178,7 @@ fn reset_of(options: &MountOptions, facts: &Facts) -> Result<Option<ResetPlan>> 
         LayerKind::Device(medium) | LayerKind::Image(medium) => {
             matches!(medium.content, Content::Empty | Content::Unfinished(_))
         }
-        LayerKind::Directory(directory) => directory.state == State::Resetting,
+        LayerKind::Directory(directory) => directory.state == LayerState::Resetting,
     };
     if !unfinished {
         return Ok(None);
@@ -186,7 +186,7 @@ fn reset_of(options: &MountOptions, facts: &Facts) -> Result<Option<ResetPlan>> 
     // There is nothing old on an empty device, and after a cut the old blocks are still to be given back.
     let empty = writable.medium().is_some_and(|medium| medium.content == Content::Empty);
     let discard = if empty { Discard::Never } else { orders.discard };
-    plan::plan(writable, facts.mkfs.clone(), Orders { discard, ..orders }).map(Some)
+    plan::plan(writable, facts.mkfs.clone(), ResetOrders { discard, ..orders }).map(Some)
 }
 
 /// In what form a layer is there, if it can be mounted for that.
@@ -287,9 +287,9 @@ mod tests {
         device("/dev/vdb", Content::Filesystem { kind: "ext4", ours: true })
     }
 
-    fn facts(lower: &[Layer], writable: &Layer) -> Facts {
+    fn facts(lower: &[Layer], writable: &Layer) -> MountFacts {
         let mkfs = Some("/sbin/mkfs.ext4".into());
-        Facts { lower: lower.to_vec(), writable: writable.clone(), occupied: None, mkfs }
+        MountFacts { lower: lower.to_vec(), writable: writable.clone(), occupied: None, mkfs }
     }
 
     fn outcome(options: &MountOptions, writable: &Layer) -> std::result::Result<Vec<String>, String> {

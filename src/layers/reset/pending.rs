@@ -28,20 +28,20 @@ pub struct Pending(Work);
 #[derive(Debug)]
 enum Work {
     /// The filesystem to be trimmed.
-    Trim { root: Root, key: String },
+    Trim { root: TrimRoot, key: String },
     /// What a reset moved aside.
     Delete(Vec<PathBuf>),
 }
 
 #[derive(Debug)]
-enum Root {
+enum TrimRoot {
     /// A directory of it, which keeps it there.
     Open(File),
     /// It is mounted nowhere, and mounting it is part of the work: nobody waits for that either.
     On { device: PathBuf, storage: Storage, kind: &'static str },
 }
 
-impl Root {
+impl TrimRoot {
     fn open(self) -> Result<File> {
         match self {
             Self::Open(root) => Ok(root),
@@ -52,11 +52,11 @@ impl Root {
 
 impl Pending {
     pub(crate) fn trim(root: OwnedFd, key: &str) -> Self {
-        Self(Work::Trim { root: Root::Open(root.into()), key: key.to_owned() })
+        Self(Work::Trim { root: TrimRoot::Open(root.into()), key: key.to_owned() })
     }
 
     pub(crate) fn trim_unmounted(device: &Path, storage: Storage, kind: &'static str, key: &str) -> Self {
-        let root = Root::On { device: device.to_owned(), storage, kind };
+        let root = TrimRoot::On { device: device.to_owned(), storage, kind };
         Self(Work::Trim { root, key: key.to_owned() })
     }
 
@@ -86,8 +86,8 @@ impl Pending {
             Work::Trim { root, key } => {
                 let listener = listen(key);
                 let open = match root {
-                    Root::Open(root) => Some(root.as_raw_fd()),
-                    Root::On { .. } => None,
+                    TrimRoot::Open(root) => Some(root.as_raw_fd()),
+                    TrimRoot::On { .. } => None,
                 };
                 let held = listener.iter().map(AsRawFd::as_raw_fd).chain(open).collect();
                 (held, listener)

@@ -28,7 +28,7 @@ pub(crate) const LEAST: u64 = 8 << 20;
 
 /// What a caller says of a reset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Orders {
+pub(crate) struct ResetOrders {
     /// The layer is made new even if it carries something that is not ours.
     pub force: bool,
     pub discard: Discard,
@@ -39,7 +39,7 @@ pub(crate) struct Orders {
 pub(crate) struct ResetPlan {
     /// The path of the layer.
     pub path: PathBuf,
-    pub how: How,
+    pub how: Renewal,
     /// Whether a background trimming has to be stopped first.
     pub stop_trimming: bool,
     /// The name of the layer's background trimming.
@@ -50,7 +50,7 @@ pub(crate) struct ResetPlan {
 
 /// How a layer is made new.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum How {
+pub(crate) enum Renewal {
     /// A new filesystem on a device or in an image.
     Format {
         /// The size of the device in bytes.
@@ -78,20 +78,20 @@ impl ResetPlan {
             steps.push(format!("stop the trimming of {path}"));
         }
         match &self.how {
-            How::Format { mkfs, kind, .. } => {
+            Renewal::Format { mkfs, kind, .. } => {
                 steps.push(format!("format {path} as {kind} with {}", text::path(mkfs)));
             }
-            How::Replace { everything: false } => {
+            Renewal::Replace { everything: false } => {
                 steps.push(format!("replace upper, work and passthrough in {path}"));
             }
-            How::Replace { everything: true } => steps.push(format!("replace everything in {path}")),
+            Renewal::Replace { everything: true } => steps.push(format!("replace everything in {path}")),
         }
-        let what = if matches!(self.how, How::Format { .. }) { "old blocks" } else { "old files" };
+        let what = if matches!(self.how, Renewal::Format { .. }) { "old blocks" } else { "old files" };
         match (self.discard, &self.how) {
             (Discard::Now, _) => steps.push(format!("give back the {what}")),
             (Discard::Later, _) => steps.push(format!("give back the {what} in the background")),
-            (Discard::Never, How::Replace { .. }) => steps.push("delete the old files".to_owned()),
-            (Discard::Never, How::Format { .. }) => {}
+            (Discard::Never, Renewal::Replace { .. }) => steps.push("delete the old files".to_owned()),
+            (Discard::Never, Renewal::Format { .. }) => {}
         }
         steps
     }
@@ -101,7 +101,7 @@ impl ResetPlan {
 ///
 /// # Errors
 /// [`Kind::State`] if the layer is in use, is too small, or carries something that is not ours.
-pub(crate) fn plan(layer: &Layer, mkfs: Option<PathBuf>, orders: Orders) -> Result<ResetPlan> {
+pub(crate) fn plan(layer: &Layer, mkfs: Option<PathBuf>, orders: ResetOrders) -> Result<ResetPlan> {
     let refuse = |reason: String| Error::new(Kind::State, "reset", reason).at(&layer.path);
     in_use(layer, "reset")?;
     let forced = "use --force to lose it";
@@ -121,7 +121,7 @@ pub(crate) fn plan(layer: &Layer, mkfs: Option<PathBuf>, orders: Orders) -> Resu
                 let reason = format!("{} is not a part of a writable layer", text::path(foreign));
                 return Err(refuse(reason).remedy(forced));
             }
-            foreign => How::Replace { everything: foreign.is_some() },
+            foreign => Renewal::Replace { everything: foreign.is_some() },
         },
     };
     let stop_trimming = layer.user == Some(User::Trimming);
@@ -155,7 +155,7 @@ pub(crate) fn filesystem(layer: &Layer) -> &'static str {
 ///
 /// # Errors
 /// [`Kind::State`] without that program, or if the device is too small.
-pub(crate) fn format(layer: &Layer, mkfs: Option<PathBuf>) -> Result<How> {
+pub(crate) fn format(layer: &Layer, mkfs: Option<PathBuf>) -> Result<Renewal> {
     let refuse = |reason: String| Error::new(Kind::State, "format", reason).at(&layer.path);
     let size = layer.medium().map_or(0, |medium| medium.size);
     let storage = layer.storage().unwrap_or(Storage::Device);
@@ -169,7 +169,7 @@ pub(crate) fn format(layer: &Layer, mkfs: Option<PathBuf>) -> Result<How> {
         _ => "install e2fsprogs",
     };
     let mkfs = mkfs.ok_or_else(|| refuse(format!("there is no mkfs.{kind} here")).remedy(package))?;
-    Ok(How::Format { size, kind, mkfs, storage })
+    Ok(Renewal::Format { size, kind, mkfs, storage })
 }
 
 /// Refuses a layer that somebody uses; our own trimming does not count.
@@ -202,7 +202,7 @@ pub(crate) fn discard(word: &str) -> std::result::Result<Discard, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layers::facts::{Directory, Medium, State};
+    use crate::layers::facts::{Directory, LayerState, Medium};
 
     fn device(content: Content, user: Option<User>) -> Layer {
         let kind = LayerKind::Device(Medium { size: 1 << 30, content });
@@ -211,7 +211,7 @@ mod tests {
 
     fn outcome(layer: &Layer, force: bool) -> std::result::Result<Vec<String>, String> {
         let mkfs = Some("/sbin/mkfs.ext4".into());
-        plan(layer, mkfs, Orders { force, discard: Discard::Later })
+        plan(layer, mkfs, ResetOrders { force, discard: Discard::Later })
             .map(|plan| plan.steps())
             .map_err(|error| error.to_string())
     }
@@ -239,7 +239,7 @@ mod tests {
         let xfs = device(Content::Filesystem { kind: "xfs", ours: true }, None);
         assert!(outcome(&xfs, false).unwrap()[0].starts_with("format /dev/vdb as xfs"));
         assert!(
-            plan(&xfs, None, Orders { force: false, discard: Discard::Later })
+            plan(&xfs, None, ResetOrders { force: false, discard: Discard::Later })
                 .unwrap_err()
                 .to_string()
                 .ends_with("install xfsprogs")
@@ -274,7 +274,7 @@ mod tests {
         let directory = |foreign: Option<&str>| Layer {
             path: "/srv/w".into(),
             kind: LayerKind::Directory(Directory {
-                state: State::Ready,
+                state: LayerState::Ready,
                 foreign: foreign.map(PathBuf::from),
                 source: "/dev/vda".into(),
             }),

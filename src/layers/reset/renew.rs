@@ -13,7 +13,7 @@ use crate::error::{Attempt, Result};
 use crate::layers::reset::delete::fresh_name;
 use crate::layers::reset::format;
 use crate::layers::reset::pending::{self, Pending};
-use crate::layers::reset::plan::{Discard, How, ResetPlan};
+use crate::layers::reset::plan::{Discard, Renewal, ResetPlan};
 use crate::layers::writable::{ASIDE, PARTS, READY, RESETTING, STATE_FILE, write_state};
 
 /// Makes the layer new, and returns the work that may be done later.
@@ -23,7 +23,7 @@ use crate::layers::writable::{ASIDE, PARTS, READY, RESETTING, STATE_FILE, write_
 pub(crate) fn reset(plan: &ResetPlan) -> Result<Option<Pending>> {
     let pending = renew(plan)?;
     match &plan.how {
-        How::Format { storage, kind, .. } if plan.discard != Discard::Never => {
+        Renewal::Format { storage, kind, .. } if plan.discard != Discard::Never => {
             Ok(Some(Pending::trim_unmounted(&plan.path, *storage, kind, &plan.key)))
         }
         _ => Ok(pending),
@@ -39,8 +39,10 @@ pub(crate) fn renew(plan: &ResetPlan) -> Result<Option<Pending>> {
         pending::stop(&plan.key);
     }
     match &plan.how {
-        How::Format { size, kind, mkfs, .. } => format::format(&plan.path, *size, kind, mkfs).map(|()| None),
-        How::Replace { everything } => replace(&plan.path, *everything).map(Pending::delete),
+        Renewal::Format { size, kind, mkfs, .. } => {
+            format::format(&plan.path, *size, kind, mkfs).map(|()| None)
+        }
+        Renewal::Replace { everything } => replace(&plan.path, *everything).map(Pending::delete),
     }
 }
 

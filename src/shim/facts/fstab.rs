@@ -4,13 +4,13 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::swap::fstab::{self, Reader};
+use crate::swap::fstab::{self, BadLine, Reader};
 
 /// A line of fstab whose type is `swap`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct SwapEntry {
     /// The first field, decoded: a path or a tag, which may be quoted (`LABEL="swap"`).
     pub spec: OsString,
     /// What the fourth field asks for.
@@ -27,7 +27,7 @@ pub struct Options {
     /// `pri=`, as BusyBox reads it.
     pub priority: Option<i16>,
     /// `discard`, if it is there.
-    pub discard: Option<Discard>,
+    pub discard: Option<DiscardOption>,
     /// `discard` comes before `pri`.
     pub discard_first: bool,
     /// All of them as they are, if a priority or discarding is among them.
@@ -36,26 +36,26 @@ pub struct Options {
 
 /// The option `discard`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Discard {
+pub struct DiscardOption {
     /// What follows its `=`, if anything does.
     pub policy: Option<OsString>,
 }
 
-/// The swap entries of what is read at `path`, and its lines that make no sense: the file and the number, from 1.
-pub fn read(path: &Path, reader: Reader) -> (Vec<Entry>, Vec<(PathBuf, usize)>) {
+/// The swap entries of what is read at `path`, and its lines that make no sense.
+pub fn read(path: &Path, reader: Reader) -> (Vec<SwapEntry>, Vec<BadLine>) {
     let tables = fstab::read(path, reader).unwrap_or_default();
     let bad_lines = fstab::bad_lines(&tables);
     (tables.into_iter().flat_map(|(_, table)| swap_of(table, reader).0).collect(), bad_lines)
 }
 
 /// The swap entries in their order, and the numbers of the lines that make no sense, from 1.
-pub fn parse(text: &[u8], reader: Reader) -> (Vec<Entry>, Vec<usize>) {
+pub fn parse(text: &[u8], reader: Reader) -> (Vec<SwapEntry>, Vec<usize>) {
     swap_of(fstab::Table::parse(text, reader), reader)
 }
 
-fn swap_of(table: fstab::Table, reader: Reader) -> (Vec<Entry>, Vec<usize>) {
+fn swap_of(table: fstab::Table, reader: Reader) -> (Vec<SwapEntry>, Vec<usize>) {
     let entries = table.entries.into_iter().filter(fstab::Entry::is_swap);
-    let entry = |entry: fstab::Entry| Entry { options: options_of(&entry, reader), spec: entry.spec };
+    let entry = |entry: fstab::Entry| SwapEntry { options: options_of(&entry, reader), spec: entry.spec };
     (entries.map(entry).collect(), table.bad_lines)
 }
 
@@ -65,7 +65,7 @@ fn options_of(entry: &fstab::Entry, reader: Reader) -> Options {
     });
     let value = |name| fstab::option(&entry.options, name, reader);
     let discard = value("discard")
-        .map(|policy| Discard { policy: policy.map(|policy| OsString::from_vec(policy.to_owned())) });
+        .map(|policy| DiscardOption { policy: policy.map(|policy| OsString::from_vec(policy.to_owned())) });
     Options {
         noauto: entry.has("noauto", reader),
         nofail: entry.has("nofail", reader),
@@ -96,12 +96,14 @@ mod tests {
         assert_eq!(bad, [7]);
         assert_eq!(entries[0].options.priority, Some(5));
         assert!(entries[0].options.nofail && !entries[0].options.noauto);
-        assert!(entries[2].options.discard == Some(Discard { policy: None }) && !entries[2].options.nofail);
+        assert!(
+            entries[2].options.discard == Some(DiscardOption { policy: None }) && !entries[2].options.nofail
+        );
         assert!(entries[3].options.noauto && entries[3].options.priority.is_none());
         assert!(entries[3].options.discard_first && !entries[2].options.discard_first);
         assert_eq!(entries[3].options.text, "noauto=1,discard=once,pri=-4");
         assert_eq!(entries[1].options.text, "");
-        assert_eq!(entries[3].options.discard, Some(Discard { policy: Some("once".into()) }));
+        assert_eq!(entries[3].options.discard, Some(DiscardOption { policy: Some("once".into()) }));
     }
 
     proptest! {

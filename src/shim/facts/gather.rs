@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::backing::candidates::Candidates;
 use crate::backing::reveal::{self, Revealed};
 use crate::command::request::{Act, Request};
-use crate::command::tables::{Effect, Kind, Purpose};
+use crate::command::tables::{Effect, Maker, Purpose};
 use crate::config::{Config, Fallback};
 use crate::kernel::mounts;
 use crate::notice::Notice;
@@ -112,7 +112,7 @@ fn scope_of(call: &ShimCall<'_>) -> Option<Scope> {
         // Whatever a tag means, what is active is looked at, and nothing else can be meant.
         tags.clear();
     }
-    let reader = if call.flavour.kind == Kind::UtilLinux { Reader::Libmount } else { Reader::Getmntent };
+    let reader = if call.flavour.kind == Maker::UtilLinux { Reader::Libmount } else { Reader::Getmntent };
     Some(Scope {
         operands,
         first_pages: if enables { FirstPage::Read } else { FirstPage::Leave },

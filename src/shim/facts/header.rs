@@ -7,7 +7,7 @@ use crate::swap::{header, uuid};
 
 /// What the first page of a file says (mkswap(8)).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Header {
+pub enum AreaHeader {
     /// Nobody looked at the first page.
     Unread,
     /// It is no swap area.
@@ -25,7 +25,7 @@ pub enum Header {
     },
 }
 
-impl Header {
+impl AreaHeader {
     /// Whether the tag is what it says; a UUID in any case.
     pub fn has_tag(&self, tag: &Tag) -> bool {
         let Self::Swap { label, uuid: own, .. } = self else { return false };
@@ -49,10 +49,10 @@ impl Header {
 }
 
 /// A hibernated system's header is nothing that we have a word for, so it is as if nobody had looked.
-pub(crate) fn header_of(file: &File) -> Header {
+pub(crate) fn header_of(file: &File) -> AreaHeader {
     match header::Header::read(file) {
-        None => Header::Missing,
-        Some(header) if header.signature == header::Signature::Swap => Header::Swap {
+        None => AreaHeader::Missing,
+        Some(header) if header.signature == header::Signature::Swap => AreaHeader::Swap {
             bytes: (u64::from(header.last_page) + 1) * header.page_size as u64,
             usable: header.version == 1
                 && header.bad_pages == 0
@@ -60,6 +60,6 @@ pub(crate) fn header_of(file: &File) -> Header {
             label: header.label,
             uuid: header.uuid,
         },
-        Some(_) => Header::Unread,
+        Some(_) => AreaHeader::Unread,
     }
 }

@@ -17,8 +17,9 @@ use crate::kernel::mounts::{DevNo, Mount, Mounts};
 use crate::kernel::places::Location;
 use crate::paths::OverlayPath;
 use crate::shim::facts::operand::Operand;
-use crate::swap::active::Swap;
+use crate::swap::active::ActiveSwap;
 use crate::swap::fallback::FallbackDevice;
+use crate::swap::fstab::BadLine;
 use crate::swap::tag::Tag;
 use crate::sys::MountId;
 
@@ -38,7 +39,7 @@ pub struct World {
     /// The mounts that operands are in.
     pub mounts: Mounts,
     /// The active swap areas, as `/proc/swaps` lists them.
-    pub swaps: Vec<Swap>,
+    pub swaps: Vec<ActiveSwap>,
     /// Those of them that are fallback devices, each in the place of a file.
     pub fallbacks: Vec<FallbackDevice>,
     /// Fallback devices that a call of ours left when it was killed; gathered only if asked for.
@@ -51,15 +52,15 @@ pub struct World {
     pub remembered: Vec<Operand>,
     /// Of the tags that a known file carries, those that a device carries too.
     pub on_devices: Vec<Tag>,
-    /// The lines of fstab that make no sense: its path and the line's number, from 1.
-    pub bad_lines: Vec<(PathBuf, usize)>,
+    /// The lines of fstab that make no sense.
+    pub bad_lines: Vec<BadLine>,
 }
 
 /// A swap entry of fstab.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
     /// What its line says.
-    pub entry: fstab::Entry,
+    pub entry: fstab::SwapEntry,
     /// Its first field, looked at as an operand.
     pub operand: Operand,
 }
@@ -123,7 +124,7 @@ impl World {
 
     /// The World that these sightings and these mounts come to; what a fixture writes down goes through here as
     /// well.
-    pub fn assemble(sighted: Sighted, place: &Path, mounts: Mounts, swaps: Vec<Swap>) -> Self {
+    pub fn assemble(sighted: Sighted, place: &Path, mounts: Mounts, swaps: Vec<ActiveSwap>) -> Self {
         let Sighted { root, upper, operands, active, fstab, remembered } = sighted;
         let root_mount = root.and_then(|id| mounts.get(id)).filter(|mount| mount.fstype == "overlay");
         Self {

@@ -18,7 +18,7 @@ use crate::kernel::places::{
     self, FileId, Location, filesystem_uuid, locate, location_of, open_beneath, open_path, parent_of,
 };
 use crate::paths::OverlayPath;
-use crate::shim::facts::header::{Header, header_of};
+use crate::shim::facts::header::{AreaHeader, header_of};
 use crate::swap::active;
 use crate::swap::tag::Tag;
 use crate::sys;
@@ -60,7 +60,7 @@ pub struct Thing {
     /// Its path without symlinks, if that is known.
     pub path: Option<PathBuf>,
     /// The swap header of a block device that is an active swap area; nothing else is read.
-    pub header: Header,
+    pub header: AreaHeader,
 }
 
 /// A regular file.
@@ -83,7 +83,7 @@ pub struct FileFacts {
     /// The bytes that no block holds; known of swap areas only.
     pub holes: u64,
     /// The swap header in its first page.
-    pub header: Header,
+    pub header: AreaHeader,
     /// What stands at its backing path; `None` if it has none.
     pub at_backing_path: Option<AtBackingPath>,
     /// The backing file is an active swap area, by this name or another.
@@ -112,11 +112,11 @@ impl Operand {
     }
 
     /// What its first page says.
-    pub fn header(&self) -> &Header {
+    pub fn header(&self) -> &AreaHeader {
         match &self.what {
             What::File(file) => &file.header,
             What::NotAFile(thing) => &thing.header,
-            What::Tag | What::Missing { .. } => &Header::Unread,
+            What::Tag | What::Missing { .. } => &AreaHeader::Unread,
         }
     }
 
@@ -198,12 +198,12 @@ fn look(given: &OsStr, first_page: FirstPage) -> What {
     let kind = meta.file_type();
     if !kind.is_file() {
         let path = fs::read_link(sys::proc_path(&file)).ok();
-        return What::NotAFile(Thing { kind: name_of(kind), path, header: Header::Unread });
+        return What::NotAFile(Thing { kind: name_of(kind), path, header: AreaHeader::Unread });
     }
     let fd = OwnedFd::from(file);
     let (header, holes) = match first_page {
         FirstPage::Read => look_inside(&fd),
-        FirstPage::Leave => (Header::Unread, 0),
+        FirstPage::Leave => (AreaHeader::Unread, 0),
     };
     match location_of(&fd) {
         Err(errno) => What::Missing { errno, parent: None, path: None },
@@ -238,8 +238,8 @@ fn name_of(kind: fs::FileType) -> &'static str {
 }
 
 /// A regular file's header and holes; a file that cannot be read has none that anybody knows of.
-fn look_inside(fd: &OwnedFd) -> (Header, u64) {
-    let Ok(file) = File::open(sys::proc_path(fd)) else { return (Header::Missing, 0) };
+fn look_inside(fd: &OwnedFd) -> (AreaHeader, u64) {
+    let Ok(file) = File::open(sys::proc_path(fd)) else { return (AreaHeader::Missing, 0) };
     let header = header_of(&file);
     let holes = if header.is_usable() { extents::holes(&file).unwrap_or(0) } else { 0 };
     (header, holes)

@@ -11,7 +11,7 @@ use crate::kernel::mounts::{Mounts, read_proc};
 use crate::kernel::places::{self, Location};
 use crate::shim::facts::operand::{self, AtBackingPath, FirstPage, Operand};
 use crate::shim::facts::{Backing, Listed, Sighted, World, fstab};
-use crate::swap::fstab::Reader;
+use crate::swap::fstab::{BadLine, Reader};
 use crate::swap::tag::{self, Tag};
 use crate::swap::{active, fallback};
 use crate::sys;
@@ -120,9 +120,10 @@ fn look_at_backing_paths(world: &mut World) {
 }
 
 /// The swap entries of an fstab, each looked at, and its lines that make no sense.
-fn read_fstab((path, reader): &(PathBuf, Reader)) -> (Vec<Listed>, Vec<(PathBuf, usize)>) {
+fn read_fstab((path, reader): &(PathBuf, Reader)) -> (Vec<Listed>, Vec<BadLine>) {
     let (entries, bad) = fstab::read(path, *reader);
-    let list = |entry: fstab::Entry| Listed { operand: operand::probe(&entry.spec, FirstPage::Read), entry };
+    let list =
+        |entry: fstab::SwapEntry| Listed { operand: operand::probe(&entry.spec, FirstPage::Read), entry };
     (entries.into_iter().map(list).collect(), bad)
 }
 

@@ -16,20 +16,20 @@ use crate::swap::fallback::FallbackDevice;
 
 /// A fallback device, and what has become of the file that it was enabled for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Found {
+pub(crate) struct FoundFallback {
     pub device: FallbackDevice,
     pub file: FileNow,
 }
 
 /// The device that is active in the place of the file that the operand names.
-pub(crate) fn of_file(operand: &Operand, world: &World) -> Option<Found> {
+pub(crate) fn of_file(operand: &Operand, world: &World) -> Option<FoundFallback> {
     let file = operand.file()?;
     let device = world.fallbacks.iter().find(|device| device.file == file.id)?;
-    Some(Found { device: device.clone(), file: FileNow::Named })
+    Some(FoundFallback { device: device.clone(), file: FileNow::Named })
 }
 
 /// The same, and for a file that is gone the device that was enabled in its place.
-pub(crate) fn of_name(operand: &Operand, world: &World) -> Option<Found> {
+pub(crate) fn of_name(operand: &Operand, world: &World) -> Option<FoundFallback> {
     let named = || {
         let path = path_of(operand, world)?;
         // A new file of the same name that is active itself is what is meant.
@@ -38,7 +38,7 @@ pub(crate) fn of_name(operand: &Operand, world: &World) -> Option<Found> {
             return None;
         }
         let device = world.fallbacks.iter().find(|device| device.name == path)?;
-        Some(Found { device: device.clone(), file: FileNow::Gone })
+        Some(FoundFallback { device: device.clone(), file: FileNow::Gone })
     };
     of_file(operand, world).or_else(named)
 }

@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 
 use crate::command::request::Act;
-use crate::command::tables::{Effect, Kind, Opt, Tool};
+use crate::command::tables::{Effect, Maker, Opt, Tool};
 use crate::shim::facts::fstab::Options;
 use crate::shim::facts::operand::{Operand, What};
 use crate::shim::facts::{Listed, World};
@@ -83,8 +83,8 @@ fn entry(judge: &Judge<'_>, listed: &Listed, earlier: &[Listed]) -> Decided {
     let operand = file_of(&listed.entry.spec, world).unwrap_or(&listed.operand);
     let if_exists = judge.act.options.iter().any(|given| given.option.effect == Effect::IfExists);
     // Only util-linux knows nofail.
-    let optional = if_exists || (kind == Kind::UtilLinux && listed.entry.options.nofail);
-    let again = kind != Kind::UtilLinux && earlier.iter().any(|other| is_same_file(other, listed));
+    let optional = if_exists || (kind == Maker::UtilLinux && listed.entry.options.nofail);
+    let again = kind != Maker::UtilLinux && earlier.iter().any(|other| is_same_file(other, listed));
     let mut given = operand.given.clone();
     let decision = if listed.entry.options.noauto {
         given.clone_from(&listed.entry.spec);
@@ -97,7 +97,7 @@ fn entry(judge: &Judge<'_>, listed: &Listed, earlier: &[Listed]) -> Decided {
             What::Missing { .. } if optional => {
                 Decision::Leave { words: "inaccessible -- ignored", is_seen: true }
             }
-            What::Tag if optional && kind == Kind::UtilLinux => Decision::IfFound,
+            What::Tag if optional && kind == Maker::UtilLinux => Decision::IfFound,
             _ => judge.decide(operand),
         }
     };
@@ -126,9 +126,9 @@ fn said_of(operand: &Operand) -> OsString {
 /// `/proc/swaps` shows the user's own path of a file of the root overlay, and that is what util-linux compares;
 /// the others pass over what the kernel says is active, by whatever name. A tag is compared with what the active
 /// areas' own headers say.
-fn is_active(operand: &Operand, kind: Kind, world: &World) -> bool {
+fn is_active(operand: &Operand, kind: Maker, world: &World) -> bool {
     let path = match &operand.what {
-        What::File(file) if kind != Kind::UtilLinux && file.active => return true,
+        What::File(file) if kind != Maker::UtilLinux && file.active => return true,
         What::File(file) => {
             let inside = world.overlay_path(&file.location);
             inside.map_or_else(|| file.location.path.clone(), |path| path.as_path().to_owned())
@@ -145,7 +145,7 @@ fn is_active(operand: &Operand, kind: Kind, world: &World) -> bool {
     let listed = world.swaps.iter().any(|swap| swap.is_file && swap.path == path);
     // To util-linux, a second name of a file is another one; the kernel says then that it is busy.
     let fallback = fallback::of_file(operand, world);
-    listed || fallback.is_some_and(|found| kind != Kind::UtilLinux || found.device.name == path)
+    listed || fallback.is_some_and(|found| kind != Maker::UtilLinux || found.device.name == path)
 }
 
 /// fstab's options as arguments.
@@ -153,8 +153,8 @@ fn is_active(operand: &Operand, kind: Kind, world: &World) -> bool {
 /// util-linux reads `-o` as it reads fstab, more leniently than a command line, and differently in each release. The
 /// others can be built without priorities or discarding, and then pass over them; and BusyBox cuts off what comes
 /// behind `discard`, so that it sees a priority there only if it cannot discard.
-fn arguments(options: &Options, kind: Kind) -> FstabArguments {
-    if kind == Kind::UtilLinux {
+fn arguments(options: &Options, kind: Maker) -> FstabArguments {
+    if kind == Maker::UtilLinux {
         let given = [OsString::from("-o"), options.text.clone()].into_iter();
         let best = given.filter(|_| !options.text.is_empty()).collect();
         return FstabArguments { best, plainer: Vec::new() };
@@ -193,11 +193,11 @@ mod tests {
             let words = |arguments: Vec<OsString>| arguments.join(OsStr::new(" ")).into_string().unwrap();
             [best].into_iter().chain(plainer).map(words).collect::<Vec<_>>()
         };
-        assert_eq!(said("pri=5,discard=once", Kind::Busybox), ["-p 5 -donce", "-donce", "-p 5", ""]);
-        assert_eq!(said("discard=no,pri=5", Kind::Busybox), ["-d", "-p 5", ""]);
-        assert_eq!(said("sw,pri=7", Kind::Busybox), ["-p 7", ""]);
-        assert_eq!(said("sw,pri=7x", Kind::Busybox), [""]);
-        assert_eq!(said("sw,pri=7x", Kind::UtilLinux), ["-o sw,pri=7x"]);
-        assert_eq!(said("sw,nofail", Kind::UtilLinux), [""]);
+        assert_eq!(said("pri=5,discard=once", Maker::Busybox), ["-p 5 -donce", "-donce", "-p 5", ""]);
+        assert_eq!(said("discard=no,pri=5", Maker::Busybox), ["-d", "-p 5", ""]);
+        assert_eq!(said("sw,pri=7", Maker::Busybox), ["-p 7", ""]);
+        assert_eq!(said("sw,pri=7x", Maker::Busybox), [""]);
+        assert_eq!(said("sw,pri=7x", Maker::UtilLinux), ["-o sw,pri=7x"]);
+        assert_eq!(said("sw,nofail", Maker::UtilLinux), [""]);
     }
 }

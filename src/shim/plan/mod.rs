@@ -17,7 +17,7 @@ pub(crate) mod types;
 use std::path::PathBuf;
 
 use crate::command::request::{Act, Request};
-use crate::command::tables::{Effect, Flavour, Kind, Purpose};
+use crate::command::tables::{Effect, Flavour, Maker, Purpose};
 use crate::config::OnFailure;
 use crate::shim::call::ShimCall;
 use crate::shim::facts::operand::{Operand, What};
@@ -87,7 +87,7 @@ fn act_on_the_overlay(call: &ShimCall<'_>, act: &Act, world: &World) -> Plan {
     let is_split = operands.iter().any(|operand| matches!(operand.origin, Origin::Fstab(_) | Origin::Tag(_)))
         && !operands.iter().all(|operand| operand.is_quiet(flavour));
     let by_tag = !act.tags.is_empty() || world.operands.iter().any(|operand| operand.what == What::Tag);
-    let says_foreword = is_split && act.all && flavour.kind == Kind::UtilLinux;
+    let says_foreword = is_split && act.all && flavour.kind == Maker::UtilLinux;
     Plan {
         mode: mode(purpose, flavour, &operands, lenient),
         operands,

@@ -11,12 +11,12 @@ use crate::config::{Fallback, Volumes};
 use crate::paths::OverlayPath;
 use crate::shim::call::ShimCall;
 use crate::shim::facts::World;
-use crate::shim::facts::header::Header;
+use crate::shim::facts::header::AreaHeader;
 use crate::shim::facts::operand::{AtBackingPath, FileFacts, Operand, What};
 
 use crate::shim::plan::fallback;
 use crate::shim::plan::place::{Place, place_of};
-use crate::shim::plan::types::{Area, BackedFacts, BackedFile, Decision, Orders};
+use crate::shim::plan::types::{Area, BackedFacts, BackedFile, Decision, FileOrders};
 
 /// What the decisions about all operands of a call go by.
 pub(crate) struct Judge<'a> {
@@ -108,7 +108,7 @@ impl Judge<'_> {
         let configured = self.call.config.swap.fallback.iter().copied();
         let fallbacks: Vec<Fallback> = configured.filter(|kind| *kind == Fallback::Zram).collect();
         match file.header {
-            Header::Swap { .. } if !fallbacks.is_empty() => {
+            AreaHeader::Swap { .. } if !fallbacks.is_empty() => {
                 Decision::Fallback { path, size: file.size, fstype, fallbacks }
             }
             _ => Decision::Skip { path, fstype, reason },
@@ -158,16 +158,16 @@ impl Judge<'_> {
         })
     }
 
-    fn orders(&self, file: &FileFacts, facts: &BackedFacts) -> Orders {
+    fn orders(&self, file: &FileFacts, facts: &BackedFacts) -> FileOrders {
         let enables = self.purpose() == Purpose::Enable;
         // An area that the kernel will refuse whatever is done to the file is left as it is.
         let ready = enables && file.header.is_usable();
         let fixed = facts.area == Area::Foreign && self.has(Effect::FixPageSize);
         // A hibernated system's header is what util-linux writes anew before it enables the area.
-        let suspended = enables && file.header == Header::Unread;
+        let suspended = enables && file.header == AreaHeader::Unread;
         let only_swap = ready && file.header.fills(file.size);
         let may_fall_back = ready || fixed || suspended;
-        Orders {
+        FileOrders {
             copy_up: self.purpose() != Purpose::Disable,
             recreate: only_swap && facts.lower_only && file.links == 1,
             fill_holes: ready,
@@ -185,9 +185,9 @@ fn facts_of(file: &FileFacts) -> BackedFacts {
         copy_on_write: !file.no_cow,
         active: file.active,
         area: match file.header {
-            Header::Missing => Area::Missing,
-            Header::Swap { usable: false, .. } => Area::Foreign,
-            Header::Swap { usable: true, .. } | Header::Unread => Area::Usable,
+            AreaHeader::Missing => Area::Missing,
+            AreaHeader::Swap { usable: false, .. } => Area::Foreign,
+            AreaHeader::Swap { usable: true, .. } | AreaHeader::Unread => Area::Usable,
         },
     }
 }

@@ -3,7 +3,7 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::command::tables::{Kind, Purpose};
+use crate::command::tables::{Maker, Purpose};
 use crate::config::{Config, Fallback, OnFailure};
 use crate::notice::Notice;
 use crate::shim::plan::outcome::{Done, Lost, Output, Prepared, Ran};
@@ -46,7 +46,7 @@ pub(crate) fn report(plan: &Plan, prepared: &[Prepared], ran: &[Ran], config: &C
 
 /// Why the output of a tool that minds was lost.
 pub(crate) fn lost(plan: &Plan, ran: &[Ran]) -> Option<Lost> {
-    let minds = plan.flavour.kind == Kind::UtilLinux;
+    let minds = plan.flavour.kind == Maker::UtilLinux;
     let lost = Lost {
         stdout: ran.iter().find_map(|ran| ran.lost.stdout),
         stderr: ran.iter().find_map(|ran| ran.lost.stderr),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::command::real_tool::Real;
 use crate::command::request;
-use crate::command::tables::Kind;
+use crate::command::tables::Maker;
 use crate::config::Fallback;
 use crate::paths::OverlayPath;
 use crate::swap::fallback::FallbackDevice;
@@ -108,7 +108,7 @@ impl Plan {
             self.argv_whole(at, new)
         };
         let given = self.operands.get(at).map(|operand| PathBuf::from(&operand.given));
-        let user = given.filter(|_| self.flavour.kind != Kind::UtilLinux).unwrap_or_else(|| seen.clone());
+        let user = given.filter(|_| self.flavour.kind != Maker::UtilLinux).unwrap_or_else(|| seen.clone());
         let fallback = FallbackOperand { device: device.to_owned(), name, user };
         Some(Run { argv, operands: vec![at], fallback: Some(fallback), ..Run::default() })
     }
@@ -166,7 +166,7 @@ impl Plan {
     /// asks the kernel for the path.
     fn may_be_descriptor(&self, at: usize) -> bool {
         let given = self.operands.get(at).map(|operand| Path::new(&operand.given));
-        self.flavour.kind != Kind::UtilLinux
+        self.flavour.kind != Maker::UtilLinux
             && given.is_some_and(|given| given.starts_with("/dev") || given.starts_with("/proc"))
     }
 
@@ -191,7 +191,7 @@ impl Plan {
     }
 
     fn user_reads(&self, at: usize) -> Option<&Path> {
-        let resolved = self.flavour.kind == Kind::UtilLinux;
+        let resolved = self.flavour.kind == Maker::UtilLinux;
         Some(if resolved { &self.backing(at)?.seen } else { Path::new(&self.operands.get(at)?.given) })
     }
 

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::command::request::Why;
-use crate::command::tables::{Flavour, Kind, Tool};
+use crate::command::tables::{Flavour, Maker, Tool};
 use crate::config::Fallback;
 use crate::paths::{BackingPath, OverlayPath};
 use crate::swap::fallback::FallbackDevice;
@@ -143,7 +143,7 @@ pub struct BackedFile {
     /// What is known of it.
     pub facts: BackedFacts,
     /// What swapon needs done to it.
-    pub orders: Orders,
+    pub orders: FileOrders,
 }
 
 /// What is known of a file of the overlay.
@@ -175,7 +175,7 @@ pub enum Area {
 
 /// What is to be done to a file of the overlay before, or when, the real tool is run on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Orders {
+pub struct FileOrders {
     /// Open it for writing through the overlay first, which copies a lower file up, and a metacopy stub's data.
     pub copy_up: bool,
     /// It is in a lower layer only and holds nothing but an area that is not in use: make it new at the same
@@ -230,7 +230,7 @@ impl Decided {
             Decision::AsItIs { told, .. } => !told,
             Decision::IfFound => true,
             Decision::Leave { is_seen, .. } => {
-                is_seen && flavour.kind == Kind::UtilLinux && !matches!(self.origin, Origin::Argv(_))
+                is_seen && flavour.kind == Maker::UtilLinux && !matches!(self.origin, Origin::Argv(_))
             }
             _ => false,
         }

@@ -63,7 +63,7 @@ fn same_blocks(user: &File, backing: &File) -> Option<bool> {
         sys::extents(backing.as_fd(), 0, sys::DirtyPages::Placed).ok()?,
     );
     let runs = |extents: &[sys::Extent]| {
-        merged(extents.iter().map(|extent| Run {
+        merged(extents.iter().map(|extent| BlockRun {
             logical: extent.logical,
             physical: extent.physical,
             length: extent.length,
@@ -77,7 +77,7 @@ fn same_blocks(user: &File, backing: &File) -> Option<bool> {
 
 /// Where some bytes of a file lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Run {
+struct BlockRun {
     logical: u64,
     physical: u64,
     length: u64,
@@ -85,8 +85,8 @@ struct Run {
 
 /// Neighbours as one: ext4 tells the same blocks as several extents when it reads them from the disk, and as
 /// one when it has them in its cache, which can change between two looks.
-fn merged(runs: impl Iterator<Item = Run>) -> Vec<Run> {
-    let mut merged: Vec<Run> = Vec::new();
+fn merged(runs: impl Iterator<Item = BlockRun>) -> Vec<BlockRun> {
+    let mut merged: Vec<BlockRun> = Vec::new();
     for run in runs {
         match merged.last_mut() {
             Some(last)
@@ -102,12 +102,12 @@ fn merged(runs: impl Iterator<Item = Run>) -> Vec<Run> {
 }
 
 /// Whether two lists of runs say the same, as far as both go: each was cut at so many extents.
-fn agree(a: &[Run], b: &[Run]) -> bool {
-    let end = |runs: &[Run]| runs.last().map_or(0, |last| last.logical.saturating_add(last.length));
+fn agree(a: &[BlockRun], b: &[BlockRun]) -> bool {
+    let end = |runs: &[BlockRun]| runs.last().map_or(0, |last| last.logical.saturating_add(last.length));
     let end = end(a).min(end(b));
-    let cut = |runs: &[Run]| -> Vec<Run> {
+    let cut = |runs: &[BlockRun]| -> Vec<BlockRun> {
         let within = runs.iter().filter(|run| run.logical < end);
-        within.map(|run| Run { length: run.length.min(end - run.logical), ..*run }).collect()
+        within.map(|run| BlockRun { length: run.length.min(end - run.logical), ..*run }).collect()
     };
     a.is_empty() == b.is_empty() && cut(a) == cut(b)
 }
@@ -116,8 +116,8 @@ fn agree(a: &[Run], b: &[Run]) -> bool {
 mod tests {
     use super::*;
 
-    fn runs(runs: &[(u64, u64, u64)]) -> Vec<Run> {
-        merged(runs.iter().map(|&(logical, physical, length)| Run { logical, physical, length }))
+    fn runs(runs: &[(u64, u64, u64)]) -> Vec<BlockRun> {
+        merged(runs.iter().map(|&(logical, physical, length)| BlockRun { logical, physical, length }))
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub(crate) struct Runner<'a> {
 
 /// How a run reaches its file.
 #[derive(Debug)]
-enum Access<'a> {
+enum Reach<'a> {
     /// As the run's arguments say.
     ByPath,
     /// As a name in a mount that is attached nowhere: the file's own.
@@ -114,27 +114,27 @@ impl<'a> Runner<'a> {
         })
     }
 
-    fn access(&self, run: &Run) -> Result<Access<'a>> {
+    fn access(&self, run: &Run) -> Result<Reach<'a>> {
         if let Some(fallback) = &run.fallback {
             let mount = fallback::mount_of(fallback)?;
-            return Ok(Access::Fallback { mount, name: fallback.name.below_upper() });
+            return Ok(Reach::Fallback { mount, name: fallback.name.below_upper() });
         }
         let detached = self.plan.detached(run, self.call.real).and_then(|mut detached| {
             stay_callable(&mut detached.argv);
-            Some(Access::Detached { mount: detach(self.plan, &detached)?, detached })
+            Some(Reach::Detached { mount: detach(self.plan, &detached)?, detached })
         });
-        Ok(detached.unwrap_or(Access::ByPath))
+        Ok(detached.unwrap_or(Reach::ByPath))
     }
 
     /// What the run's output says, and what the user shall read.
-    fn translations<'t>(&'t self, run: &'t Run, access: &'t Access<'_>) -> Vec<(&'t Path, &'t Path)> {
+    fn translations<'t>(&'t self, run: &'t Run, access: &'t Reach<'_>) -> Vec<(&'t Path, &'t Path)> {
         let mut translations = self.plan.translations();
         match access {
-            Access::ByPath => {}
-            Access::Detached { detached, .. } => {
+            Reach::ByPath => {}
+            Reach::Detached { detached, .. } => {
                 translations.push((detached.name.as_path(), detached.user));
             }
-            Access::Fallback { name, .. } => {
+            Reach::Fallback { name, .. } => {
                 let user = run.fallback.as_ref().map(|fallback| fallback.user.as_path());
                 translations.extend(user.map(|user| (name.as_path(), user)));
             }
@@ -142,13 +142,13 @@ impl<'a> Runner<'a> {
         translations
     }
 
-    fn argv_and_place<'t>(&'t self, run: &'t Run, access: &'t Access<'_>) -> (&'t [OsString], Where<'t>) {
+    fn argv_and_place<'t>(&'t self, run: &'t Run, access: &'t Reach<'_>) -> (&'t [OsString], Where<'t>) {
         match (access, self.revealed, run.private) {
-            (Access::Fallback { mount, .. }, ..) => (&run.argv, Where::At(mount)),
-            (Access::Detached { mount, detached }, ..) => (&detached.argv, Where::At(mount)),
-            (Access::ByPath, None, false) | (Access::ByPath, Some(_), true) => (&run.argv, Where::Here),
-            (Access::ByPath, None, true) => (&run.argv, Where::Private),
-            (Access::ByPath, Some(revealed), false) => (&run.argv, Where::Caller(&revealed.caller)),
+            (Reach::Fallback { mount, .. }, ..) => (&run.argv, Where::At(mount)),
+            (Reach::Detached { mount, detached }, ..) => (&detached.argv, Where::At(mount)),
+            (Reach::ByPath, None, false) | (Reach::ByPath, Some(_), true) => (&run.argv, Where::Here),
+            (Reach::ByPath, None, true) => (&run.argv, Where::Private),
+            (Reach::ByPath, Some(revealed), false) => (&run.argv, Where::Caller(&revealed.caller)),
         }
     }
 
