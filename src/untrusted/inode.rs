@@ -14,7 +14,7 @@ use crate::sys::{self, MountId};
 pub(crate) const IN_OTHER_MOUNT: &str = "it is in another mount than the root";
 
 /// An inode's identity, within one boot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InodeId {
     pub dev: u64,
     pub ino: u64,

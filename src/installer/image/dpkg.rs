@@ -4,7 +4,7 @@
 //! goes instead, and the package that is exempt (`:` for none). dpkg refuses to work at all with a file that
 //! it cannot read, so one that makes no sense to us is never written.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::command::tables::{TOOLS, Tool};
@@ -124,7 +124,7 @@ fn listed(info: &Dir) -> Result<Vec<String>> {
 /// What was read of the lists: each inode once, because an image may have a hundred thousand links of one.
 #[derive(Default)]
 struct Lists {
-    seen: HashSet<InodeId>,
+    seen: BTreeSet<InodeId>,
     bytes: u64,
     found: BTreeSet<String>,
 }

@@ -8,7 +8,7 @@
     reason = "an image that is mounted read-only in a namespace of our own"
 )]
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -36,7 +36,7 @@ const DEEPEST: usize = 256;
 /// # Errors
 /// If a directory cannot be read or lies too deep.
 pub(crate) fn measure(top: &Path, shown: &Path) -> Result<u64> {
-    let (mut total, mut several) = (0, HashSet::new());
+    let (mut total, mut several) = (0, BTreeSet::new());
     let mut waiting = vec![top.to_owned()];
     while let Some(dir) = waiting.pop() {
         let below = dir.strip_prefix(top).unwrap_or(Path::new(""));
@@ -83,7 +83,7 @@ pub(crate) fn copy_tree(from: &Path, to: &Path, shown: &Path, progress: &mut Cop
     }
     let (source, target) = (open_dir(AT_FDCWD, from, shown)?, open_dir(AT_FDCWD, parent, shown)?);
     let name = to.file_name().unwrap_or(OsStr::new("copy"));
-    let mut copier = Copier { links: HashMap::new(), to, shown, done: 0, total, progress };
+    let mut copier = Copier { links: BTreeMap::new(), to, shown, done: 0, total, progress };
     copier.directory(&source, &target, name, Path::new(""))
 }
 
@@ -93,7 +93,7 @@ fn words(bytes: u64) -> String {
 
 struct Copier<'a, 'b> {
     /// Where the first name of each file with several went.
-    links: HashMap<InodeId, PathBuf>,
+    links: BTreeMap<InodeId, PathBuf>,
     to: &'a Path,
     shown: &'a Path,
     done: u64,
