@@ -18,10 +18,12 @@ mod swapping;
 #[path = "../support/unchecked.rs"]
 mod unchecked;
 
+use std::process::ExitCode;
+
 use bench::{Bench, Test};
 use libtest_mimic::{Arguments, Trial};
 
-fn main() {
+fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let missing = bench::missing();
     let own = [
@@ -37,15 +39,18 @@ fn main() {
     let docker = [missing.as_slice(), &bench::lacking(docker::TOOLS)].concat();
     let groups = [("the layers", own, missing), ("Docker", docker::TESTS.to_vec(), docker)];
     let required = unchecked::is_a_failure();
-    let mut trials = Vec::new();
+    let (mut trials, mut not_checked) = (Vec::new(), Vec::new());
     for (what, tests, missing) in groups {
         if !missing.is_empty() {
-            eprintln!("{}", unchecked::line(what, &format!("needs {}", missing.join(", "))));
+            not_checked.push(unchecked::line(what, &format!("needs {}", missing.join(", "))));
         }
         let ignored = !missing.is_empty() && !required;
         trials.extend(tests.into_iter().map(|(name, test)| trial(name, test, ignored)));
     }
-    libtest_mimic::run(&arguments, trials).exit();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    // Last, where the many lines of what is ignored cannot push it off the screen.
+    not_checked.iter().for_each(|line| eprintln!("{line}"));
+    conclusion.exit_code()
 }
 
 /// Each in a thread of its own: its mount namespace must not become another test's.
