@@ -192,13 +192,20 @@ fn start(test: &Test, scratch: &Path, log: &Path) -> io::Result<(Child, File)> {
 }
 
 fn wait(mut child: Child, test: &Test, scratch: &Path) -> Option<String> {
-    let mut deadline = Instant::now() + test.limit;
+    /// One line is enough: in a whole run, tests wait for each other.
+    static SAID: Once = Once::new();
+    let began = Instant::now();
+    let mut deadline = began + test.limit;
     loop {
         if let Some(status) = child.try_wait().expect("it is our child") {
             return (!status.success()).then(|| failure(status));
         }
         if scratch.join(WAITING).exists() {
             deadline = Instant::now() + test.limit;
+            if began.elapsed() > Duration::from_secs(10) {
+                let (name, lock) = (&test.name, swap_lock::PATH);
+                SAID.call_once(|| eprintln!("{name} waits for another test that swaps (lslocks: {lock})"));
+            }
         }
         if Instant::now() > deadline {
             let _ = child.kill();
