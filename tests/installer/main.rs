@@ -75,13 +75,15 @@ fn main() -> ExitCode {
     }
     let arguments = Arguments::from_args();
     let is_root = nix::unistd::geteuid().is_root();
-    if !is_root {
-        eprintln!("{}", unchecked::line("the installer", "mounting a guest needs root"));
-    }
     let trial = |(name, _): &Test| {
         let name = *name;
         let run = move || if is_root { bench::in_namespace(name) } else { Err("it needs root".into()) };
         Trial::test(name, run).with_ignored_flag(!is_root && !unchecked::is_a_failure())
     };
-    libtest_mimic::run(&arguments, tests.iter().map(trial).collect()).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, tests.iter().map(trial).collect());
+    if !is_root {
+        // Last, where the many lines of what is ignored cannot push it off the screen.
+        eprintln!("{}", unchecked::line("the installer", "mounting a guest needs root"));
+    }
+    conclusion.exit_code()
 }

@@ -79,9 +79,13 @@ impl Bench {
         Ok(device)
     }
 
-    /// Swap belongs to the whole machine: one test at a time, of all that run on it.
+    /// Swap belongs to the whole machine: one test at a time, of all that run on it. A test that has it already would
+    /// wait for itself, for ever, and every other with it.
     pub fn take_swap(&self) -> Outcome {
-        *self.swap.borrow_mut() = Some(swap_lock::take()?);
+        let mut swap = self.swap.borrow_mut();
+        if swap.is_none() {
+            *swap = Some(swap_lock::take()?);
+        }
         Ok(())
     }
 

@@ -56,17 +56,20 @@ fn main() -> ExitCode {
     let docker = [missing.as_slice(), &bench::lacking(docker::TOOLS)].concat();
     let groups = [("the layers", own, missing), ("Docker", docker::TESTS.to_vec(), docker)];
     let required = unchecked::is_a_failure();
-    let mut trials = Vec::new();
+    let (mut trials, mut not_checked) = (Vec::new(), Vec::new());
     for (what, tests, missing) in groups {
         if !missing.is_empty() {
-            eprintln!("{}", unchecked::line(what, &format!("needs {}", missing.join(", "))));
+            not_checked.push(unchecked::line(what, &format!("needs {}", missing.join(", "))));
         }
         let ignored = !missing.is_empty() && !required;
         let trial =
             |(name, _)| Trial::test(name, move || bench::in_namespace(name)).with_ignored_flag(ignored);
         trials.extend(tests.into_iter().map(trial));
     }
-    libtest_mimic::run(&arguments, trials).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    // Last, where the many lines of what is ignored cannot push it off the screen.
+    not_checked.iter().for_each(|line| eprintln!("{line}"));
+    conclusion.exit_code()
 }
 
 fn run_one(tests: &[(&str, Test)], inside: Inside) -> ExitCode {

@@ -59,6 +59,8 @@ fn run_all() -> ExitCode {
     }
     let mut not_checked = Vec::new();
     let rows = arguments.filter.as_deref().and_then(cases::rows_named);
+    // It may be meant for another of the programs that `cargo test` runs, so it is no failure.
+    let unknown = rows.as_ref().is_some_and(Vec::is_empty).then(|| arguments.filter.clone()).flatten();
     if rows.is_some() {
         // They are chosen already, and some by their short names.
         arguments.filter = None;
@@ -78,6 +80,11 @@ fn run_all() -> ExitCode {
     let trials = trials.collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     if !arguments.list {
+        if let Some(filter) = unknown {
+            eprintln!(
+                "NOTHING WAS RUN: no test is named {filter}, nor a row that its tags let run in such a guest"
+            );
+        }
         not_checked.iter().for_each(|line| eprintln!("{line}"));
         if support::tree::releases().is_empty() {
             eprintln!("{}", unchecked::line("the tools of other Debian releases", "see tests/shim/trees"));

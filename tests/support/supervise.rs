@@ -45,7 +45,14 @@ pub fn run(test: &Test) -> Result<(), String> {
     let mut problems = Vec::new();
     match start(test, scratch.path(), &log) {
         Ok((child, lock)) => {
-            let waits = || scratch.path().join(WAITING).exists();
+            let began = Instant::now();
+            let waits = || {
+                let waits = scratch.path().join(WAITING).exists();
+                if waits && began.elapsed() > Duration::from_secs(10) {
+                    say_that_it_waits(test);
+                }
+                waits
+            };
             problems.extend(namespace::wait(child, test.limit, waits).err());
             problems.extend(sweep_in_namespace(scratch.path()));
             drop(lock);
@@ -176,6 +183,13 @@ fn start(test: &Test, scratch: &Path, log: &Path) -> io::Result<(Child, File)> {
         .stdout(log.try_clone()?)
         .stderr(log);
     Ok((command.spawn()?, lock))
+}
+
+/// One line is enough: in a whole run, tests wait for each other.
+fn say_that_it_waits(test: &Test) {
+    static SAID: Once = Once::new();
+    let (name, lock) = (&test.name, swap_lock::PATH);
+    SAID.call_once(|| eprintln!("{name} waits for another test that swaps (lslocks: {lock})"));
 }
 
 /// Sweeps in a process with a mount namespace of its own; its words are what it could not undo.

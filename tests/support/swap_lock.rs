@@ -7,7 +7,7 @@ use std::path::Path;
 use nix::fcntl::{Flock, FlockArg};
 
 /// The file that is locked; benches/ and a package's own tests may know it too.
-const PATH: &str = "/run/lock/rootfs-shim-swap.lock";
+pub const PATH: &str = "/run/lock/rootfs-shim-swap.lock";
 
 /// The lock's file, not locked.
 pub fn open() -> io::Result<File> {
