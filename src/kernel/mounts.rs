@@ -125,6 +125,14 @@ impl Mount {
 }
 
 impl Mount {
+    /// Whether the overlay was mounted with a feature on, as `xino`. Of one that is as the kernel has it by default it says
+    /// nothing.
+    pub fn has_feature(&self, name: &str) -> Option<bool> {
+        let mut options = self.options.as_encoded_bytes().split(|b| *b == b',');
+        let value = options.find_map(|option| option.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
+        Some(value == b"on")
+    }
+
     /// The overlay's lower layers, the topmost first, as whoever mounted it named them. They may be relative to a
     /// directory that is gone, and a name with a comma ends there: good to read, and for nothing else.
     pub fn lower_layers(&self) -> Vec<PathBuf> {
@@ -310,6 +318,15 @@ mod tests {
         assert_eq!(lower("lowerdir+=/a,lowerdir+=0-vda"), ["/a", "0-vda"].map(PathBuf::from));
         assert_eq!(lower("lowerdir+=/a:b,datadir+=/c:d"), ["/a:b", "/c:d"].map(PathBuf::from));
         assert_eq!(lower("index=on"), [] as [PathBuf; 0]);
+    }
+
+    #[test]
+    fn a_feature_is_on_or_off_or_the_kernels_own_affair() {
+        let line =
+            b"31 27 0:39 / / rw - overlay o rw,lowerdir=/x,upperdir=/u,workdir=/w,redirect_dir=on,xino=off";
+        let mounts = Mounts::parse_all(line);
+        let has = |name| mounts.get(MountId(31)).unwrap().has_feature(name);
+        assert_eq!([has("redirect_dir"), has("xino"), has("index")], [Some(true), Some(false), None]);
     }
 
     #[test]
