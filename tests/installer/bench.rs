@@ -1,18 +1,20 @@
 //! A workbench: scratch directories, trees built by code, mounts, and what was there before and after.
 
+use std::cell::RefCell;
 use std::fs;
-use std::io::{Read, Seek};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use libtest_mimic::Failed;
 use nix::mount::{MsFlags, mount};
 
-/// Names the test that this process is.
-pub const CHILD: &str = "ROOTFS_SHIM_INSTALL_TEST";
-const SCRATCH: &str = "ROOTFS_SHIM_INSTALL_SCRATCH";
+use crate::disk::{Disk, Fs};
+use crate::host::host;
+use crate::namespace;
+use crate::overlay::Overlay;
+
 /// No test takes longer; a hang is a failure.
 const LIMIT: Duration = Duration::from_secs(240);
 
@@ -21,31 +23,9 @@ pub type Test = (&'static str, fn());
 
 /// Runs a test in a process and a mount namespace of its own.
 pub fn in_namespace(name: &str) -> Result<(), Failed> {
-    let scratch = tempfile::tempdir().unwrap();
-    // A shell that starts the tests in the background ignores these two, and what is ignored is inherited.
-    let mut command = Command::new("env");
-    command
-        .args(["--default-signal=INT,QUIT", "unshare", "-m", "--propagation", "private"])
-        .arg(std::env::current_exe().unwrap());
-    command.env(CHILD, name).env(SCRATCH, scratch.path());
-    // Files, not pipes: a test that says much must not wait for a reader.
-    let (mut out, mut err) = (tempfile::tempfile()?, tempfile::tempfile()?);
-    let mut child = command.stdout(out.try_clone()?).stderr(err.try_clone()?).spawn()?;
+    let scratch = tempfile::tempdir()?;
     let limit = if is_whole() { LIMIT * 60 } else { LIMIT };
-    let end = Instant::now() + limit;
-    while child.try_wait()?.is_none() {
-        if Instant::now() > end {
-            child.kill()?;
-            return Err(format!("{name}: still running after {limit:?}").into());
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let mut output = Output { status: child.wait()?, stdout: Vec::new(), stderr: Vec::new() };
-    for (file, bytes) in [(&mut out, &mut output.stdout), (&mut err, &mut output.stderr)] {
-        file.rewind()?;
-        file.read_to_end(bytes)?;
-    }
-    if output.status.success() { Ok(()) } else { Err(text(&output).into()) }
+    namespace::run(name, scratch.path(), limit).map_err(Failed::from)
 }
 
 /// Whether the matrices of crashes and errors are to be tried whole, which takes hours.
@@ -69,12 +49,14 @@ pub struct Bench {
     pub program: PathBuf,
     /// What the host looked like.
     pub canary: Vec<String>,
+    /// Those that the test has made; they go with it.
+    disks: RefCell<Vec<Disk>>,
 }
 
 impl Bench {
     /// In the scratch directory of this process.
     pub fn new() -> Self {
-        let top = PathBuf::from(std::env::var_os(SCRATCH).unwrap());
+        let top = namespace::inside().unwrap().scratch;
         mount(Some("scratch"), &top, Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
         let guest = top.join("guest");
         fs::create_dir(&guest).unwrap();
@@ -89,7 +71,7 @@ impl Bench {
             fs::create_dir_all(canary.join(dpkg).join("info")).unwrap();
             fs::write(canary.join(dpkg).join("diversions"), "").unwrap();
         }
-        let mut this = Self { top, guest, program, canary: Vec::new() };
+        let mut this = Self { top, guest, program, canary: Vec::new(), disks: RefCell::default() };
         this.canary = this.look_at_host();
         this
     }
@@ -106,24 +88,25 @@ impl Bench {
 
     /// The same, with that as the source that the mount table shows.
     pub fn overlay_as(&self, source: &str, lower: &Path, backing: &Path) -> PathBuf {
-        let (upper, work) = (backing.join("upper"), backing.join("work"));
-        fs::create_dir(&upper).unwrap();
-        fs::create_dir(&work).unwrap();
-        let escape = |path: &Path| path.to_str().unwrap().replace(',', "\\,");
-        let options =
-            format!("lowerdir={},upperdir={},workdir={}", escape(lower), escape(&upper), escape(&work));
-        mount(Some(source), &self.guest, Some("overlay"), MsFlags::empty(), Some(options.as_str())).unwrap();
+        let overlay = Overlay { source, ..Overlay::new(lower, backing) };
+        let upper = overlay.prepare();
+        overlay.mount(&self.guest);
         upper
     }
 
     /// An ext4 on a loop device.
     pub fn ext4(&self) -> PathBuf {
-        let (file, point) = (self.top.join("disk"), self.top.join("backing"));
-        fs::create_dir(&point).unwrap();
-        run("truncate", &["-s", "256M", file.to_str().unwrap()]);
-        run("mkfs.ext4", &["-q", file.to_str().unwrap()]);
-        run("mount", &["-o", "loop", file.to_str().unwrap(), point.to_str().unwrap()]);
+        let point = self.top.join("backing");
+        self.disk("256M", &point);
         point
+    }
+
+    /// An ext4 of that size, mounted there; the loop device that it is on.
+    pub fn disk(&self, size: &str, point: &Path) -> String {
+        let disk = Disk::new(&point.with_extension("img"), size).formatted(Fs::Ext4).mounted(point, "");
+        let source = disk.source();
+        self.disks.borrow_mut().push(disk);
+        source
     }
 
     /// Runs the program on the guest.
@@ -179,9 +162,9 @@ impl Bench {
 }
 
 /// Runs a program that has to succeed.
+#[track_caller]
 pub fn run(program: &str, arguments: &[&str]) {
-    let output = Command::new(program).args(arguments).output().unwrap();
-    assert!(output.status.success(), "{program} {arguments:?}: {}", text(&output));
+    host(&[&[program], arguments].concat()).ok(program);
 }
 
 /// Makes an executable file with its directories.

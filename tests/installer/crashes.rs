@@ -14,6 +14,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 
 use crate::bench::{Bench, Test, is_whole, run, text, tools, tree};
+use crate::overlay::Overlay;
 
 pub const TESTS: &[Test] = &[
     ("killed_at_the_calls_of_install", || killed("install")),
@@ -104,16 +105,14 @@ impl Stage {
     fn scene(&self, number: usize) -> Scene<'_> {
         let top = self.bench.top.join(number.to_string());
         let guest = top.join("guest");
-        let (lower, upper, work) = (top.join("lower"), top.join("upper"), top.join("work"));
+        let lower = top.join("lower");
         tools(&lower, "usr/sbin");
         fs::create_dir_all(lower.join("var/lib/dpkg/info")).unwrap();
         fs::write(lower.join(LIST), DIVERSIONS).unwrap();
-        for dir in [&guest, &upper, &work] {
-            fs::create_dir(dir).unwrap();
-        }
-        let options = ["lowerdir=", ",upperdir=", ",workdir="].iter().zip([&lower, &upper, &work]);
-        let options: String = options.map(|(word, dir)| format!("{word}{}", dir.display())).collect();
-        run("mount", &["-t", "overlay", "root", "-o", &options, guest.to_str().unwrap()]);
+        fs::create_dir(&guest).unwrap();
+        let overlay = Overlay::new(&lower, &top);
+        overlay.prepare();
+        overlay.mount(&guest);
         let scene = Scene { stage: self, number, top, guest };
         if self.what != "install" {
             let program = &self.programs[0];
@@ -376,7 +375,8 @@ fn fail(stage: &Stage, call: &str, nth: usize, error: &str) {
         assert_ne!(before, scene.facts(call), "{when}");
     } else {
         assert_eq!(before, scene.facts(call), "{when}");
-        let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let said: Value =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{when}: {error}"));
         assert_eq!(said["changed"], false, "{when}");
         assert!(said["error"].as_str().unwrap().len() > 10, "{when}");
     }

@@ -25,7 +25,7 @@ pub const TESTS: &[Test] = &[
 ];
 
 fn wrong_upper() {
-    let bench = Bench::new();
+    let mut bench = Bench::new();
     let lower = bench.top.join("lower");
     tools(&lower, "sbin");
     let upper = bench.overlay(&lower);
@@ -40,9 +40,9 @@ fn wrong_upper() {
     assert_eq!(before, tree_with_change_times(&upper));
     bench.shim_ok("install", &["--upper", upper.to_str().unwrap()]);
     assert!(bench.guest.join(".rootfs-shim/upper/.rootfs-shim/manifest.toml").exists());
-    let plain = Bench { guest: other, ..bench };
-    tools(&plain.guest, "sbin");
-    assert!(plain.shim_fails("install", &["--upper", "/tmp"], 2).contains("not where an overlay is mounted"));
+    bench.guest = other;
+    tools(&bench.guest, "sbin");
+    assert!(bench.shim_fails("install", &["--upper", "/tmp"], 2).contains("not where an overlay is mounted"));
 }
 
 fn spoofed_upperdir() {

@@ -17,13 +17,23 @@ mod bad_input;
 mod bench;
 mod containment;
 mod crashes;
+#[path = "../support/disk.rs"]
+#[expect(dead_code, reason = "no disk is attached without being mounted, and ext4 will do")]
+mod disk;
 mod disturbance;
 mod hidden_names;
+#[path = "../support/host.rs"]
+#[expect(dead_code, reason = "the host runs programs here, and no scripts")]
+mod host;
 mod hostile_images;
 mod image_table;
 mod image_table_more;
 mod image_table_rows;
+#[path = "../support/namespace.rs"]
+mod namespace;
 mod ordinary_guests;
+#[path = "../support/overlay.rs"]
+mod overlay;
 mod ownership;
 mod package_managers;
 mod power_loss;
@@ -58,8 +68,8 @@ fn main() -> ExitCode {
         power_loss::TESTS,
     ]
     .concat();
-    if let Some(name) = std::env::var_os(bench::CHILD) {
-        let (_, test) = tests.iter().find(|(known, _)| name == *known).expect("a test of that name");
+    if let Some(inside) = namespace::inside() {
+        let (_, test) = tests.iter().find(|(known, _)| inside.name == *known).expect("a test of that name");
         test();
         return ExitCode::SUCCESS;
     }

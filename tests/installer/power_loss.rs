@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::bench::{Bench, Test, run, text, tools};
+use crate::disk::{Disk, Fs};
 use crate::ownership::{NAMES, str};
 
 pub const TESTS: &[Test] = &[
@@ -23,10 +24,8 @@ const CALLS: &str = "fsync,renameat,renameat2,linkat,unlinkat,fchmod,exit_group"
 const STRIDE: usize = 3;
 const REAL: &[u8] = b"#!/bin/sh\necho the real";
 
-fn mounted(disk: &Path, point: &Path) -> PathBuf {
-    fs::create_dir_all(point).unwrap();
-    run("mount", &["-o", "loop,commit=600", str(disk), str(point)]);
-    point.join("guest")
+fn mounted(disk: Disk, point: &Path) -> (Disk, PathBuf) {
+    (disk.mounted(point, "commit=600"), point.join("guest"))
 }
 
 /// Every name is the real tool or a whole shim that has it behind it.
@@ -52,19 +51,17 @@ fn cut(what: &str) {
     let command = if what == "uninstall" { what } else { "install" };
     let [whole, disk, copy, point, other] =
         ["whole", "disk", "copy", "point", "other"].map(|name| bench.top.join(name));
-    run("truncate", &["-s", "48M", str(&whole)]);
-    run("mkfs.ext4", &["-q", str(&whole)]);
-    let guest = mounted(&whole, &point);
+    let (mut mount, guest) = mounted(Disk::new(&whole, "48M").formatted(Fs::Ext4), &point);
     tools(&guest, "sbin");
     if what != "install" {
         run(str(&bench.program), &["install", "--chroot", str(&guest)]);
     }
-    run("umount", &[str(&point)]);
+    mount.unmount();
     let mut cases = Vec::new();
     let mut number = 0;
     loop {
         fs::copy(&whole, &disk).unwrap();
-        let guest = mounted(&disk, &point);
+        let (mut mount, guest) = mounted(Disk::of(&disk), &point);
         let log = bench.top.join("log");
         let mut strace = Command::new("strace");
         strace.args(["-o", str(&log), "-e", &format!("trace={CALLS}")]);
@@ -73,16 +70,16 @@ fn cut(what: &str) {
         }
         let output = strace.arg(program).args([command, "--chroot"]).arg(&guest).output().unwrap();
         fs::copy(&disk, &copy).unwrap();
-        run("umount", &[str(&point)]);
+        mount.unmount();
         let when = format!("{what}, {:?}: {}", cases.get(number), text(&output));
-        let guest = mounted(&copy, &other);
+        let (mut mount, guest) = mounted(Disk::of(&copy), &other);
         answers(&guest, &shims, &when);
         run(str(program), &[command, "--chroot", str(&guest)]);
         answers(&guest, &shims, &when);
         let is_installed = guest.join("sbin/swapon.real").exists();
         let has_home = guest.join(".rootfs-shim").exists();
         assert_eq!((is_installed, has_home), (what != "uninstall", what != "uninstall"), "{when}");
-        run("umount", &[str(&other)]);
+        mount.unmount();
         if cases.is_empty() {
             assert!(output.status.success(), "{when}");
             cases = calls(&fs::read_to_string(&log).unwrap());

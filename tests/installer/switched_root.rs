@@ -53,13 +53,8 @@ grep rootfs-shim /proc/self/mountinfo || echo NOTHING LEFT
 
 fn switched(visible: Visible) {
     let bench = Bench::new();
-    let backing = bench.ext4();
-    let text_of = |program: &str, arguments: &[&str]| {
-        let output = Command::new(program).args(arguments).output().unwrap();
-        assert!(output.status.success(), "{program}: {}", text(&output));
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    };
-    let device = text_of("findmnt", &["-no", "SOURCE", "--mountpoint", backing.to_str().unwrap()]);
+    let backing = bench.top.join("backing");
+    let device = bench.disk("256M", &backing);
     let source = if visible == Visible::Device { &device } else { "root" };
     let upper = bench.overlay_as(source, Path::new("/"), &backing);
     let guest = bench.guest.to_str().unwrap();
@@ -71,15 +66,11 @@ fn switched(visible: Visible) {
     let mount = match visible {
         Visible::Mount => device,
         Visible::Wrong => {
-            let other = bench.top.join("other-disk");
-            run("truncate", &["-s", "64M", other.to_str().unwrap()]);
-            run("mkfs.ext4", &["-q", other.to_str().unwrap()]);
             let point = bench.top.join("other");
-            fs::create_dir(&point).unwrap();
-            run("mount", &["-o", "loop", other.to_str().unwrap(), point.to_str().unwrap()]);
+            let other = bench.disk("64M", &point);
             fs::create_dir_all(point.join("upper/.rootfs-shim")).unwrap();
             link("upper", &point.join("backing"));
-            text_of("findmnt", &["-no", "SOURCE", "--mountpoint", point.to_str().unwrap()])
+            other
         }
         _ => "none".to_owned(),
     };

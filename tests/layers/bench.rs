@@ -1,75 +1,81 @@
 //! A place to test in: a directory, mounts that nobody else sees, and a shell.
 //!
-//! Each test runs in a thread with a mount namespace of its own, so what it mounts goes with it, also when it
+//! Each test runs in a process with a mount namespace of its own, so what it mounts goes with it, also when it
 //! panics; loop devices and swap, which belong to the machine, go when the bench is dropped.
 
 use std::cell::RefCell;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::time::Duration;
 
 use libtest_mimic::Failed;
 use nix::fcntl::Flock;
-use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
 
-use crate::swap_lock;
+use crate::disk::Disk;
+use crate::host::{self, Ran};
+use crate::{namespace, swap_lock};
+
+/// No script takes longer.
+const SCRIPT_LIMIT: Duration = Duration::from_secs(600);
+/// No test does, with its wait for the swap lock.
+const LIMIT: Duration = Duration::from_secs(1800);
 
 pub type Outcome = Result<(), Failed>;
 pub type Test = fn(&Bench) -> Outcome;
 
+/// Runs a test in a process and a mount namespace of its own.
+pub fn in_namespace(name: &str) -> Outcome {
+    let dir = tempfile::Builder::new().prefix("rootfs-shim-layers.").tempdir_in("/var/tmp")?;
+    namespace::run(name, dir.path(), LIMIT).map_err(Failed::from)
+}
+
 pub struct Bench {
-    dir: tempfile::TempDir,
-    loops: RefCell<Vec<String>>,
+    dir: PathBuf,
+    disks: RefCell<Vec<Disk>>,
     swap: RefCell<Option<Flock<File>>>,
 }
 
 impl Bench {
-    pub fn new() -> Result<Self, Failed> {
-        unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_FS)?;
-        mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)?;
-        let dir = tempfile::Builder::new().prefix("rootfs-shim-layers.").tempdir_in("/var/tmp")?;
-        let bench = Self { dir, loops: RefCell::default(), swap: RefCell::default() };
+    /// In the scratch directory of this process.
+    pub fn new(dir: PathBuf) -> Result<Self, Failed> {
+        let bench = Self { dir, disks: RefCell::default(), swap: RefCell::default() };
         bench.sh("mkdir low t; mkdir low/etc; echo image > low/etc/name; truncate -s 256M w.img")?;
         Ok(bench)
     }
 
-    fn run(&self, script: &str) -> std::io::Result<Output> {
-        // A shell that starts the tests in the background ignores these two, and what is ignored is inherited.
-        let mut command = Command::new("env");
-        command
-            .args(["--default-signal=INT,QUIT", "sh", "-euc", script])
-            .current_dir(self.dir.path())
-            .env("LC_ALL", "C");
-        command.env("SHIM", env!("CARGO_BIN_EXE_rootfs-shim")).env("D", self.dir.path()).output()
+    fn run(&self, script: &str) -> Ran {
+        let mut command = host::bounded(SCRIPT_LIMIT, &["sh", "-euc", script]);
+        command.current_dir(&self.dir).env("SHIM", env!("CARGO_BIN_EXE_rootfs-shim")).env("D", &self.dir);
+        host::run(&mut command)
     }
 
     /// Runs a script that must succeed; what it printed.
     pub fn sh(&self, script: &str) -> Result<String, Failed> {
-        let output = self.run(script)?;
-        let text = String::from_utf8(output.stdout)?;
-        if output.status.success() {
+        let ran = self.run(script);
+        let text = String::from_utf8(ran.stdout)?;
+        if ran.status == 0 {
             return Ok(text.trim_end().to_owned());
         }
-        let errors = String::from_utf8(output.stderr)?;
+        let errors = String::from_utf8(ran.stderr)?;
         Err(format!("`{script}` failed: {text}{errors}").into())
     }
 
     /// Runs a script that must fail with that status; what it complained.
     pub fn fails(&self, status: i32, script: &str) -> Result<String, Failed> {
-        let output = self.run(script)?;
-        let errors = String::from_utf8(output.stderr)?;
-        match output.status.code() {
-            Some(code) if code == status => Ok(errors.trim_end().to_owned()),
-            code => Err(format!("`{script}` gave {code:?}, not {status}: {errors}").into()),
+        let ran = self.run(script);
+        let errors = String::from_utf8(ran.stderr)?;
+        match ran.status {
+            code if code == status => Ok(errors.trim_end().to_owned()),
+            code => Err(format!("`{script}` gave {code}, not {status}: {errors}").into()),
         }
     }
 
     /// A loop device over a new file of that size.
     pub fn device(&self, size: &str) -> Result<String, Failed> {
-        let name = format!("disk{}", self.loops.borrow().len());
-        let device = self.sh(&format!("truncate -s {size} {name}; losetup -f --show {name}"))?;
-        self.loops.borrow_mut().push(device.clone());
+        let mut disks = self.disks.borrow_mut();
+        let disk = Disk::new(&self.dir.join(format!("disk{}", disks.len())), size).attached();
+        let device = disk.device().to_str().ok_or("a device's name is text")?.to_owned();
+        disks.push(disk);
         Ok(device)
     }
 
@@ -87,8 +93,11 @@ impl Bench {
     /// Loop devices over files of this bench that it did not make itself.
     pub fn stray_loops(&self) -> Result<Vec<String>, Failed> {
         let listed = self.sh("losetup -n -l -O NAME,BACK-FILE | grep -F \"$D\" || true")?;
-        let own = self.loops.borrow();
-        let is_own = |line: &&str| own.iter().any(|own| line.split(' ').next() == Some(own));
+        let own = self.disks.borrow();
+        let is_own = |line: &&str| {
+            own.iter()
+                .any(|own| line.split(' ').next().is_some_and(|device| own.device() == Path::new(device)))
+        };
         Ok(listed.lines().filter(|line| !is_own(line)).map(String::from).collect())
     }
 }
@@ -97,11 +106,10 @@ impl Drop for Bench {
     fn drop(&mut self) {
         let quiet = "exec 2>/dev/null; for d; do swapoff $d; done
             for s in $(grep -F \"$D/\" /proc/swaps | cut -d' ' -f1); do swapoff $s; done
-            for m in $(grep -F \" $D/\" /proc/self/mountinfo | cut -d' ' -f5 | tac); do umount -l $m; done
-            for d; do losetup -d $d; done";
-        let mut command = Command::new("sh");
-        command.args(["-c", quiet, "sh"]).args(self.loops.borrow().iter()).env("D", self.dir.path());
-        let _ = command.status();
+            for m in $(grep -F \" $D/\" /proc/self/mountinfo | cut -d' ' -f5 | tac); do umount -l $m; done";
+        let disks = self.disks.borrow();
+        let mut command = host::bounded(SCRIPT_LIMIT, &["sh", "-c", quiet, "sh"]);
+        host::run(command.args(disks.iter().map(Disk::device)).env("D", &self.dir));
     }
 }
 
@@ -111,7 +119,7 @@ pub fn eventually(mut done: impl FnMut() -> Result<bool, Failed>) -> Outcome {
         if done()? {
             return Ok(());
         }
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(50));
     }
     Err("it did not happen in ten seconds".into())
 }

@@ -2,38 +2,57 @@
 //!
 //! Without root or a tool they say so and do not run; with ROOTFS_SHIM_REQUIRE_ALL=1 they run all the same,
 //! and fail.
-#![allow(clippy::print_stderr, reason = "a test that did not run says why")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "what prepares a test may end it by panicking, and one that did not run says why"
+)]
 
 mod bench;
+#[path = "../support/disk.rs"]
+#[expect(dead_code, reason = "the program under test makes the filesystems and the mounts")]
+mod disk;
 mod docker;
+#[path = "../support/host.rs"]
+#[expect(dead_code, reason = "scripts run in a bench")]
+mod host;
 mod library;
-mod looking;
-mod mounting;
-mod refusing;
-mod resetting;
-mod seeding;
+mod mount;
+#[path = "../support/namespace.rs"]
+mod namespace;
+mod passthrough;
+mod refusals;
+mod reset;
+mod status;
+mod swap_device;
 #[path = "../support/swap_lock.rs"]
 mod swap_lock;
-mod swapping;
 #[path = "../support/unchecked.rs"]
 mod unchecked;
 
+use std::process::ExitCode;
+
 use bench::{Bench, Test};
 use libtest_mimic::{Arguments, Trial};
+use namespace::Inside;
 
-fn main() {
-    let arguments = Arguments::from_args();
-    let missing = bench::missing();
+fn main() -> ExitCode {
     let own = [
         library::TESTS,
-        looking::TESTS,
-        mounting::TESTS,
-        refusing::TESTS,
-        resetting::TESTS,
-        seeding::TESTS,
-        swapping::TESTS,
+        status::TESTS,
+        mount::TESTS,
+        refusals::TESTS,
+        reset::TESTS,
+        passthrough::TESTS,
+        swap_device::TESTS,
     ]
     .concat();
+    if let Some(inside) = namespace::inside() {
+        return run_one(&[&own, docker::TESTS].concat(), inside);
+    }
+    let arguments = Arguments::from_args();
+    let missing = bench::missing();
     let docker = [missing.as_slice(), &bench::lacking(docker::TOOLS)].concat();
     let groups = [("the layers", own, missing), ("Docker", docker::TESTS.to_vec(), docker)];
     let required = unchecked::is_a_failure();
@@ -43,16 +62,20 @@ fn main() {
             eprintln!("{}", unchecked::line(what, &format!("needs {}", missing.join(", "))));
         }
         let ignored = !missing.is_empty() && !required;
-        trials.extend(tests.into_iter().map(|(name, test)| trial(name, test, ignored)));
+        let trial =
+            |(name, _)| Trial::test(name, move || bench::in_namespace(name)).with_ignored_flag(ignored);
+        trials.extend(tests.into_iter().map(trial));
     }
-    libtest_mimic::run(&arguments, trials).exit();
+    libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-/// Each in a thread of its own: its mount namespace must not become another test's.
-fn trial(name: &'static str, test: Test, ignored: bool) -> Trial {
-    let run = move || {
-        let thread = std::thread::spawn(move || test(&Bench::new()?));
-        thread.join().unwrap_or_else(|_| Err("it panicked".into()))
+fn run_one(tests: &[(&str, Test)], inside: Inside) -> ExitCode {
+    let known = tests.iter().find(|(name, _)| inside.name == *name);
+    let ended = match known {
+        Some((_, test)) => Bench::new(inside.scratch).and_then(|bench| test(&bench)),
+        None => Err("there is no test of that name".into()),
     };
-    Trial::test(name, run).with_ignored_flag(ignored)
+    let Err(failed) = ended else { return ExitCode::SUCCESS };
+    eprintln!("{}", failed.message().unwrap_or("it failed"));
+    ExitCode::FAILURE
 }

@@ -1,6 +1,6 @@
 //! The tests on the real kernel: real overlay roots, real filesystems, real tools, real swap.
 //!
-//! One program in three parts: it lists the tests and runs them in parallel; called back with [`RUN_ONE`]
+//! One program in three parts: it lists the tests and runs them in parallel; called back by [`namespace`]
 //! it is one test inside its namespaces; called back with [`SWEEP`] it undoes what a test left on. What
 //! could not be checked here is said at the end, by name, with the reason and the remedy; with
 //! `ROOTFS_SHIM_REQUIRE_ALL=1` it fails instead.
@@ -18,24 +18,23 @@ mod cases;
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
-use support::{Test, needs, supervise, unchecked};
+use support::{Test, namespace, needs, supervise, unchecked};
 
-/// The hidden argument for one test: its name and its scratch directory follow.
-pub const RUN_ONE: &str = "--inside-run-one";
 /// The hidden argument for the sweep: the scratch directory follows.
 pub const SWEEP: &str = "--inside-sweep";
 
 fn main() -> ExitCode {
-    let argv: Vec<OsString> = std::env::args_os().collect();
-    match argv.iter().map(|argument| argument.to_str().unwrap_or("")).collect::<Vec<_>>()[..] {
-        [_, RUN_ONE, name, scratch] => run_one(name, Path::new(scratch)),
-        [_, SWEEP, scratch] => {
+    if let Some(inside) = namespace::inside() {
+        return run_one(&inside.name, &inside.scratch);
+    }
+    let argv: Vec<_> = std::env::args_os().collect();
+    match argv.as_slice() {
+        [_, word, scratch] if word == SWEEP => {
             supervise::sweep(Path::new(scratch)).iter().for_each(|problem| println!("{problem}"));
             ExitCode::SUCCESS
         }

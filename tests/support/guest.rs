@@ -4,25 +4,17 @@
 //! shim installed from outside before the pivot, as an init would. The native guest has the same tree on
 //! the plain filesystem and no shim: what a script does there is right by definition.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use super::disk::Disk;
+pub use super::disk::Fs;
 use super::needs::{GUEST, Need};
+use super::overlay::Overlay;
 use super::{Ran, host, host_sh, supervise, tree};
-
-/// What holds the writable layer, or the whole native root.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fs {
-    /// ext4.
-    Ext4,
-    /// xfs.
-    Xfs,
-    /// btrfs; the scripts' `mk` makes its files without copy-on-write.
-    Btrfs,
-}
 
 /// Whose tools the image has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,7 +160,15 @@ pub struct Guest {
     scratch: PathBuf,
     holder: Child,
     kind: Kind,
-    volumes: u32,
+    /// What its root is on, and its volumes.
+    disks: Vec<Disk>,
+}
+
+/// A guest's root that was not booted; its disk goes with it.
+pub struct Built {
+    /// Where it is.
+    pub root: PathBuf,
+    disk: Disk,
 }
 
 impl Guest {
@@ -181,7 +181,7 @@ impl Guest {
 
     /// The same without the lock: who is to swap in it takes it first.
     pub fn boot_without_swap(scratch: &Path, spec: Spec) -> Self {
-        let root = Self::build(scratch, spec);
+        let Built { root, disk } = Self::build(scratch, spec);
         if spec.install {
             let config = scratch.join("config.toml");
             fs::write(&config, spec.config).expect("scratch is writable");
@@ -196,17 +196,17 @@ impl Guest {
             let point = root.join(spec.passthrough.trim_start_matches('/'));
             host_sh(script, &[scratch.join("overlay/backing").as_ref(), point.as_ref()]);
         }
-        let guest = Self::pivot(scratch, &root, spec.kind);
+        let guest = Self::pivot(scratch, &root, spec.kind, disk);
         guest.sh(&format!(": >{CONSOLE}")).ok("the console");
         guest
     }
 
-    /// Builds a guest's root without booting it and says where it is.
-    pub fn build(scratch: &Path, spec: Spec) -> PathBuf {
+    /// Builds a guest's root without booting it.
+    pub fn build(scratch: &Path, spec: Spec) -> Built {
         let name = if spec.overlay { "overlay" } else { "native" };
         let base = scratch.join(name);
         let [image, backing, root] = ["image", "backing", "root"].map(|part| base.join(part));
-        for dir in [&image, &backing, &root] {
+        for dir in [&image, &root] {
             fs::create_dir_all(dir).expect("scratch is writable");
         }
         // On its own filesystem: layers may not lie within each other, and the image is below `/`.
@@ -217,21 +217,23 @@ impl Guest {
             Maker::Busybox => tree::busybox(&image, &origin.join("bin/busybox")),
             Maker::Toybox => tree::toybox(&image),
         }
-        make_filesystem(spec.kind.0, &base.join("disk"), &backing);
+        let disk = Disk::new(&base.join("disk"), "768M").formatted(spec.kind.0).mounted(&backing, "");
         let prepare = format!("IMAGE=$1 BACKING=$2 ROOT=$3\n{}", spec.prepare);
         let paths = [image.as_os_str(), backing.as_os_str(), root.as_os_str(), origin.as_os_str()];
         if spec.overlay {
-            let options = spec.options;
-            let lower = match (maker, spec.prepare) {
-                (Maker::Busybox, _) => "$1",
-                (Maker::UtilLinux, "") => "$4",
-                (Maker::UtilLinux | Maker::Toybox, _) => "$1:$4",
+            let lower: &[&Path] = match (maker, spec.prepare) {
+                (Maker::Busybox, _) => &[&image],
+                (Maker::UtilLinux, "") => &[&origin],
+                (Maker::UtilLinux | Maker::Toybox, _) => &[&image, &origin],
             };
-            let script = format!(
-                "mkdir $2/upper $2/work\n{prepare}\n\
-                 mount -t overlay \"$(findmnt -no SOURCE $2)\" -o \"{options}lowerdir={lower},upperdir=$2/upper,workdir=$2/work\" $3"
-            );
-            host_sh(&script, &paths);
+            let source = disk.source();
+            let (lower, options) = (lower.to_vec(), spec.options);
+            let overlay = Overlay { source: &source, lower, options, ..Overlay::new(&image, &backing) };
+            overlay.prepare();
+            if !spec.prepare.is_empty() {
+                host_sh(&prepare, &paths);
+            }
+            overlay.mount(&root);
         } else {
             host_sh(&format!("mount --bind $2 $3\n{prepare}\ncp -a $1/. $3"), &paths);
             if maker != Maker::Busybox {
@@ -240,10 +242,10 @@ impl Guest {
         }
         tree::common(&root);
         supervise::hide_own_swap(scratch, &root);
-        root
+        Built { root, disk }
     }
 
-    fn pivot(scratch: &Path, root: &Path, kind: Kind) -> Self {
+    fn pivot(scratch: &Path, root: &Path, kind: Kind, disk: Disk) -> Self {
         let script = "cd \"$1\" && pivot_root . . && umount -l . && echo ready && exec sleep 100000";
         let mut command = Command::new("unshare");
         command.args(["--mount", "--propagation", "private", "--", "/bin/sh", "-c", script, "sh"]).arg(root);
@@ -253,7 +255,7 @@ impl Guest {
         let stdout = holder.stdout.as_mut().expect("it is piped");
         BufReader::new(stdout).read_line(&mut ready).expect("the holder speaks");
         assert_eq!(ready, "ready\n", "the guest did not boot");
-        Self { scratch: scratch.to_owned(), holder, kind, volumes: 0 }
+        Self { scratch: scratch.to_owned(), holder, kind, disks: vec![disk] }
     }
 
     /// Runs a script in the guest by its `/bin/sh`, after [`PRELUDE`].
@@ -313,24 +315,15 @@ impl Guest {
         self.sh("cat /proc/self/mountinfo").ok("mountinfo")
     }
 
-    /// Attaches a disk with an ext4 on it and gives its device.
-    pub fn disk(&mut self) -> OsString {
-        self.volumes += 1;
-        let image = self.scratch.join(format!("volume{}", self.volumes));
-        let script = r#"
-            truncate -s 128M "$1"; mkfs.ext4 -q -F "$1"
-            losetup --find --show "$1""#;
-        OsString::from(host_sh(script, &[image.as_os_str()]).trim_end())
-    }
-
-    /// Attaches a disk and mounts it in the guest.
-    pub fn volume(&mut self, point: &str) -> OsString {
-        let device = self.disk();
-        // Once it is mounted, detaching only marks the loop device to clear itself.
+    /// Attaches a disk with an ext4 and mounts it in the guest.
+    pub fn volume(&mut self, point: &str) {
+        let image = self.scratch.join(format!("volume{}", self.disks.len()));
+        let mut disk = Disk::new(&image, "128M").formatted(Fs::Ext4).attached();
         let script = "mkdir -p \"$2\"; mount -t ext4 \"$1\" \"$2\"";
-        self.sh_with(script, &[&device, point.as_ref()]).ok("mount the volume");
-        host(&["losetup".as_ref(), "--detach".as_ref(), device.as_os_str()]).ok("losetup --detach");
-        device
+        self.sh_with(script, &[disk.device().as_os_str(), point.as_ref()]).ok("mount the volume");
+        // Once it is mounted, detaching only marks the loop device to clear itself.
+        disk.detach();
+        self.disks.push(disk);
     }
 }
 
@@ -362,13 +355,3 @@ pub fn shim_install(root: &Path, flags: &[&OsStr]) -> Ran {
 
 /// The program under test.
 pub const SHIM: &str = env!("CARGO_BIN_EXE_rootfs-shim");
-
-fn make_filesystem(fs: Fs, disk: &Path, point: &Path) {
-    let mkfs = match fs {
-        Fs::Ext4 => "mkfs.ext4 -q -F -E lazy_itable_init=1",
-        Fs::Xfs => "mkfs.xfs -q -f",
-        Fs::Btrfs => "mkfs.btrfs -q -f",
-    };
-    let script = format!("truncate -s 768M \"$1\"; {mkfs} \"$1\"; mount -o loop \"$1\" \"$2\"");
-    host_sh(&script, &[disk.as_ref(), point.as_ref()]);
-}

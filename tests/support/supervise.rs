@@ -11,15 +11,16 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus};
+use std::path::Path;
+use std::process::Child;
 use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{Flock, FlockArg, Flockable};
 
+use super::disk::{loops_of, swap_off_all_of};
 use super::view::Own;
-use super::{Test, host, host_sh, needs, swap_lock, text, view};
+use super::{Test, host, host_sh, namespace, needs, swap_lock, text, view};
 
 /// Where the scratch directories are: a disk, since they hold images.
 const SCRATCH: &str = "/var/tmp";
@@ -44,7 +45,8 @@ pub fn run(test: &Test) -> Result<(), String> {
     let mut problems = Vec::new();
     match start(test, scratch.path(), &log) {
         Ok((child, lock)) => {
-            problems.extend(wait(child, test, scratch.path()));
+            let waits = || scratch.path().join(WAITING).exists();
+            problems.extend(namespace::wait(child, test.limit, waits).err());
             problems.extend(sweep_in_namespace(scratch.path()));
             drop(lock);
         }
@@ -164,24 +166,9 @@ fn try_lock(file: File) -> Option<Flock<File>> {
 fn start(test: &Test, scratch: &Path, log: &Path) -> io::Result<(Child, File)> {
     let lock = swap_lock::open()?;
     let log = File::create(log)?;
-    // A shell that starts the tests in the background ignores these two, and what is ignored is inherited.
-    let mut command = Command::new("env");
+    let mut command =
+        namespace::again(&test.name, scratch, &["--pid", "--fork", "--kill-child", "--mount-proc"])?;
     command
-        .args([
-            "--default-signal=INT,QUIT",
-            "unshare",
-            "--mount",
-            "--pid",
-            "--fork",
-            "--kill-child",
-            "--mount-proc",
-            "--propagation",
-            "private",
-            "--",
-        ])
-        .arg(std::env::current_exe()?)
-        .arg(super::super::RUN_ONE)
-        .args([test.name.as_ref(), scratch.as_os_str()])
         .env("TMPDIR", scratch)
         .env("RUST_BACKTRACE", "0")
         .envs(needs::machine_swaps().then_some((OWN_SWAP, "1")))
@@ -189,28 +176,6 @@ fn start(test: &Test, scratch: &Path, log: &Path) -> io::Result<(Child, File)> {
         .stdout(log.try_clone()?)
         .stderr(log);
     Ok((command.spawn()?, lock))
-}
-
-fn wait(mut child: Child, test: &Test, scratch: &Path) -> Option<String> {
-    let mut deadline = Instant::now() + test.limit;
-    loop {
-        if let Some(status) = child.try_wait().expect("it is our child") {
-            return (!status.success()).then(|| failure(status));
-        }
-        if scratch.join(WAITING).exists() {
-            deadline = Instant::now() + test.limit;
-        }
-        if Instant::now() > deadline {
-            let _ = child.kill();
-            let _ = child.wait();
-            return Some(format!("it did not end within {:?} and was killed", test.limit));
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-fn failure(status: ExitStatus) -> String {
-    format!("failed ({status}):")
 }
 
 /// Sweeps in a process with a mount namespace of its own; its words are what it could not undo.
@@ -256,34 +221,6 @@ pub fn sweep(scratch: &Path) -> Vec<String> {
         }));
     }
     problems
-}
-
-/// Swaps off what lies on this test's loop devices.
-pub fn swap_off_all(scratch: &Path) {
-    for device in loops_of(scratch) {
-        swap_off_all_of(&device, scratch);
-    }
-}
-
-/// The loop devices whose files lie in a scratch directory.
-pub fn loops_of(scratch: &Path) -> Vec<PathBuf> {
-    let devices = fs::read_dir("/sys/block").into_iter().flatten().flatten();
-    let ours = devices.filter(|entry| {
-        let file = fs::read_to_string(entry.path().join("loop/backing_file")).unwrap_or_default();
-        Path::new(&file).starts_with(scratch)
-    });
-    ours.map(|entry| Path::new("/dev").join(entry.file_name())).collect()
-}
-
-fn swap_off_all_of(device: &Path, scratch: &Path) {
-    host(&[Path::new("swapoff"), device]);
-    let point = scratch.join("sweep");
-    let _ = fs::create_dir(&point);
-    if host(&[Path::new("mount"), device, &point]).status == 0 {
-        let find = ["-xdev", "-type", "f", "-size", "+39k", "-exec", "swapoff", "{}", ";"].map(Path::new);
-        host(&[&[Path::new("find"), &point][..], &find].concat());
-        host(&[Path::new("umount"), &point]);
-    }
 }
 
 /// The machine's swap areas, without how much of each is used.

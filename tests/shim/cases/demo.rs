@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::support::guest::{KINDS, SHIM, needs};
-use crate::support::{Test, host, host_sh, supervise};
+use crate::support::{Test, disk, host, host_sh, supervise};
 
 /// Whole, interrupted and killed at moments all through it, and with a reader who leaves.
 pub fn tests() -> Vec<Test> {
@@ -161,7 +161,7 @@ fn traces(scratch: &Path) -> Vec<String> {
     // Its status is left out: it may look while the guard removes what it looks at.
     let files = host(&["find".as_ref(), stage(scratch).as_os_str()]).out();
     let mounts = host(&["cat", "/proc/self/mountinfo"]).ok("mountinfo");
-    vec![supervise::swaps(), mounts, format!("{:?}", supervise::loops_of(scratch)), files]
+    vec![supervise::swaps(), mounts, format!("{:?}", disk::loops_of(scratch)), files]
 }
 
 fn nothing_is_left(scratch: &Path, before: &[String], moment: &str) {

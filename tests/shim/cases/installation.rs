@@ -78,7 +78,7 @@ pub fn tests() -> Vec<Test> {
             tests.push(Test::new(name, &[needs(KINDS[3]), needs(kind)].concat(), move |scratch| {
                 // Overlayfs keeps a file's number when it is copied up only with xino.
                 let spec = Spec { options: "xino=on,", ..Spec::overlay(kind) };
-                body(scratch, &Guest::build(scratch, spec));
+                body(scratch, &Guest::build(scratch, spec).root);
             }));
         }
         let name = format!("install::{}::the_guest_is_as_before_after_uninstall", kind_name(kind));

@@ -170,7 +170,7 @@ fn nonce(scratch: &Path) -> u32 {
 
 /// `swapon --version` in a loop while the shim comes and goes: it answers each time.
 fn installing(scratch: &Path) {
-    let root = Guest::build(scratch, Spec::overlay(KINDS[0]));
+    let built = Guest::build(scratch, Spec::overlay(KINDS[0]));
     let script = r#"
         (while [ ! -e "$1/stop" ]; do
             chroot "$2" /usr/sbin/swapon --version >/dev/null 2>&1 || echo "$?" >>"$1/bad"
@@ -180,7 +180,7 @@ fn installing(scratch: &Path) {
             "$3" install --chroot "$2" >/dev/null; "$3" uninstall --chroot "$2" >/dev/null
         done
         : >"$1/stop"; wait"#;
-    host_sh(script, &[scratch.as_os_str(), root.as_os_str(), OsStr::new(SHIM)]);
+    host_sh(script, &[scratch.as_os_str(), built.root.as_os_str(), OsStr::new(SHIM)]);
     let bad = host(&["cat".as_ref(), scratch.join("bad").as_os_str()]).out();
     assert_eq!(bad, "", "swapon --version failed while installing");
     let asked = std::fs::read_to_string(scratch.join("asked")).expect("it was asked").lines().count();

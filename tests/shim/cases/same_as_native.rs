@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use crate::support::guest::{Fs, Guest, Kind, Maker, Spec, Tools, kind_name, needs};
-use crate::support::{Test, files, supervise, tree};
+use crate::support::{Test, disk, files, supervise, tree};
 
 /// The subjects and their rows: the files of `tests/shim/scripts`, as they are found. The README there says what a
 /// row and its tags are.
@@ -250,7 +250,7 @@ fn outcomes(scratch: &Path, guest: &Guest, rows: &[&Row], prelude: &str) -> Vec<
         if !areas.is_empty() || guest.has_mounts_of_scripts() || !files::remove(&guest.root()) {
             supervise::hold_swap_lock(scratch);
             if guest.sh(CLEAN).status != 0 {
-                supervise::swap_off_all(scratch);
+                disk::swap_off_all(scratch);
                 guest.sh(CLEAN).ok(row.name);
                 files += "(could not be swapped off by their names)";
             }
