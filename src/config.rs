@@ -127,7 +127,8 @@ pub struct Layers {
     pub writable: Option<PathBuf>,
     /// What df and lsblk show; `auto` is the writable device.
     pub source_name: Option<String>,
-    /// Directories kept on the backing filesystem.
+    /// Directories kept on the backing filesystem; `@containers` stands for those of Docker, containerd, podman and
+    /// k3s.
     pub passthrough: Vec<PathBuf>,
     /// Whether fsync may cost nothing on a layer that is thrown away.
     pub volatile: bool,
@@ -141,6 +142,26 @@ pub struct SwapDevice {
     pub device: Option<PathBuf>,
 }
 
+/// Where Docker, containerd, podman and buildah, and k3s keep what cannot lie on an overlay.
+pub(crate) const CONTAINERS: [&str; 4] =
+    ["/var/lib/docker", "/var/lib/containerd", "/var/lib/containers", "/var/lib/rancher"];
+
+/// The word that stands for all of [`CONTAINERS`] where kept directories are listed.
+const CONTAINERS_WORD: &str = "@containers";
+
+/// The directories that a list of kept directories means.
+pub(crate) fn kept_directories(listed: &[PathBuf]) -> Vec<PathBuf> {
+    let mut kept: Vec<PathBuf> = Vec::new();
+    for path in listed {
+        if path.as_os_str() == CONTAINERS_WORD {
+            kept.extend(CONTAINERS.map(PathBuf::from));
+        } else {
+            kept.push(path.clone());
+        }
+    }
+    kept
+}
+
 impl Config {
     /// Parses the file's bytes.
     ///
@@ -150,7 +171,7 @@ impl Config {
         let invalid = |reason: String| Error::new(Kind::Invalid, "parse the config", reason);
         let text = std::str::from_utf8(bytes).map_err(|error| invalid(error.to_string()))?;
         let config: Self = toml::from_str(text).map_err(|error| invalid(one_line(text, &error)))?;
-        let relative = |path: &&PathBuf| !path.is_absolute();
+        let relative = |path: &&PathBuf| !path.is_absolute() && path.as_os_str() != CONTAINERS_WORD;
         if let Some(path) =
             [&config.console.path].into_iter().chain(&config.layers.passthrough).find(relative)
         {

@@ -22,7 +22,8 @@ pub(crate) struct Args {
     /// The writable layer: a block device, an image file or a directory. An empty one is formatted
     #[arg(long, value_name = "LAYER")]
     writable: Option<PathBuf>,
-    /// A directory of the guest to keep on the backing filesystem, as /var/lib/docker; again for more
+    /// A directory of the guest to keep on the backing filesystem, as /var/lib/docker, or @containers for those of
+    /// Docker, containerd, podman and k3s; again for more
     #[arg(long, value_name = "DIR")]
     passthrough: Vec<PathBuf>,
     /// What df and lsblk show as the root's device [default: the writable device]

@@ -125,19 +125,31 @@ impl Mount {
 }
 
 impl Mount {
+    /// Whether the overlay was mounted with a feature on, as `xino`. Of one that is as the kernel has it by default it says
+    /// nothing.
+    pub fn has_feature(&self, name: &str) -> Option<bool> {
+        let mut options = self.options.as_encoded_bytes().split(|b| *b == b',');
+        let value = options.find_map(|option| option.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
+        Some(value == b"on")
+    }
+
     /// The overlay's lower layers, the topmost first, as whoever mounted it named them. They may be relative to a
     /// directory that is gone, and a name with a comma ends there: good to read, and for nothing else.
     pub fn lower_layers(&self) -> Vec<PathBuf> {
         let options = self.options.as_encoded_bytes().split(|b| *b == b',');
-        let keys: [&[u8]; 2] = [b"lowerdir=", b"lowerdir+="];
-        let lists = options.filter_map(|option| keys.iter().find_map(|key| option.strip_prefix(*key)));
+        // A list of layers, and single ones, in whose names a colon is just a byte (Linux 6.8 and later).
+        let single: [&[u8]; 2] = [b"lowerdir+=", b"datadir+="];
+        let values = options.filter_map(|option| {
+            let one = single.iter().find_map(|key| option.strip_prefix(*key));
+            one.map(|one| (one, false)).or_else(|| Some((option.strip_prefix(b"lowerdir=")?, true)))
+        });
         let mut layers: Vec<Vec<u8>> = Vec::new();
-        for list in lists {
+        for (value, is_list) in values {
             layers.push(Vec::new());
             let mut escaped = false;
-            for &byte in list {
+            for &byte in value {
                 match layers.last_mut() {
-                    Some(layer) if escaped || byte != b':' => layer.push(byte),
+                    Some(layer) if escaped || byte != b':' || !is_list => layer.push(byte),
                     _ => layers.push(Vec::new()),
                 }
                 escaped = byte == b'\\' && !escaped;
@@ -304,7 +316,17 @@ mod tests {
         };
         assert_eq!(lower(r"lowerdir=/a:/b\134:c::/d"), ["/a", "/b:c", "/d"].map(PathBuf::from));
         assert_eq!(lower("lowerdir+=/a,lowerdir+=0-vda"), ["/a", "0-vda"].map(PathBuf::from));
+        assert_eq!(lower("lowerdir+=/a:b,datadir+=/c:d"), ["/a:b", "/c:d"].map(PathBuf::from));
         assert_eq!(lower("index=on"), [] as [PathBuf; 0]);
+    }
+
+    #[test]
+    fn a_feature_is_on_or_off_or_the_kernels_own_affair() {
+        let line =
+            b"31 27 0:39 / / rw - overlay o rw,lowerdir=/x,upperdir=/u,workdir=/w,redirect_dir=on,xino=off";
+        let mounts = Mounts::parse_all(line);
+        let has = |name| mounts.get(MountId(31)).unwrap().has_feature(name);
+        assert_eq!([has("redirect_dir"), has("xino"), has("index")], [Some(true), Some(false), None]);
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub struct MountOptions {
     /// A block device, an image file or a directory.
     pub writable: PathBuf,
     /// Directories of the guest that are passed through to the backing filesystem.
+    /// `@containers` stands for those of Docker, containerd, podman and k3s.
     pub passthrough: Vec<PathBuf>,
     /// What df and lsblk show; `None` or `auto` is the writable device's own path.
     pub source_name: Option<OsString>,

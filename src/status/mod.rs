@@ -382,6 +382,7 @@ fn notes(guest: &Guest, manifest: Option<&Manifest>) -> Vec<String> {
     if !guest.image.root_mount.is_overlay() && manifest.is_some() {
         notes.push("the root is not an overlay, so the shims hand every call to the real tools".to_owned());
     }
+    notes.extend(root::notes(guest));
     notes
 }
 

@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use crate::installer::image::guest::{Capacity, Guest, PassthroughDirectory, PlatformSwapDevice};
+use crate::installer::image::guest::{Capacity, Feature, Guest, PassthroughDirectory, PlatformSwapDevice};
 use crate::text;
 use crate::text::size_words;
 
@@ -118,6 +118,42 @@ pub(crate) fn problems(guest: &Guest) -> Vec<String> {
         problems.push(format!("the swap device {path} is not active; `rootfs-shim swap {path}` enables it"));
     }
     problems
+}
+
+/// What the root's own make costs those who use it.
+pub(crate) fn notes(guest: &Guest) -> Vec<String> {
+    let mut notes = Vec::new();
+    if guest.image.root_mount.whole {
+        notes.extend(guest.lacking.iter().map(|feature| cost(*feature).to_owned()));
+    }
+    if guest.image.root_mount.is_overlay() {
+        notes.extend(guest.containers_on_overlay.iter().map(|path| {
+            format!(
+                "{} is in use and lies on the overlay, where container engines work slowly or not at all; \
+                 passthrough = [\"@containers\"] keeps it on the backing filesystem",
+                text::path(path)
+            )
+        }));
+    }
+    notes
+}
+
+/// In the words of who meets it.
+fn cost(feature: Feature) -> &'static str {
+    match feature {
+        Feature::Xino => {
+            "the overlay is mounted without xino=on: `du -x`, `find -mount` and backups that stay on one filesystem see \
+             few files of the root or none"
+        }
+        Feature::RedirectDir => {
+            "the overlay is mounted without redirect_dir=on: a directory of the image cannot be renamed in one call \
+             (Invalid cross-device link)"
+        }
+        Feature::Index => {
+            "the overlay is mounted without index=on: what is written to one of a file's hard links in the image does not \
+             show in the others"
+        }
+    }
 }
 
 /// A twentieth is little, unless that is still a GiB.

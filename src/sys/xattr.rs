@@ -47,12 +47,28 @@ pub(crate) fn set(path: &Path, name: &CStr, value: &[u8]) -> Result<()> {
 /// # Errors
 /// As flistxattr(2), fgetxattr(2), fsetxattr(2) and fremovexattr(2) say.
 pub(crate) fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<()> {
+    copy_those(from, to, |_| true)
+}
+
+/// The same of those attributes whose name `concerns` us; of the others `to` keeps what it has.
+///
+/// # Errors
+/// As [`copy`].
+pub(crate) fn copy_those(
+    from: BorrowedFd<'_>,
+    to: BorrowedFd<'_>,
+    concerns: impl Fn(&CStr) -> bool,
+) -> Result<()> {
     let (from, to) = (from.as_raw_fd(), to.as_raw_fd());
     let names = |fd| {
         // SAFETY: the kernel writes at most the length that is passed.
         match grow(|buffer, length| unsafe { libc::flistxattr(fd, buffer.cast(), length) }) {
             Err(Errno::EOPNOTSUPP) => Ok(Vec::new()),
-            other => other.map(|raw| split(&raw)),
+            other => other.map(|raw| {
+                let mut names = split(&raw);
+                names.retain(|name| concerns(name));
+                names
+            }),
         }
     };
     let wanted = names(from)?;

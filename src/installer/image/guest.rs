@@ -36,6 +36,10 @@ pub(crate) struct Guest {
     pub lower: Vec<PathBuf>,
     /// Directories kept on the backing filesystem: those that are, and those that the configuration wants to be.
     pub passthrough: Vec<PassthroughDirectory>,
+    /// Features of overlayfs that the root lacks, though ordinary programs want them.
+    pub lacking: Vec<Feature>,
+    /// Directories of container engines that are in use and lie on the root itself.
+    pub containers_on_overlay: Vec<PathBuf>,
     /// The platform's own swap device, if one is configured.
     pub swap_device: Option<PlatformSwapDevice>,
     /// What the configuration says, or why it says nothing.
@@ -92,9 +96,11 @@ impl Guest {
         let bound = tree.our_directory.as_ref().and_then(|dir| dir.subdirectory(names::UPPER).ok()?);
         let capacity = backing.as_ref().and_then(|_| capacity(bound.as_ref()?));
         let config = load(tree.our_directory.as_ref());
-        let wanted = config.as_ref().map_or(&[][..], |config| &config.layers.passthrough);
+        let wanted = config.as_ref().map(|config| config::kept_directories(&config.layers.passthrough));
+        let wanted = wanted.unwrap_or_default();
         let visible = Visible { tree: &tree, path: &path, mounts: &mounts, backing: backing.as_ref() };
-        let passthrough = visible.passthrough(wanted);
+        let passthrough = visible.passthrough(&wanted);
+        let containers_on_overlay = visible.containers_on_overlay();
         let device = config.as_ref().ok().and_then(|config| config.swap_device.device.clone());
         let seen = match &image.root_mount.upper {
             Upper::Bound => bound.as_ref().map(|dir| (upper.as_path(), dir)),
@@ -108,6 +114,8 @@ impl Guest {
             lower: root.as_ref().map(Mount::lower_layers).unwrap_or_default(),
             swap_device: device.map(|path| swap_device(&tree.root, path, &swaps)),
             passthrough,
+            containers_on_overlay,
+            lacking: root.as_ref().map(lacking).unwrap_or_default(),
             config,
             swaps,
             capacity,
@@ -135,6 +143,37 @@ fn volumes(mounts: &Mounts, chroot: &Path, root: Option<&Mount>, backing: Option
     let on_disk = |mount: &&Mount| mount.device.major != 0 || mount.fstype == "btrfs";
     let below = mounts.iter().filter(|mount| mount.point.starts_with(chroot));
     below.filter(on_disk).filter(|mount| !known(mount)).cloned().collect()
+}
+
+/// A feature of overlayfs (Documentation/filesystems/overlayfs.rst).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Feature {
+    /// One device and lasting inode numbers for all files.
+    Xino,
+    /// Directories of the image can be renamed.
+    RedirectDir,
+    /// Hard links of the image stay together.
+    Index,
+}
+
+/// What a mount does not say of a feature is as the module has it, which says so in /sys.
+fn lacking(root: &Mount) -> Vec<Feature> {
+    if root.fstype != "overlay" {
+        return Vec::new();
+    }
+    let is_default = |parameter: &str| {
+        mounts::read_proc(&format!("/sys/module/overlay/parameters/{parameter}")).starts_with(b"Y")
+    };
+    let features = [
+        (Feature::Xino, "xino", "xino_auto"),
+        (Feature::RedirectDir, "redirect_dir", "redirect_dir"),
+        (Feature::Index, "index", "index"),
+    ];
+    let lacks = |(_, name, parameter): &(Feature, &str, &str)| {
+        // `xino=auto` may be as good as `on` or not, and the kernel does not say which.
+        !root.has_feature(name).unwrap_or_else(|| *name != "xino" && is_default(parameter))
+    };
+    features.into_iter().filter(lacks).map(|(feature, _, _)| feature).collect()
 }
 
 fn capacity(dir: &Dir) -> Option<Capacity> {
@@ -191,6 +230,18 @@ impl<'a> Visible<'a> {
             }
         }
         all
+    }
+
+    /// Those of the container engines' directories that hold something and are in the root's own mount.
+    fn containers_on_overlay(&self) -> Vec<PathBuf> {
+        let root = self.tree.root.top().mount().ok();
+        let is_used = |path: &&&str| {
+            let dir = self.tree.root.directory(path.trim_start_matches('/').as_ref()).ok().flatten();
+            dir.is_some_and(|dir| {
+                dir.mount().ok() == root && dir.names().is_ok_and(|names| !names.is_empty())
+            })
+        };
+        config::CONTAINERS.iter().filter(is_used).map(PathBuf::from).collect()
     }
 
     fn bound(&self, mount: &Mount, configured: bool) -> PassthroughDirectory {

@@ -9,7 +9,7 @@
     reason = "the init's own devices and layers, in a namespace of our own"
 )]
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CStr, OsStr, OsString};
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
@@ -24,8 +24,8 @@ use crate::error::{Attempt, Error, Kind, Result};
 use crate::kernel::namespace::in_private_namespace;
 use crate::kernel::places::directory;
 use crate::layers::device::{self, Attached};
-use crate::layers::mount::passthrough;
 use crate::layers::mount::plan::{LayerForm, MountPlan, PlannedLayer};
+use crate::layers::mount::{copy_tree, passthrough};
 use crate::layers::reset::pending::{self, Pending};
 use crate::layers::reset::plan::Discard;
 use crate::layers::reset::renew;
@@ -239,15 +239,32 @@ fn options(kind: &str, access: Access) -> Option<&'static str> {
     }
 }
 
-/// Makes what is missing of a writable layer, the state file last, and names what earlier resets left to
-/// delete. The upper directory's owner and mode are the guest's `/`, so they come from the image.
+/// Gives the upper directory all that the image's root has: it is what the guest's `/` shows of itself. Without the
+/// label of a security module, say, nothing may enter it.
+fn dress(upper: &Path, image: &Path) -> Result<()> {
+    let meta = fs::metadata(image).attempt("stat", image)?;
+    let [from, to] = [image, upper].map(|path| fs::File::open(path).attempt("open", path));
+    let (from, to) = (from?, to?);
+    std::os::unix::fs::fchown(&to, Some(meta.uid()), Some(meta.gid())).attempt("chown", upper)?;
+    // An image's root that was an upper directory once says so in overlayfs's own attributes.
+    let concerns = |name: &CStr| {
+        copy_tree::is_everywhere(name.to_bytes()) && !name.to_bytes().starts_with(b"trusted.overlay.")
+    };
+    sys::xattr::copy_those(from.as_fd(), to.as_fd(), concerns)
+        .attempt("copy the attributes of the image's root to", upper)?;
+    to.set_permissions(fs::Permissions::from_mode(meta.mode() & 0o7777)).attempt("chmod", upper)?;
+    let times = meta.modified().map(|modified| {
+        let times = fs::FileTimes::new().set_modified(modified);
+        meta.accessed().map_or(times, |accessed| times.set_accessed(accessed))
+    });
+    times.and_then(|times| to.set_times(times)).attempt("set the times of", upper)
+}
+
+/// Makes what is missing of a writable layer, the state file last, and names what earlier resets left to delete.
 fn lay_out(layer: &Path, image: &Path) -> Result<Vec<PathBuf>> {
     let upper = layer.join("upper");
     if make_dir(&upper, 0o755)? {
-        let meta = fs::metadata(image).attempt("stat", image)?;
-        std::os::unix::fs::chown(&upper, Some(meta.uid()), Some(meta.gid())).attempt("chown", &upper)?;
-        let mode = fs::Permissions::from_mode(meta.mode() & 0o7777);
-        fs::set_permissions(&upper, mode).attempt("chmod", &upper)?;
+        dress(&upper, image)?;
     }
     make_dir(&layer.join("work"), 0o700)?;
     make_dir(&layer.join("passthrough"), 0o700)?;
@@ -309,12 +326,26 @@ fn names(lower: &[PlannedLayer]) -> Vec<String> {
     lower.iter().enumerate().map(name).collect()
 }
 
+/// What makes everyday programs right: one device and lasting inode numbers for the whole tree, directories of the image
+/// that can be renamed, hard links of the image that stay together. Each is said, for what is left out is as the
+/// kernel was built or its module loaded. Where a layer's filesystem cannot serve one, the kernel goes on without it,
+/// says so in its log, and `status` says what that costs (Documentation/filesystems/overlayfs.rst).
+const FEATURES: &str = "index=on,xino=on,redirect_dir=on,metacopy=off,nfs_export=off";
+
+/// The next best, where a kernel refuses the mount for the sake of one of them.
+const NO_FEATURES: &str = "index=off,xino=auto,redirect_dir=off,metacopy=off,nfs_export=off";
+
 fn overlay(plan: &MountPlan, lower: &str, source: &OsString) -> Result<()> {
     fs::create_dir("root").attempt("make", "root")?;
     let volatile = if plan.volatile { ",volatile" } else { "" };
-    let options = format!("lowerdir={lower},upperdir=w/upper,workdir=w/work{volatile}");
-    let mounted =
-        mount2(Some(source.as_os_str()), "root", Some("overlay"), MsFlags::empty(), Some(options.as_str()));
+    let with = |features: &str| {
+        let options = format!("{features},lowerdir={lower},upperdir=w/upper,workdir=w/work{volatile}");
+        mount2(Some(source.as_os_str()), "root", Some("overlay"), MsFlags::empty(), Some(options.as_str()))
+    };
+    let mounted = match with(FEATURES) {
+        Err(Errno::EINVAL | Errno::EOPNOTSUPP) => with(NO_FEATURES),
+        other => other,
+    };
     let path = &plan.writable.path;
     match mounted {
         Err(_) if Path::new("w/work/work/incompat/volatile").exists() => {
@@ -324,7 +355,9 @@ fn overlay(plan: &MountPlan, lower: &str, source: &OsString) -> Result<()> {
         Err(errno) => Err(Error::system("mount the overlay over", path, errno).remedy(match errno {
             Errno::ENODEV => "the kernel has no overlay filesystem: modprobe overlay",
             Errno::ELOOP => "two of the layers are one, or inside each other",
-            Errno::ESTALE => "the layer was used with another image: add --reset",
+            Errno::ESTALE => {
+                "the layer was used with another image, and its files belong to that one: add --reset"
+            }
             _ => LOG,
         })),
         // overlayfs goes on without a work directory that it can use, but nothing can be written then.

@@ -252,7 +252,7 @@ fn dress(source: &Path, target: &OwnedFd, name: &OsStr, meta: &fs::Metadata, sho
 }
 
 /// The others (`btrfs.compression`) are about how one filesystem stores a file, and mean nothing on another.
-fn is_everywhere(attribute: &[u8]) -> bool {
+pub(crate) fn is_everywhere(attribute: &[u8]) -> bool {
     ["user.", "trusted.", "security.", "system."].iter().any(|space| attribute.starts_with(space.as_bytes()))
 }
 

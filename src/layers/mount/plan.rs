@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
+use crate::config;
 use crate::error::{Error, Kind, Result};
 use crate::kernel::mounts::{Mount, Mounts};
 use crate::layers::content::{Content, WRITABLE};
@@ -133,7 +134,7 @@ pub(crate) fn plan(options: &MountOptions, facts: &MountFacts) -> Result<MountPl
         target: options.target.clone(),
         lower: lower.iter().map(planned).collect::<Result<_>>()?,
         writable: PlannedLayer { path: writable.path.clone(), form },
-        passthrough: plain(&options.passthrough)?,
+        passthrough: plain(&config::kept_directories(&options.passthrough))?,
         source_name: options.source_name.clone().filter(|name| name != "auto"),
         volatile: options.volatile,
         install: options.install.is_some(),
