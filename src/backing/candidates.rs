@@ -3,16 +3,13 @@
 //! overlayfs's handle of its own root embeds upper's handle of the upper directory, so on any mount of the
 //! right filesystem the directory can be opened without knowing a path. Where the kernel does not tell that
 //! (before 6.5), the names in `upperdir=` are tried. None of it counts until the files themselves prove it.
-#![expect(clippy::disallowed_methods, reason = "the running system's own files, and never an image's")]
 
-use std::fs;
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
+use crate::backing::devices;
 use crate::config::Config;
-use crate::kernel::devices::is_held;
-use crate::kernel::mounts::{Mount, Mounts};
+use crate::kernel::mounts::{DevNo, Mount, Mounts};
 use crate::kernel::places;
 use crate::swap::uuid;
 use crate::sys::{self, FileHandle};
@@ -26,8 +23,8 @@ pub(crate) struct Candidates {
     pub names: Vec<PathBuf>,
     /// Where filesystems that may hold it are mounted.
     pub mounts: Vec<PathBuf>,
-    /// Devices that are in use and may hold it.
-    pub devices: Vec<PathBuf>,
+    /// Devices that may hold it, the likeliest first.
+    pub devices: Vec<DevNo>,
 }
 
 /// What overlayfs says of the real file behind one of its own.
@@ -60,19 +57,24 @@ impl Candidates {
     pub(crate) fn gather(root: &Mount, mounts: &Mounts, config: &Config) -> Self {
         let top = places::open_path(Path::new("/")).and_then(|dir| sys::file_handle(dir.as_fd())).ok();
         let inner = top.as_ref().and_then(embedded);
-        let mut devices: Vec<PathBuf> = vec![PathBuf::from(&root.source)];
-        devices.extend(config.layers.writable.clone());
+        let mut named: Vec<PathBuf> = vec![PathBuf::from(&root.source)];
+        named.extend(config.layers.writable.clone());
         if let Some(Embedded { filesystem, .. }) = &inner {
-            devices.push(Path::new("/dev/disk/by-uuid").join(uuid::text(filesystem)));
+            named.push(Path::new("/dev/disk/by-uuid").join(uuid::text(filesystem)));
         }
-        devices.retain(|device| is_busy_device(device));
-        devices.dedup();
+        // A name may be wrong or missing in the guest; so all others come after it.
+        let mut numbers: Vec<DevNo> = Vec::new();
+        for device in named.iter().filter_map(|path| devices::number_at(path)).chain(devices::all()) {
+            if !numbers.contains(&device) {
+                numbers.push(device);
+            }
+        }
         let on_disk = |mount: &&Mount| mount.device.major != 0 || mount.fstype == "btrfs";
         Self {
             handle: inner.map(|inner| inner.handle),
             names: names(root),
             mounts: mounts.iter().filter(on_disk).map(|mount| mount.point.clone()).collect(),
-            devices,
+            devices: numbers,
         }
     }
 
@@ -80,14 +82,6 @@ impl Candidates {
     pub(crate) fn is_empty(&self) -> bool {
         self.mounts.is_empty() && self.devices.is_empty()
     }
-}
-
-/// A block device that a filesystem holds. One that nothing holds cannot
-/// be the backing filesystem, and mounting it would replay a stranger's journal.
-fn is_busy_device(path: &Path) -> bool {
-    let is_device =
-        path.is_absolute() && fs::metadata(path).is_ok_and(|meta| meta.file_type().is_block_device());
-    is_device && is_held(path)
 }
 
 /// `/run/w/upper` may be visible as `run/w/upper`, `w/upper` or `upper` below a mount point, or be one.

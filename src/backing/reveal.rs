@@ -8,10 +8,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{OFlag, open};
-use nix::mount::{MsFlags, mount};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::stat::Mode;
 
 use crate::backing::candidates::Candidates;
+use crate::backing::devices::Nodes;
 use crate::error::{Attempt, Result};
 use crate::kernel::namespace::unshare_mounts;
 use crate::kernel::places;
@@ -28,7 +29,7 @@ pub(crate) struct Revealed {
 }
 
 /// A directory that every image has and that no real tool needs while it runs.
-const PLACES: &[&str] = &["/.rootfs-shim/upper", "/mnt", "/media", "/srv", "/opt", "/home", "/boot"];
+const PLACES: &[&str] = &["/.rootfs-shim/bin", "/mnt", "/media", "/srv", "/opt", "/home", "/boot"];
 
 /// Looks at the candidates from a namespace of our own and mounts what is found; `None` if none of them is it, and
 /// then we are in our caller's namespace again. Nothing is mounted over a path in `avoid`.
@@ -95,20 +96,19 @@ fn attach(upper: &OwnedFd, place: &Path) -> Result<()> {
 /// The upper directory as a mount of its own that is attached nowhere yet.
 fn find(candidates: &Candidates, place: &Path) -> Option<OwnedFd> {
     let visible = candidates.mounts.iter().find_map(|point| upper_below(point, candidates));
-    visible.or_else(|| candidates.devices.iter().find_map(|device| upper_on(device, place, candidates)))
+    visible.or_else(|| {
+        let nodes = Nodes::new().ok()?;
+        candidates.devices.iter().find_map(|device| upper_on(nodes.filesystem(*device)?, place, candidates))
+    })
 }
 
-/// Mounts a device that is mounted somewhere already (so this is the same superblock, and nothing is
-/// replayed) and looks there.
-fn upper_on(device: &Path, place: &Path, candidates: &Candidates) -> Option<OwnedFd> {
-    for fstype in ["ext4", "xfs", "btrfs"] {
-        if mount(Some(device), place, Some(fstype), MsFlags::empty(), None::<&str>).is_ok() {
-            let found = upper_below(place, candidates);
-            let _ = nix::mount::umount2(place, nix::mount::MntFlags::MNT_DETACH);
-            return found;
-        }
-    }
-    None
+/// Looks in a filesystem that is attached nowhere. It is attached for as long as that takes, because up to Linux 6.12
+/// no part of a detached mount can be taken out of it.
+fn upper_on(filesystem: OwnedFd, place: &Path, candidates: &Candidates) -> Option<OwnedFd> {
+    attach(&filesystem, place).ok()?;
+    let found = upper_below(place, candidates);
+    let _ = umount2(place, MntFlags::MNT_DETACH);
+    found
 }
 
 fn upper_below(point: &Path, candidates: &Candidates) -> Option<OwnedFd> {
@@ -136,8 +136,15 @@ fn upper_below(point: &Path, candidates: &Candidates) -> Option<OwnedFd> {
     sys::clone_mount(upper.as_fd()).ok()
 }
 
+/// How often the two are compared: somebody may be making a file in `/` meanwhile.
+const LOOKS: usize = 5;
+
 /// overlayfs answers stat(2) of its root from the real upper directory, times to the nanosecond included.
 fn is_upper(dir: &OwnedFd) -> bool {
+    (0..LOOKS).any(|_| answers_like_root(dir))
+}
+
+fn answers_like_root(dir: &OwnedFd) -> bool {
     let key = |stat: nix::sys::stat::FileStat| {
         (
             stat.st_mode,
