@@ -4,19 +4,20 @@
 //! right filesystem the directory can be opened without knowing a path. Where the kernel does not tell that
 //! (before 6.5), the names in `upperdir=` are tried. None of it counts until the files themselves prove it.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use crate::backing::devices;
 use crate::config::Config;
 use crate::kernel::mounts::{DevNo, Mount, Mounts};
-use crate::kernel::places;
 use crate::swap::uuid;
 use crate::sys::{self, FileHandle};
 
-/// Where the upper directory of the overlay at `/` may be, and how to know it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// Where the upper directory of an overlay may be, and how to know it.
+#[derive(Debug)]
 pub(crate) struct Candidates {
+    /// The overlay's root.
+    pub root: OwnedFd,
     /// Upper's own handle of the upper directory.
     pub handle: Option<FileHandle>,
     /// What its path may end in, longest first; the whole path is among them.
@@ -54,10 +55,9 @@ pub(crate) fn embedded(outer: &FileHandle) -> Option<Embedded> {
 
 impl Candidates {
     /// Gathers the candidates. Only looks; a device is opened but not read.
-    pub(crate) fn gather(root: &Mount, mounts: &Mounts, config: &Config) -> Self {
-        let top = places::open_path(Path::new("/")).and_then(|dir| sys::file_handle(dir.as_fd())).ok();
-        let inner = top.as_ref().and_then(embedded);
-        let mut named: Vec<PathBuf> = vec![PathBuf::from(&root.source)];
+    pub(crate) fn gather(root: OwnedFd, mount: &Mount, mounts: &Mounts, config: &Config) -> Self {
+        let inner = sys::file_handle(root.as_fd()).ok().as_ref().and_then(embedded);
+        let mut named: Vec<PathBuf> = vec![PathBuf::from(&mount.source)];
         named.extend(config.layers.writable.clone());
         if let Some(Embedded { filesystem, .. }) = &inner {
             named.push(Path::new("/dev/disk/by-uuid").join(uuid::text(filesystem)));
@@ -72,15 +72,11 @@ impl Candidates {
         let on_disk = |mount: &&Mount| mount.device.major != 0 || mount.fstype == "btrfs";
         Self {
             handle: inner.map(|inner| inner.handle),
-            names: names(root),
+            names: names(mount),
+            root,
             mounts: mounts.iter().filter(on_disk).map(|mount| mount.point.clone()).collect(),
             devices: numbers,
         }
-    }
-
-    /// Whether there is nowhere to look.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.mounts.is_empty() && self.devices.is_empty()
     }
 }
 

@@ -9,14 +9,15 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{OFlag, open};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, fstat};
 
 use crate::backing::candidates::Candidates;
 use crate::backing::devices::Nodes;
 use crate::error::{Attempt, Result};
+use crate::kernel::mounts::{self, Mount, Mounts};
 use crate::kernel::namespace::unshare_mounts;
 use crate::kernel::places;
-use crate::paths::OverlayPath;
+use crate::paths::{self, OverlayPath};
 use crate::sys::{self, Caller};
 
 /// A namespace of our own, and where the upper directory is in it.
@@ -50,7 +51,7 @@ pub(crate) fn to_this_process(candidates: &Candidates, avoid: &[&Path]) -> Resul
         sys::return_to(&caller).attempt("return from a namespace to", "/")?;
         return Ok(None);
     };
-    match find(candidates, place).and_then(|upper| attach(&upper, place).ok()) {
+    match find(candidates, place).and_then(|found| attach(&found.mount, place).ok()) {
         Some(()) => Ok(Some(Revealed { caller, upper: place.to_owned() })),
         None => {
             sys::return_to(&caller).attempt("return from a namespace to", "/")?;
@@ -68,12 +69,20 @@ pub(crate) fn borrow_proc() -> bool {
         && mount(Some("proc"), place, Some("proc"), flags, None::<&str>).is_ok()
 }
 
-/// The same upper directory as a mount of its own that is attached nowhere: for install, which attaches it in
-/// the guest. All of it happens on a thread, so that this process never leaves its namespace.
+/// An upper directory that was found, as a mount of its own.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// Attached nowhere.
+    pub mount: OwnedFd,
+    /// What a mount table would say of it, but for where it is mounted: its filesystem, and the directory's path there.
+    pub shown: Option<Mount>,
+}
+
+/// Looks at the candidates without revealing anything to this process, on a thread with mounts of its own.
 ///
 /// # Errors
 /// If there can be no namespace.
-pub(crate) fn detached(candidates: &Candidates) -> Result<Option<OwnedFd>> {
+pub(crate) fn detached(candidates: &Candidates) -> Result<Option<Found>> {
     // Nobody runs anything in there, so any directory will do.
     let more = ["/tmp", "/var", "/usr", "/etc", "/dev", "/sys", "/proc"].iter().chain(PLACES);
     let look = || {
@@ -94,7 +103,7 @@ fn attach(upper: &OwnedFd, place: &Path) -> Result<()> {
 }
 
 /// The upper directory as a mount of its own that is attached nowhere yet.
-fn find(candidates: &Candidates, place: &Path) -> Option<OwnedFd> {
+fn find(candidates: &Candidates, place: &Path) -> Option<Found> {
     let visible = candidates.mounts.iter().find_map(|point| upper_below(point, candidates));
     visible.or_else(|| {
         let nodes = Nodes::new().ok()?;
@@ -104,14 +113,14 @@ fn find(candidates: &Candidates, place: &Path) -> Option<OwnedFd> {
 
 /// Looks in a filesystem that is attached nowhere. It is attached for as long as that takes, because up to Linux 6.12
 /// no part of a detached mount can be taken out of it.
-fn upper_on(filesystem: OwnedFd, place: &Path, candidates: &Candidates) -> Option<OwnedFd> {
+fn upper_on(filesystem: OwnedFd, place: &Path, candidates: &Candidates) -> Option<Found> {
     attach(&filesystem, place).ok()?;
     let found = upper_below(place, candidates);
     let _ = umount2(place, MntFlags::MNT_DETACH);
     found
 }
 
-fn upper_below(point: &Path, candidates: &Candidates) -> Option<OwnedFd> {
+fn upper_below(point: &Path, candidates: &Candidates) -> Option<Found> {
     let dir = open(
         point,
         OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC,
@@ -128,23 +137,32 @@ fn upper_below(point: &Path, candidates: &Candidates) -> Option<OwnedFd> {
             } else {
                 places::open_beneath(&dir, &path, OFlag::O_PATH | OFlag::O_DIRECTORY).ok()
             };
-            there.filter(is_upper)
+            there.filter(|dir| is_upper(dir, &candidates.root))
         })
     };
-    let upper = by_handle.filter(is_upper).or_else(by_name)?;
+    let upper = by_handle.filter(|dir| is_upper(dir, &candidates.root)).or_else(by_name)?;
     // While the mount that it was found through is still there.
-    sys::clone_mount(upper.as_fd()).ok()
+    let mount = sys::clone_mount(upper.as_fd()).ok()?;
+    Some(Found { mount, shown: shown(&upper) })
+}
+
+fn shown(upper: &OwnedFd) -> Option<Mount> {
+    let place = places::location_of(upper).ok()?;
+    let mounts = Mounts::ask([place.unique].into_iter()).unwrap_or_else(mounts::all_mounts);
+    let mount = mounts.get(place.mount)?;
+    let inside = paths::inside(&mount.root, &mount.point, &place.path)?;
+    Some(Mount { root: inside.as_path().to_owned(), ..mount.clone() })
 }
 
 /// How often the two are compared: somebody may be making a file in `/` meanwhile.
 const LOOKS: usize = 5;
 
 /// overlayfs answers stat(2) of its root from the real upper directory, times to the nanosecond included.
-fn is_upper(dir: &OwnedFd) -> bool {
-    (0..LOOKS).any(|_| answers_like_root(dir))
+fn is_upper(dir: &OwnedFd, root: &OwnedFd) -> bool {
+    (0..LOOKS).any(|_| answer_alike(dir, root))
 }
 
-fn answers_like_root(dir: &OwnedFd) -> bool {
+fn answer_alike(dir: &OwnedFd, root: &OwnedFd) -> bool {
     let key = |stat: nix::sys::stat::FileStat| {
         (
             stat.st_mode,
@@ -156,6 +174,6 @@ fn answers_like_root(dir: &OwnedFd) -> bool {
             stat.st_ctime_nsec,
         )
     };
-    let (root, there) = (nix::sys::stat::stat("/"), nix::sys::stat::fstat(dir));
+    let (root, there) = (fstat(root), fstat(dir));
     matches!((root, there), (Ok(root), Ok(there)) if key(root) == key(there))
 }

@@ -367,15 +367,18 @@ fn upper_problem(image: &Image) -> Option<String> {
         return None;
     }
     match &image.root_mount.upper {
-        Upper::Bound => None,
-        Upper::Occupied => Some(format!(
-            "something else than this overlay's upper directory is mounted at {}; unmount it",
+        Upper::Found(_) => None,
+        Upper::Bound => Some(format!(
+            "the upper directory is mounted at {}, where programs that walk over `/` reach it behind the overlay's back; \
+             `rootfs-shim install` takes it away",
             paths::UPPER
         )),
-        Upper::Found(_) | Upper::Unproved(_) => Some(format!(
-            "the upper directory is not mounted at {}; `rootfs-shim install` mounts it",
-            paths::UPPER
-        )),
+        Upper::Occupied => Some(format!("something is mounted at {}, and no upper directory; unmount it", paths::UPPER)),
+        Upper::Unproved(_) => Some(
+            "the filesystem that holds the upper directory is not to be found, so swapfiles cannot be enabled; it may be \
+             none of ext4, xfs and btrfs, or its device may be hidden here"
+                .to_owned(),
+        ),
     }
 }
 

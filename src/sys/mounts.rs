@@ -222,19 +222,10 @@ fn detached_filesystem(fstype: &CStr, key: &CStr, value: &CStr) -> Result<OwnedF
     }
 }
 
-/// Takes one mount out of its peer group: mount_setattr(2), Linux 5.12. Nothing mounted on it from now on
-/// appears anywhere else.
-///
-/// # Errors
-/// EINVAL if `fd` is not the root of a mount, ENOSYS.
-pub(crate) fn make_private(fd: BorrowedFd<'_>) -> Result<()> {
-    set_attributes(fd, 0, libc::MS_PRIVATE)
-}
-
 /// Makes one mount read-only: mount_setattr(2), Linux 5.12.
 ///
 /// # Errors
-/// As [`make_private`].
+/// EINVAL if `fd` is not the root of a mount, ENOSYS.
 pub(crate) fn make_read_only(fd: BorrowedFd<'_>) -> Result<()> {
     const MOUNT_ATTR_RDONLY: u64 = 1;
     set_attributes(fd, MOUNT_ATTR_RDONLY, 0)

@@ -13,7 +13,7 @@ use crate::installer::image::our_directory::UNFINISHED;
 use crate::installer::image::root_mount::Upper;
 use crate::installer::image::{Image, ToolName};
 use crate::installer::manifest::{self, Manifest, Original, Shim, State, ToolRecord};
-use crate::installer::names::{BIN, UPPER};
+use crate::installer::names::{BIN, UPPER, UPPER_PATH};
 use crate::installer::plan::checks::{changeable, config_path, leftovers, may_be_changed, reachable};
 use crate::installer::plan::diversions::{self, Diverting};
 use crate::installer::plan::orders::Orders;
@@ -69,8 +69,9 @@ pub(crate) fn plan(image: &Image, orders: &Orders) -> Result<InstallerPlan> {
     tools.sort_by(|one, other| one.path.cmp(&other.path));
     let diverting = diversions::install(image, &tools, &mut warnings)?;
     let manifest = remember(image, orders, tools, &shims.new_directories, &diverting);
-    let work = work(image, orders, &shims, upper, diverting.steps);
-    let steps = order(image, orders, opening(image, upper), work, &manifest);
+    let work = work(image, orders, &shims, diverting.steps);
+    let proved = upper.filter(|_| !work.is_empty());
+    let steps = order(image, orders, opening(image, proved), work, &manifest);
     if !steps.is_empty() {
         may_be_changed(image)?;
     }
@@ -110,7 +111,7 @@ fn guests_root(image: &Image, orders: &Orders) -> Result<()> {
     Err(Error::new(Kind::State, "install into", reason).at(&image.root).remedy(remedy))
 }
 
-/// The upper directory that is to be mounted, if one is.
+/// The upper directory that is to be proved, if it is known here. The shims look for it by themselves.
 pub(crate) fn upper<'a>(
     image: &'a Image,
     orders: &Orders,
@@ -126,8 +127,10 @@ pub(crate) fn upper<'a>(
             )
         }
         Upper::Bound => Ok(None),
-        Upper::Occupied => error(Kind::State, "something else is mounted at .rootfs-shim/upper")
-            .map_err(|error| error.remedy("unmount it there")),
+        Upper::Occupied => {
+            warnings.push(format!("something else is mounted at {UPPER_PATH}: left"));
+            Ok(None)
+        }
         Upper::Found(path) => Ok(Some(path)),
         Upper::Unproved(_) if orders.upper_given => error(
             Kind::Usage,
@@ -249,6 +252,9 @@ fn remember(
     let mut directories = before.map(|before| before.directories.clone()).unwrap_or_default();
     directories
         .retain(|directory| directory == "sbin" || Path::new(directory).starts_with(paths::OUR_DIRECTORY));
+    if !second_way(image).is_empty() {
+        directories.retain(|directory| directory != UPPER_PATH);
+    }
     let new = [paths::OUR_DIRECTORY.to_owned()].into_iter().filter(|_| is_half_made(image));
     for directory in new.chain(missing(image)).chain(made.iter().cloned()) {
         if !directories.contains(&directory) {
@@ -270,13 +276,7 @@ fn remember(
 }
 
 /// What is done between the two notes in the manifest.
-fn work(
-    image: &Image,
-    orders: &Orders,
-    shims: &Shims,
-    upper: Option<&Path>,
-    diverting: Vec<Step>,
-) -> Vec<Step> {
+fn work(image: &Image, orders: &Orders, shims: &Shims, diverting: Vec<Step>) -> Vec<Step> {
     // Not before the manifest, which says that they are ours.
     let mut work: Vec<_> = missing(image).map(|path| Step::MakeDirectory { path, mode: 0o755 }).collect();
     if !has_binary(image, &orders.binary) {
@@ -298,13 +298,21 @@ fn work(
     }
     // Not before the shims: an upgrade after a crash here shall find a name of its own to replace.
     work.extend(diverting);
-    if let Some(upper) = upper {
-        if image.root_mount.shared && !image.running {
-            work.push(Step::MakePrivate);
-        }
-        work.push(Step::BindUpper { upper: upper.to_owned() });
-    }
+    work.extend(second_way(image));
     work
+}
+
+/// An older release showed upper inside the tree, where whoever walks over `/` comes to its files a second time and
+/// behind the overlay's back.
+fn second_way(image: &Image) -> Vec<Step> {
+    let has_place =
+        image.our_directory.as_ref().is_some_and(|ours| ours.directories.iter().any(|name| name == UPPER));
+    match image.root_mount.upper {
+        Upper::Occupied => Vec::new(),
+        _ if !has_place => Vec::new(),
+        Upper::Bound => vec![Step::DetachUpper, Step::RemoveDirectory { path: UPPER_PATH.to_owned() }],
+        Upper::Found(_) | Upper::Unproved(_) => vec![Step::RemoveDirectory { path: UPPER_PATH.to_owned() }],
+    }
 }
 
 /// What is done at the names in one directory: no name gets its shim before every `.real` is on the disk.
@@ -371,7 +379,7 @@ fn missing(image: &Image) -> impl Iterator<Item = String> {
             .flat_map(|our_directory| &our_directory.directories)
             .any(|there| there == name)
     };
-    [BIN, UPPER]
+    [BIN]
         .into_iter()
         .filter(move |name| !is_there(name))
         .map(|name| format!("{}/{name}", paths::OUR_DIRECTORY))

@@ -93,14 +93,6 @@ pub enum Step {
         /// What stands there now.
         over: Over,
     },
-    /// Take the root's mount out of its peer group, so that the bind appears nowhere else.
-    MakePrivate,
-    /// Mount the upper directory at `.rootfs-shim/upper`.
-    BindUpper {
-        /// The upper directory.
-        #[serde(serialize_with = "escaped")]
-        upper: PathBuf,
-    },
     /// Make dpkg put what packages have for these paths at `.real`, so that no upgrade replaces a shim.
     Divert {
         /// As packages spell them.
@@ -195,8 +187,6 @@ impl fmt::Display for Step {
                 write!(f, "rename the shim to {path}, over an older one")
             }
             Self::PutShim { path, over: Over::Nothing } => write!(f, "provide {path}"),
-            Self::MakePrivate => f.write_str("make the root's mount private"),
-            Self::BindUpper { upper } => write!(f, "mount {} at .rootfs-shim/upper", text::path(upper)),
             Self::Divert { paths, list } => write!(f, "divert {} to .real{list}", paths.join(", ")),
             Self::Undivert { paths, list } => write!(f, "end the diversion of {}{list}", paths.join(", ")),
             Self::Restore { path } => write!(f, "rename {path}.real to {path}"),

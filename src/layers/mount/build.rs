@@ -105,8 +105,6 @@ fn build(plan: &MountPlan, progress: &mut Progress<'_>, finish: &mut Finish<'_>)
     for path in &plan.passthrough {
         passthrough::keep(&root, &stage.join("w"), path, &mut |done, total| progress(path, done, total))?;
     }
-    // Last, for `umount DEVICE` takes the latest mount: rather this, which install finds again, than somebody's data.
-    passthrough::show_upper(&root, &stage.join("w/upper"))?;
     // Over the stage, so that what it says of a path is true of the target's.
     let whole = sys::clone_all(directory(&root)?.as_fd()).attempt("take the root out of", &root)?;
     sys::attach_mount(whole.as_fd(), directory(&stage)?.as_fd()).attempt("mount the root on", &stage)?;

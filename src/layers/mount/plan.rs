@@ -99,7 +99,6 @@ impl MountPlan {
         for path in &self.passthrough {
             steps.push(format!("keep {} on the backing filesystem", text::path(path)));
         }
-        steps.push("show its upper directory at /.rootfs-shim/upper".to_owned());
         steps.extend(self.install.then(|| "install the shims".to_owned()));
         steps
     }
@@ -312,7 +311,6 @@ mod tests {
                 "use device /dev/vda (erofs) as a lower layer",
                 "use device /dev/vdb (ext4) as the writable layer",
                 "mount the overlay at /new (source: the writable device)",
-                "show its upper directory at /.rootfs-shim/upper"
             ]
         );
     }

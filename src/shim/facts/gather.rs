@@ -11,7 +11,7 @@ use crate::backing::reveal::{self, Revealed};
 use crate::command::request::{Act, Request};
 use crate::command::tables::{Effect, Kind, Purpose};
 use crate::config::{Config, Fallback};
-use crate::kernel::mounts;
+use crate::kernel::{mounts, places};
 use crate::notice::Notice;
 use crate::paths::{CONFIG, UPPER};
 use crate::shim::call::Call;
@@ -93,7 +93,8 @@ fn whole(mut world: World, scope: &Scope, call: &Call<'_>) -> World {
 fn reveal_upper(call: &Call<'_>, world: &World) -> Result<Option<Revealed>, Notice> {
     let needed = needs::needs_backing(call, world);
     let Some(root) = world.root.as_ref().filter(|_| needed) else { return Ok(None) };
-    let candidates = Candidates::gather(root, &mounts::all_mounts(), &call.config);
+    let Ok(top) = places::open_path(Path::new("/")) else { return Ok(None) };
+    let candidates = Candidates::gather(top, root, &mounts::all_mounts(), &call.config);
     let paths = world.all_operands().filter_map(|operand| Some(operand.location()?.path.as_path()));
     reveal::to_this_process(&candidates, &paths.collect::<Vec<_>>())
         .map_err(|error| Notice::info(format!("{error}.")))
