@@ -1,4 +1,4 @@
-//! Where the backing filesystem may be found when install's bind mount is not there.
+//! Where the backing filesystem may be found, as nothing in the tree leads to it.
 //!
 //! overlayfs's handle of its own root embeds upper's handle of the upper directory, so on any mount of the
 //! right filesystem the directory can be opened without knowing a path. Where the kernel does not tell that
@@ -7,9 +7,9 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use crate::backing::devices;
+use crate::backing::devices::{self, Device};
 use crate::config::Config;
-use crate::kernel::mounts::{DevNo, Mount, Mounts};
+use crate::kernel::mounts::{Mount, Mounts};
 use crate::swap::uuid;
 use crate::sys::{self, FileHandle};
 
@@ -25,7 +25,7 @@ pub(crate) struct Candidates {
     /// Where filesystems that may hold it are mounted.
     pub mounts: Vec<PathBuf>,
     /// Devices that may hold it, the likeliest first.
-    pub devices: Vec<DevNo>,
+    pub devices: Vec<Device>,
 }
 
 /// What overlayfs says of the real file behind one of its own.
@@ -63,10 +63,10 @@ impl Candidates {
             named.push(Path::new("/dev/disk/by-uuid").join(uuid::text(filesystem)));
         }
         // A name may be wrong or missing in the guest; so all others come after it.
-        let mut numbers: Vec<DevNo> = Vec::new();
-        for device in named.iter().filter_map(|path| devices::number_at(path)).chain(devices::all()) {
-            if !numbers.contains(&device) {
-                numbers.push(device);
+        let mut devices: Vec<Device> = Vec::new();
+        for device in named.iter().filter_map(|path| devices::named(path)).chain(devices::all()) {
+            if !devices.iter().any(|known| known.number == device.number) {
+                devices.push(device);
             }
         }
         let on_disk = |mount: &&Mount| mount.device.major != 0 || mount.fstype == "btrfs";
@@ -75,7 +75,7 @@ impl Candidates {
             names: names(mount),
             root,
             mounts: mounts.iter().filter(on_disk).map(|mount| mount.point.clone()).collect(),
-            devices: numbers,
+            devices,
         }
     }
 }

@@ -25,23 +25,33 @@ const FILESYSTEMS: [&CStr; 3] = [c"ext4", c"xfs", c"btrfs"];
 /// Drives that need a medium, which to look at takes seconds: floppies and CD-ROMs (the kernel's devices.txt).
 const SLOW: [u32; 2] = [2, 11];
 
-/// The number of the block device that a path names, if it does.
-pub(crate) fn number_at(path: &Path) -> Option<DevNo> {
+/// A block device: its number, and a name of it for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Device {
+    pub number: DevNo,
+    pub name: PathBuf,
+}
+
+/// The block device that a path names, if it does.
+pub(crate) fn named(path: &Path) -> Option<Device> {
     let meta =
         fs::metadata(path).ok().filter(|meta| path.is_absolute() && meta.file_type().is_block_device())?;
     let (major, minor) = (nix::sys::stat::major(meta.rdev()), nix::sys::stat::minor(meta.rdev()));
-    Some(DevNo { major: u32::try_from(major).ok()?, minor: u32::try_from(minor).ok()? })
+    let number = DevNo { major: u32::try_from(major).ok()?, minor: u32::try_from(minor).ok()? };
+    Some(Device { number, name: path.to_owned() })
 }
 
 /// Every block device that the kernel lists (`/proc/partitions`) and that answers at once.
-pub(crate) fn all() -> Vec<DevNo> {
-    parse(&read_proc("/proc/partitions")).into_iter().filter(|device| !SLOW.contains(&device.major)).collect()
+pub(crate) fn all() -> Vec<Device> {
+    let listed = parse(&read_proc("/proc/partitions"));
+    listed.into_iter().filter(|device| !SLOW.contains(&device.number.major)).collect()
 }
 
-fn parse(partitions: &[u8]) -> Vec<DevNo> {
+fn parse(partitions: &[u8]) -> Vec<Device> {
     let line = |line: &[u8]| {
         let mut fields = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
-        Some(DevNo { major: fields.next()?.parse().ok()?, minor: fields.next()?.parse().ok()? })
+        let number = DevNo { major: fields.next()?.parse().ok()?, minor: fields.next()?.parse().ok()? };
+        Some(Device { number, name: Path::new("/dev").join(fields.nth(1)?) })
     };
     partitions.split(|byte| *byte == b'\n').filter_map(line).collect()
 }
@@ -61,8 +71,8 @@ impl Nodes {
 
     /// The filesystem on `device` as a mount that is attached nowhere; `None` if no mounted one is on it. A device that
     /// nobody holds is left alone: to mount it would replay a stranger's journal.
-    pub(crate) fn filesystem(&self, device: DevNo) -> Option<OwnedFd> {
-        let node = self.node(device).ok().filter(|node| is_held(node))?;
+    pub(crate) fn filesystem(&self, device: &Device) -> Option<OwnedFd> {
+        let node = self.node(device.number).ok().filter(|node| is_held(node))?;
         let node = CString::new(node.as_os_str().as_bytes()).ok()?;
         FILESYSTEMS.iter().find_map(|fstype| sys::filesystem_on(&node, fstype).ok())
     }
@@ -83,8 +93,8 @@ mod tests {
     fn the_kernels_list_is_read() {
         let text =
             b"major minor  #blocks  name\n\n   7        0     131072 loop0\n 254       16 8388608 vdb\n";
-        let number = |major, minor| DevNo { major, minor };
-        assert_eq!(parse(text), [number(7, 0), number(254, 16)]);
+        let device = |major, minor, name: &str| Device { number: DevNo { major, minor }, name: name.into() };
+        assert_eq!(parse(text), [device(7, 0, "/dev/loop0"), device(254, 16, "/dev/vdb")]);
         assert_eq!(parse(b""), []);
     }
 }

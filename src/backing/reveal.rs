@@ -14,10 +14,10 @@ use nix::sys::stat::{Mode, fstat};
 use crate::backing::candidates::Candidates;
 use crate::backing::devices::Nodes;
 use crate::error::{Attempt, Result};
-use crate::kernel::mounts::{self, Mount, Mounts};
+use crate::kernel::mounts::{self, Mount};
 use crate::kernel::namespace::unshare_mounts;
 use crate::kernel::places;
-use crate::paths::{self, OverlayPath};
+use crate::paths::OverlayPath;
 use crate::sys::{self, Caller};
 
 /// A namespace of our own, and where the upper directory is in it.
@@ -69,32 +69,56 @@ pub(crate) fn borrow_proc() -> bool {
         && mount(Some("proc"), place, Some("proc"), flags, None::<&str>).is_ok()
 }
 
-/// An upper directory that was found, as a mount of its own.
+/// An upper directory that was found.
+struct Found {
+    /// As a mount of its own, attached nowhere.
+    mount: OwnedFd,
+    /// What its device is called, where no mount table says it.
+    source: Option<PathBuf>,
+}
+
+/// An upper directory that is revealed to nobody.
 #[derive(Debug)]
-pub(crate) struct Found {
+pub(crate) struct Unseen {
     /// Attached nowhere.
     pub mount: OwnedFd,
-    /// What a mount table would say of it, but for where it is mounted: its filesystem, and the directory's path there.
-    pub shown: Option<Mount>,
+    /// What a mount table would say of it: its filesystem and its path there. For where it is mounted stands what
+    /// findmnt(8) calls such a mount: `/dev/vdb[/upper]`.
+    pub shown: Mount,
 }
 
 /// Looks at the candidates without revealing anything to this process, on a thread with mounts of its own.
 ///
 /// # Errors
 /// If there can be no namespace.
-pub(crate) fn detached(candidates: &Candidates) -> Result<Option<Found>> {
+pub(crate) fn unseen(candidates: &Candidates) -> Result<Option<Unseen>> {
     // Nobody runs anything in there, so any directory will do.
     let more = ["/tmp", "/var", "/usr", "/etc", "/dev", "/sys", "/proc"].iter().chain(PLACES);
     let look = || {
         unshare_mounts()?;
         let mut places = more.map(Path::new).filter(|place| place.is_dir());
-        Ok(places.next().and_then(|place| find(candidates, place)))
+        Ok(places.next().and_then(|place| describe(find(candidates, place)?, place)))
     };
     std::thread::scope(|scope| {
         let thread =
             std::thread::Builder::new().spawn_scoped(scope, look).attempt("start a thread for", "/")?;
         thread.join().unwrap_or(Ok(None))
     })
+}
+
+/// A copy of the mount is attached for as long as it takes to read what the mount table says of it.
+fn describe(found: Found, place: &Path) -> Option<Unseen> {
+    let copy = sys::clone_mount(found.mount.as_fd()).ok()?;
+    attach(&copy, place).ok()?;
+    let line = mounts::all_mounts().at(place).cloned();
+    let _ = umount2(place, MntFlags::MNT_DETACH);
+    let line = line?;
+    let source = found.source.map_or_else(|| line.source.clone(), PathBuf::into_os_string);
+    let mut name = source.clone();
+    for part in ["[".as_ref(), line.root.as_os_str(), "]".as_ref()] {
+        name.push(part);
+    }
+    Some(Unseen { mount: found.mount, shown: Mount { source, point: name.into(), ..line } })
 }
 
 fn attach(upper: &OwnedFd, place: &Path) -> Result<()> {
@@ -105,22 +129,27 @@ fn attach(upper: &OwnedFd, place: &Path) -> Result<()> {
 /// The upper directory as a mount of its own that is attached nowhere yet.
 fn find(candidates: &Candidates, place: &Path) -> Option<Found> {
     let visible = candidates.mounts.iter().find_map(|point| upper_below(point, candidates));
+    let visible = visible.map(|mount| Found { mount, source: None });
     visible.or_else(|| {
         let nodes = Nodes::new().ok()?;
-        candidates.devices.iter().find_map(|device| upper_on(nodes.filesystem(*device)?, place, candidates))
+        candidates.devices.iter().find_map(|device| {
+            let mount = upper_on(nodes.filesystem(device)?, place, candidates)?;
+            // Its own source is a node that nobody else sees.
+            Some(Found { mount, source: Some(device.name.clone()) })
+        })
     })
 }
 
 /// Looks in a filesystem that is attached nowhere. It is attached for as long as that takes, because up to Linux 6.12
 /// no part of a detached mount can be taken out of it.
-fn upper_on(filesystem: OwnedFd, place: &Path, candidates: &Candidates) -> Option<Found> {
+fn upper_on(filesystem: OwnedFd, place: &Path, candidates: &Candidates) -> Option<OwnedFd> {
     attach(&filesystem, place).ok()?;
     let found = upper_below(place, candidates);
     let _ = umount2(place, MntFlags::MNT_DETACH);
     found
 }
 
-fn upper_below(point: &Path, candidates: &Candidates) -> Option<Found> {
+fn upper_below(point: &Path, candidates: &Candidates) -> Option<OwnedFd> {
     let dir = open(
         point,
         OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC,
@@ -142,16 +171,7 @@ fn upper_below(point: &Path, candidates: &Candidates) -> Option<Found> {
     };
     let upper = by_handle.filter(|dir| is_upper(dir, &candidates.root)).or_else(by_name)?;
     // While the mount that it was found through is still there.
-    let mount = sys::clone_mount(upper.as_fd()).ok()?;
-    Some(Found { mount, shown: shown(&upper) })
-}
-
-fn shown(upper: &OwnedFd) -> Option<Mount> {
-    let place = places::location_of(upper).ok()?;
-    let mounts = Mounts::ask([place.unique].into_iter()).unwrap_or_else(mounts::all_mounts);
-    let mount = mounts.get(place.mount)?;
-    let inside = paths::inside(&mount.root, &mount.point, &place.path)?;
-    Some(Mount { root: inside.as_path().to_owned(), ..mount.clone() })
+    sys::clone_mount(upper.as_fd()).ok()
 }
 
 /// How often the two are compared: somebody may be making a file in `/` meanwhile.

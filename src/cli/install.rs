@@ -121,6 +121,9 @@ impl Telling {
         for warning in &report.warnings {
             complain(&format!("warning: {}", crate::text::sanitise(warning)));
         }
+        for note in &report.notes {
+            complain(&format!("note: {}", crate::text::sanitise(note)));
+        }
         if report.steps.is_empty() {
             print("nothing to do\n")
         } else if self.dry_run {

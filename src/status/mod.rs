@@ -43,7 +43,7 @@ pub struct Status {
     pub leftovers: Vec<String>,
     /// The overlay's lower layers as its mount names them, the topmost first.
     pub lower: Vec<String>,
-    /// The backing filesystem, if it is visible.
+    /// The backing filesystem, if it was found.
     pub backing: Option<BackingStatus>,
     /// Directories kept on the backing filesystem.
     pub passthrough: Vec<String>,
@@ -161,7 +161,7 @@ pub(crate) fn judge(guest: &Guest) -> Status {
 }
 
 fn swap(area: &ListedArea) -> SwapStatus {
-    let ListedArea { swap, backing, stands_in, of_this_root } = area;
+    let ListedArea { swap, overlay: _, backing, stands_in, of_this_root } = area;
     SwapStatus {
         path: text::path(&swap.path),
         backing: backing.as_ref().map(|path| text::path(path.as_path())),
@@ -390,7 +390,13 @@ fn relative<'a>(image: &Image, path: &'a str) -> &'a str {
 fn notes(guest: &Guest, manifest: Option<&Manifest>) -> Vec<String> {
     let mut notes = Vec::new();
     if !guest.image.root_mount.is_overlay() && manifest.is_some() {
-        notes.push("the root is not an overlay, so the shims hand every call to the real tools".to_owned());
+        let words = match guest.image.running {
+            true => "the root is not an overlay, so the shims hand every call to the real tools",
+            false => {
+                "the root is no overlay now; the shims find the backing filesystem when it runs on an overlay root"
+            }
+        };
+        notes.push(words.to_owned());
     }
     notes
 }

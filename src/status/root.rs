@@ -12,7 +12,7 @@ use crate::text::size_words;
 /// The backing filesystem.
 #[derive(Debug, Clone, Serialize)]
 pub struct BackingStatus {
-    /// Where upper is visible.
+    /// Where upper is visible; if no path leads to it, its device and its path there: `/dev/vdb[/upper]`.
     pub upper: String,
     /// `ext4`, `xfs` or `btrfs`.
     pub fstype: String,
@@ -60,7 +60,7 @@ pub struct SwapDeviceStatus {
     pub priority: i32,
 }
 
-/// The backing filesystem, if it is visible.
+/// The backing filesystem, if it was found.
 pub(crate) fn backing(guest: &Guest) -> Option<BackingStatus> {
     let mount = guest.backing.as_ref()?;
     let capacity = guest.capacity.unwrap_or_default();

@@ -14,7 +14,6 @@ use crate::installer::image::tree::Tree;
 use crate::installer::image::upper::{self, Looked};
 use crate::installer::names;
 use crate::kernel::mounts::{self, Mount, Mounts};
-use crate::paths;
 use crate::swap::active::Swap;
 use crate::untrusted::{Dir, Root};
 
@@ -25,9 +24,9 @@ pub(crate) struct Guest {
     pub image: Image,
     /// The mount at the root, if the root is where something is mounted.
     pub root: Option<Mount>,
-    /// The mount at `/.rootfs-shim/upper`.
+    /// The mount that shows the upper directory, or what would be said of one; if it was found.
     pub backing: Option<Mount>,
-    /// How full the backing filesystem is, if it is visible.
+    /// How full the backing filesystem is, if it was found.
     pub capacity: Option<Capacity>,
     /// Active swap areas of this machine; not all are this root's.
     pub swaps: Vec<ListedArea>,
@@ -101,11 +100,7 @@ impl Guest {
         let visible = Visible { tree: &tree, path: &path, mounts: &mounts, backing: backing.as_ref() };
         let passthrough = visible.passthrough(wanted);
         let device = config.as_ref().ok().and_then(|config| config.swap_device.device.clone());
-        let shown = match &image.root_mount.upper {
-            Upper::Found(path) => path.clone(),
-            _ => join(&path, Path::new(paths::UPPER)),
-        };
-        let seen = upper.map(|dir| (shown.as_path(), dir));
+        let seen = backing.as_ref().zip(upper);
         let swaps = swap_areas::gather(image.running, seen, &mounts, &tree.root);
         let root = image.root_mount.point.as_ref().and_then(|point| mounts.at(point)).cloned();
         Ok(Self {

@@ -42,7 +42,7 @@ pub(crate) enum Upper {
     Bound,
     /// Something else is mounted there.
     Occupied,
-    /// It is here.
+    /// It is here; if no path leads to it, its device and its path there (`/dev/vdb[/upper]`).
     Found(PathBuf),
     /// It is at none of these.
     Unproved(Vec<PathBuf>),
@@ -56,7 +56,7 @@ pub(crate) enum UpperHint<'a> {
     Nothing,
     /// In this directory of the host's.
     Given(&'a Path),
-    /// It is this mount, which is attached nowhere, and where it came from.
+    /// It is this mount, which is attached nowhere, and what people read in the place of its path.
     Detached(OwnedFd, PathBuf),
 }
 

@@ -6,10 +6,10 @@
 //! overlay's root as any other candidate is.
 
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::backing::candidates::Candidates;
-use crate::backing::reveal;
+use crate::backing::reveal::{self, Unseen};
 use crate::config::Config;
 use crate::error::{Attempt, Result};
 use crate::installer::image::root_mount::{Upper, UpperHint};
@@ -24,7 +24,7 @@ use crate::{paths, sys};
 pub(crate) struct Looked {
     pub tree: Tree,
     pub image: Image,
-    /// What a mount of the upper directory is or would be, if it was found: its filesystem and its path there.
+    /// The mount that shows the upper directory, or what [`Unseen`] has in the place of one; if it was found.
     pub backing: Option<Mount>,
 }
 
@@ -52,13 +52,12 @@ pub(crate) fn gather(
     let top = tree.root.top().as_fd().try_clone_to_owned().attempt("keep open", chroot)?;
     let candidates = Candidates::gather(top, mount, &mounts, &config(&tree));
     // Without a namespace of its own the look ends here, as where nothing is found.
-    let Some(found) = reveal::detached(&candidates).ok().flatten() else {
+    let Some(Unseen { mount, shown }) = reveal::unseen(&candidates).ok().flatten() else {
         return Ok(Looked { tree, image, backing });
     };
-    let source = PathBuf::from(&mount.source);
-    let (tree, image) = image::gather(Root::open(chroot)?, UpperHint::Detached(found.mount, source))?;
+    let (tree, image) = image::gather(Root::open(chroot)?, UpperHint::Detached(mount, shown.point.clone()))?;
     let is_found = matches!(image.root_mount.upper, Upper::Found(_));
-    Ok(Looked { tree, image, backing: found.shown.filter(|_| is_found) })
+    Ok(Looked { tree, image, backing: Some(shown).filter(|_| is_found) })
 }
 
 /// The mount that shows upper to everybody, or to who mounted the overlay.

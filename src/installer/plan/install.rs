@@ -56,6 +56,7 @@ pub(crate) fn plan(image: &Image, orders: &Orders) -> Result<InstallerPlan> {
     guests_root(image, orders)?;
     let mut warnings = image.warnings.clone();
     let upper = upper(image, orders, &mut warnings)?;
+    let notes = at_rest(image).into_iter().collect();
     warnings.extend(strange_config(image, orders));
     let mut shims = Shims::default();
     for tool_name in &image.tool_names {
@@ -75,7 +76,7 @@ pub(crate) fn plan(image: &Image, orders: &Orders) -> Result<InstallerPlan> {
     if !steps.is_empty() {
         may_be_changed(image)?;
     }
-    Ok(InstallerPlan { steps, warnings, manifest: Some(manifest) })
+    Ok(InstallerPlan { steps, warnings, notes, manifest: Some(manifest) })
 }
 
 /// Where the shims go.
@@ -138,7 +139,7 @@ pub(crate) fn upper<'a>(
         )
         .map_err(|error| error.remedy("findmnt -no OPTIONS shows the right one")),
         Upper::Unproved(tried) => {
-            warnings.push(pass_through(image, overlay, tried));
+            warnings.extend(pass_through(image, overlay, tried));
             Ok(None)
         }
     }
@@ -155,22 +156,33 @@ fn strange_config(image: &Image, orders: &Orders) -> Option<String> {
     })
 }
 
-fn pass_through(image: &Image, overlay: bool, tried: &[std::path::PathBuf]) -> String {
+/// What is the matter with a root whose upper directory is not known, if anything is.
+fn pass_through(image: &Image, overlay: bool, tried: &[std::path::PathBuf]) -> Option<String> {
     let root = crate::text::path(&image.root);
-    let why = if overlay {
+    if overlay {
         let tried: Vec<String> = tried.iter().map(crate::text::path).collect();
-        let hint = if image.running {
-            "it was mounted before the guest's root was switched to"
-        } else {
-            "--upper DIR names it"
-        };
-        format!("the upper directory of {root} is not to be found here (tried: {}); {hint}", tried.join(", "))
-    } else if image.root_mount.is_overlay() {
-        format!("{root} is a directory inside an overlay, not where it is mounted")
-    } else {
-        format!("{root} is not an overlay")
-    };
-    format!("{why}. The shims will hand every call to the real tools")
+        let tried = tried.join(", ");
+        return Some(format!(
+            "the upper directory of {root} is not to be found here (tried: {tried}, and every mounted ext4, xfs and btrfs); \
+             --upper DIR names it. Where the shims do not find it either, they will hand every call to the real tools"
+        ));
+    }
+    image.root_mount.is_overlay().then(|| {
+        format!(
+            "{root} is a directory inside an overlay, not where it is mounted. The shims will hand every call to the real \
+             tools"
+        )
+    })
+}
+
+/// An image may be prepared once, long before it is a layer of anything.
+fn at_rest(image: &Image) -> Option<String> {
+    (!image.root_mount.is_overlay()).then(|| {
+        let root = crate::text::path(&image.root);
+        format!(
+            "{root} is no overlay now; the shims find the backing filesystem when it runs on an overlay root"
+        )
+    })
 }
 
 /// Adds the tools that the image does not have, if that is ordered.
@@ -303,15 +315,16 @@ fn work(image: &Image, orders: &Orders, shims: &Shims, diverting: Vec<Step>) -> 
 }
 
 /// An older release showed upper inside the tree, where whoever walks over `/` comes to its files a second time and
-/// behind the overlay's back.
+/// behind the overlay's back. What somebody put into the place when nothing was mounted there is left.
 fn second_way(image: &Image) -> Vec<Step> {
-    let has_place =
-        image.our_directory.as_ref().is_some_and(|ours| ours.directories.iter().any(|name| name == UPPER));
+    let Some(ours) = &image.our_directory else { return Vec::new() };
+    let has_place = ours.directories.iter().any(|name| name == UPPER);
+    let is_used = ours.foreign.iter().any(|name| Path::new(name).starts_with(UPPER));
+    let remove = Step::RemoveDirectory { path: UPPER_PATH.to_owned() };
     match image.root_mount.upper {
-        Upper::Occupied => Vec::new(),
-        _ if !has_place => Vec::new(),
-        Upper::Bound => vec![Step::DetachUpper, Step::RemoveDirectory { path: UPPER_PATH.to_owned() }],
-        Upper::Found(_) | Upper::Unproved(_) => vec![Step::RemoveDirectory { path: UPPER_PATH.to_owned() }],
+        Upper::Bound => vec![Step::DetachUpper, remove],
+        Upper::Found(_) | Upper::Unproved(_) if has_place && !is_used => vec![remove],
+        Upper::Found(_) | Upper::Unproved(_) | Upper::Occupied => Vec::new(),
     }
 }
 

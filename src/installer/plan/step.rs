@@ -12,12 +12,14 @@ use crate::installer::manifest::{Manifest, State};
 use crate::text;
 
 /// An ordered list of steps, and what the reader should know.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct InstallerPlan {
     /// In this order; none if there is nothing to do.
     pub steps: Vec<Step>,
     /// One line each.
     pub warnings: Vec<String>,
+    /// What is in order and good to know; one line each.
+    pub notes: Vec<String>,
     /// What the manifest says, but for the state; `None` if none is written.
     pub manifest: Option<Manifest>,
 }

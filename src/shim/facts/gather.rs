@@ -56,14 +56,6 @@ pub(crate) fn gather(call: &mut Call<'_>) -> Gathered {
     Gathered { world: whole(world, &scope, call), revealed, notices }
 }
 
-/// The facts as they are without making anything visible, for who only looks.
-pub(crate) fn look(call: &Call<'_>) -> World {
-    match scope_of(call) {
-        Some(scope) => whole(sight(&scope, UPPER.as_ref()), &scope, call),
-        None => World::default(),
-    }
-}
-
 /// The config at the first of these places that has one, and a notice if it makes no sense. A caller who may not
 /// read it is told nothing.
 pub(crate) fn load_config(places: &[&Path]) -> (Config, Vec<Notice>) {
