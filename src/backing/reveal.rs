@@ -11,7 +11,7 @@ use nix::fcntl::{OFlag, open};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::stat::{Mode, fstat};
 
-use crate::backing::candidates::Candidates;
+use crate::backing::candidates::{self, Candidates};
 use crate::backing::devices::Nodes;
 use crate::error::{Attempt, Result};
 use crate::kernel::mounts::{self, Mount};
@@ -177,9 +177,17 @@ fn upper_below(point: &Path, candidates: &Candidates) -> Option<OwnedFd> {
 /// How often the two are compared: somebody may be making a file in `/` meanwhile.
 const LOOKS: usize = 5;
 
-/// overlayfs answers stat(2) of its root from the real upper directory, times to the nanosecond included.
-fn is_upper(dir: &OwnedFd, root: &OwnedFd) -> bool {
-    (0..LOOKS).any(|_| answer_alike(dir, root))
+/// Whether `dir` may be the upper directory of the overlay whose root is `root`: overlayfs answers stat(2) of its root
+/// from the real one, times to the nanosecond included.
+pub(crate) fn is_upper(dir: &OwnedFd, root: &OwnedFd) -> bool {
+    !handles_differ(dir, root) && (0..LOOKS).any(|_| answer_alike(dir, root))
+}
+
+/// Whether the kernel says that they are two, which it can since Linux 6.5: two directories of one moment answer alike.
+fn handles_differ(dir: &OwnedFd, root: &OwnedFd) -> bool {
+    let handle = |fd: &OwnedFd| sys::file_handle(fd.as_fd()).ok();
+    let embedded = handle(root).as_ref().and_then(candidates::embedded);
+    embedded.zip(handle(dir)).is_some_and(|(embedded, own)| embedded.handle != own)
 }
 
 fn answer_alike(dir: &OwnedFd, root: &OwnedFd) -> bool {

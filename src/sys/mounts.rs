@@ -194,19 +194,24 @@ pub(crate) fn attach_mount(mount: BorrowedFd<'_>, onto: BorrowedFd<'_>) -> Resul
 /// # Errors
 /// EPERM without CAP_SYS_ADMIN, ENOSYS.
 pub(crate) fn memory_filesystem() -> Result<OwnedFd> {
-    detached_filesystem(c"tmpfs", c"mode", c"0700")
+    detached_filesystem(c"tmpfs", c"mode", c"0700", None)
 }
 
 /// The filesystem on a block device that is mounted already, as one more mount that is attached nowhere: the same
-/// superblock, and nothing in any mount table. Linux 5.2.
+/// superblock, and nothing in any mount table. Linux 5.2. Who asks has to want what the superblock is: writable, or not
+/// (an ext4 that met an error is read-only).
 ///
 /// # Errors
 /// EBUSY if the device holds something else or nothing, EPERM without CAP_SYS_ADMIN, ENODEV, ENOSYS.
 pub(crate) fn filesystem_on(device: &CStr, fstype: &CStr) -> Result<OwnedFd> {
-    detached_filesystem(fstype, c"source", device)
+    match detached_filesystem(fstype, c"source", device, None) {
+        Err(Errno::EBUSY) => detached_filesystem(fstype, c"source", device, Some(c"ro")),
+        other => other,
+    }
 }
 
-fn detached_filesystem(fstype: &CStr, key: &CStr, value: &CStr) -> Result<OwnedFd> {
+fn detached_filesystem(fstype: &CStr, key: &CStr, value: &CStr, flag: Option<&CStr>) -> Result<OwnedFd> {
+    const FSCONFIG_SET_FLAG: u32 = 0;
     const FSOPEN_CLOEXEC: u32 = 1;
     const FSCONFIG_SET_STRING: u32 = 1;
     const FSCONFIG_CMD_CREATE: u32 = 6;
@@ -217,6 +222,10 @@ fn detached_filesystem(fstype: &CStr, key: &CStr, value: &CStr) -> Result<OwnedF
         let (fd, none) = (made.as_raw_fd(), std::ptr::null::<libc::c_char>());
         let (key, value) = (key.as_ptr(), value.as_ptr());
         Errno::result(libc::syscall(libc::SYS_fsconfig, fd, FSCONFIG_SET_STRING, key, value, 0))?;
+        if let Some(flag) = flag {
+            let flag = flag.as_ptr();
+            Errno::result(libc::syscall(libc::SYS_fsconfig, fd, FSCONFIG_SET_FLAG, flag, none, 0))?;
+        }
         Errno::result(libc::syscall(libc::SYS_fsconfig, fd, FSCONFIG_CMD_CREATE, none, none, 0))?;
         owned(libc::syscall(libc::SYS_fsmount, fd, FSMOUNT_CLOEXEC, 0))
     }
