@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::backing::devices::{self, Device};
 use crate::config::Config;
-use crate::kernel::mounts::{Mount, Mounts};
+use crate::kernel::mounts::Mount;
 use crate::swap::uuid;
 use crate::sys::{self, FileHandle};
 
@@ -22,9 +22,7 @@ pub(crate) struct Candidates {
     pub handle: Option<FileHandle>,
     /// What its path may end in, longest first; the whole path is among them.
     pub names: Vec<PathBuf>,
-    /// Where filesystems that may hold it are mounted.
-    pub mounts: Vec<PathBuf>,
-    /// Devices that may hold it, the likeliest first.
+    /// The devices that are said to hold it, the likeliest first.
     pub devices: Vec<Device>,
 }
 
@@ -54,28 +52,19 @@ pub(crate) fn embedded(outer: &FileHandle) -> Option<Embedded> {
 }
 
 impl Candidates {
-    /// Gathers the candidates. Only looks; a device is opened but not read.
-    pub(crate) fn gather(root: OwnedFd, mount: &Mount, mounts: &Mounts, config: &Config) -> Self {
+    /// Gathers the candidates. Only looks.
+    pub(crate) fn gather(root: OwnedFd, mount: &Mount, config: &Config) -> Self {
         let inner = sys::file_handle(root.as_fd()).ok().as_ref().and_then(embedded);
         let mut named: Vec<PathBuf> = vec![PathBuf::from(&mount.source)];
         named.extend(config.layers.writable.clone());
         if let Some(Embedded { filesystem, .. }) = &inner {
             named.push(Path::new("/dev/disk/by-uuid").join(uuid::text(filesystem)));
         }
-        // A name may be wrong or missing in the guest; so all others come after it.
-        let mut devices: Vec<Device> = Vec::new();
-        for device in named.iter().filter_map(|path| devices::named(path)).chain(devices::all()) {
-            if !devices.iter().any(|known| known.number == device.number) {
-                devices.push(device);
-            }
-        }
-        let on_disk = |mount: &&Mount| mount.device.major != 0 || mount.fstype == "btrfs";
         Self {
             handle: inner.map(|inner| inner.handle),
             names: names(mount),
             root,
-            mounts: mounts.iter().filter(on_disk).map(|mount| mount.point.clone()).collect(),
-            devices,
+            devices: named.iter().filter_map(|path| devices::named(path)).collect(),
         }
     }
 }
@@ -102,6 +91,7 @@ fn names(root: &Mount) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::mounts::Mounts;
 
     #[test]
     fn overlayfs_tells_what_its_root_is_in_upper() {

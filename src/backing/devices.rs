@@ -6,7 +6,7 @@
 //! and it is gone with its descriptor.
 #![expect(clippy::disallowed_methods, reason = "the running system's own devices, and nodes of our own")]
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsString};
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -41,10 +41,31 @@ pub(crate) fn named(path: &Path) -> Option<Device> {
     Some(Device { number, name: path.to_owned() })
 }
 
-/// Every block device that the kernel lists (`/proc/partitions`) and that answers at once.
+/// Every block device that the kernel lists (`/proc/partitions`), that answers at once, and that may be mounted.
 pub(crate) fn all() -> Vec<Device> {
-    let listed = parse(&read_proc("/proc/partitions"));
-    listed.into_iter().filter(|device| !SLOW.contains(&device.number.major)).collect()
+    let mut listed = parse(&read_proc("/proc/partitions"));
+    listed.retain(|device| !SLOW.contains(&device.number.major));
+    if let Some(mounted) = mounted() {
+        listed.retain(|device| mounted.contains(&device.name));
+    }
+    listed
+}
+
+/// The devices that filesystems are on, by the names of `/proc/partitions`; `None` if `/sys` does not tell. Asked first,
+/// because whoever asks a device itself claims it for a moment, and somebody else may want to mount it just then.
+fn mounted() -> Option<Vec<PathBuf>> {
+    let names = |dir: &Path| {
+        let entries = fs::read_dir(dir).ok()?;
+        Some(entries.flatten().map(|entry| entry.file_name()).collect::<Vec<_>>())
+    };
+    // The directories are there as long as the filesystem's driver is.
+    let [ext4, xfs, btrfs] = ["ext4", "xfs", "btrfs"].map(|kind| Path::new("/sys/fs").join(kind));
+    let of_btrfs: Option<Vec<_>> = names(&btrfs)
+        .map(|ids| ids.iter().filter_map(|id| names(&btrfs.join(id).join("devices"))).flatten().collect());
+    let told = [names(&ext4), names(&xfs), of_btrfs];
+    let is_told = told.iter().any(Option::is_some);
+    let name = |name: OsString| Path::new("/dev").join(name.to_string_lossy().replace('!', "/"));
+    is_told.then(|| told.into_iter().flatten().flatten().map(name).collect())
 }
 
 fn parse(partitions: &[u8]) -> Vec<Device> {

@@ -12,7 +12,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::stat::{Mode, fstat};
 
 use crate::backing::candidates::{self, Candidates};
-use crate::backing::devices::Nodes;
+use crate::backing::devices::{self, Device, Nodes};
 use crate::error::{Attempt, Result};
 use crate::kernel::mounts::{self, Mount};
 use crate::kernel::namespace::unshare_mounts;
@@ -126,18 +126,27 @@ fn attach(upper: &OwnedFd, place: &Path) -> Result<()> {
     sys::attach_mount(upper.as_fd(), onto.as_fd()).attempt("mount the upper directory at", place)
 }
 
-/// The upper directory as a mount of its own that is attached nowhere yet.
+/// The upper directory as a mount of its own that is attached nowhere yet. The device that is said to hold it is asked
+/// first, which costs the same whatever is mounted; a name may be wrong or missing in the guest, so all that is mounted
+/// comes after it.
 fn find(candidates: &Candidates, place: &Path) -> Option<Found> {
-    let visible = candidates.mounts.iter().find_map(|point| upper_below(point, candidates));
-    let visible = visible.map(|mount| Found { mount, source: None });
-    visible.or_else(|| {
-        let nodes = Nodes::new().ok()?;
-        candidates.devices.iter().find_map(|device| {
-            let mount = upper_on(nodes.filesystem(device)?, place, candidates)?;
-            // Its own source is a node that nobody else sees.
-            Some(Found { mount, source: Some(device.name.clone()) })
-        })
-    })
+    let nodes = Nodes::new().ok();
+    let on = |device: &Device| {
+        let mount = upper_on(nodes.as_ref()?.filesystem(device)?, place, candidates)?;
+        // Its own source is a node that nobody else sees.
+        Some(Found { mount, source: Some(device.name.clone()) })
+    };
+    let visible = || {
+        let mounts = mounts::all_mounts();
+        let mut on_disk = mounts.iter().filter(|mount| mount.device.major != 0 || mount.fstype == "btrfs");
+        on_disk.find_map(|mount| Some(Found { mount: upper_below(&mount.point, candidates)?, source: None }))
+    };
+    let any = || {
+        let others = devices::all();
+        let is_new = |device: &&Device| candidates.devices.iter().all(|asked| asked.number != device.number);
+        others.iter().filter(is_new).find_map(on)
+    };
+    candidates.devices.iter().find_map(on).or_else(visible).or_else(any)
 }
 
 /// Looks in a filesystem that is attached nowhere. It is attached for as long as that takes, because up to Linux 6.12

@@ -50,7 +50,7 @@ pub(crate) fn gather(
     let mount = sys::mount_id(tree.root.top().as_fd()).ok().and_then(|id| mounts.get(id));
     let Some(mount) = mount else { return Ok(Looked { tree, image, backing }) };
     let top = tree.root.top().as_fd().try_clone_to_owned().attempt("keep open", chroot)?;
-    let candidates = Candidates::gather(top, mount, &mounts, &config(&tree));
+    let candidates = Candidates::gather(top, mount, &config(&tree));
     // Without a namespace of its own the look ends here, as where nothing is found.
     let Some(Unseen { mount, shown }) = reveal::unseen(&candidates).ok().flatten() else {
         return Ok(Looked { tree, image, backing });

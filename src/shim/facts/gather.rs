@@ -11,7 +11,7 @@ use crate::backing::reveal::{self, Revealed};
 use crate::command::request::{Act, Request};
 use crate::command::tables::{Effect, Kind, Purpose};
 use crate::config::{Config, Fallback};
-use crate::kernel::{mounts, places};
+use crate::kernel::places;
 use crate::notice::Notice;
 use crate::paths::{CONFIG, UPPER};
 use crate::shim::call::Call;
@@ -86,7 +86,7 @@ fn reveal_upper(call: &Call<'_>, world: &World) -> Result<Option<Revealed>, Noti
     let needed = needs::needs_backing(call, world);
     let Some(root) = world.root.as_ref().filter(|_| needed) else { return Ok(None) };
     let Ok(top) = places::open_path(Path::new("/")) else { return Ok(None) };
-    let candidates = Candidates::gather(top, root, &mounts::all_mounts(), &call.config);
+    let candidates = Candidates::gather(top, root, &call.config);
     let paths = world.all_operands().filter_map(|operand| Some(operand.location()?.path.as_path()));
     reveal::to_this_process(&candidates, &paths.collect::<Vec<_>>())
         .map_err(|error| Notice::info(format!("{error}.")))
