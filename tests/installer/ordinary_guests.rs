@@ -184,7 +184,7 @@ fn uninstall_gives_back() {
     run("setcap", &["cap_net_raw+ep", bench.guest.join("usr/sbin/mkswap").to_str().unwrap()]);
     let before = tree(&bench.guest);
     let said = bench.shim_ok("install", &[]);
-    assert!(said.contains("not an overlay"), "{said}");
+    assert!(said.contains("is no overlay now"), "{said}");
     assert!(bench.is_shim("usr/sbin/swapon"));
     bench.shim_ok("uninstall", &[]);
     assert_eq!(before, tree(&bench.guest));
@@ -348,7 +348,10 @@ fn last_release_at_rest() {
     as_the_last_release(&bench.guest, &bench.top);
     run("umount", &[bench.guest.join(".rootfs-shim/upper").to_str().unwrap()]);
     let said = bench.shim_ok("install", &["--dry-run"]);
-    assert!(said.contains("would remove .rootfs-shim/upper") && !said.contains("would unmount"), "{said}");
+    assert!(
+        said.contains("would remove directory .rootfs-shim/upper") && !said.contains("would unmount"),
+        "{said}"
+    );
     bench.shim_ok("install", &[]);
     assert!(!bench.guest.join(".rootfs-shim/upper").exists());
     assert!(bench.shim_ok("install", &[]).contains("nothing to do"));

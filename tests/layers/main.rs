@@ -11,6 +11,7 @@ mod looking;
 mod mounting;
 mod refusing;
 mod resetting;
+mod second_way;
 mod seeding;
 #[path = "../support/swap_lock.rs"]
 mod swap_lock;
@@ -30,6 +31,7 @@ fn main() {
         mounting::TESTS,
         refusing::TESTS,
         resetting::TESTS,
+        second_way::TESTS,
         seeding::TESTS,
         swapping::TESTS,
     ]

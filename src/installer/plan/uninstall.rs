@@ -224,6 +224,8 @@ fn own_files(image: &Image, ours: &OurDirectory, plan: &mut InstallerPlan) {
     let under = |name: &str| format!("{}/{name}", paths::OUR_DIRECTORY);
     let manifest = ours.manifest.as_ref();
     let made = |path: &str| match manifest {
+        // No manifest of this release names it; an install that takes it away may have been killed in between.
+        _ if path == UPPER_PATH => true,
         Some(manifest) => manifest.directories.iter().any(|directory| directory == path),
         None => true,
     };
