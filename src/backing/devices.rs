@@ -13,14 +13,16 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use nix::mount::{MntFlags, umount2};
 use nix::sys::stat::{Mode, SFlag, makedev, mknodat};
 
 use crate::kernel::devices::is_held;
 use crate::kernel::mounts::{DevNo, read_proc};
+use crate::kernel::places;
 use crate::sys;
 
-/// The filesystems that an upper directory can be on.
-const FILESYSTEMS: [&CStr; 3] = [c"ext4", c"xfs", c"btrfs"];
+/// The filesystems that an upper directory can be on, but for btrfs.
+const FILESYSTEMS: [&CStr; 2] = [c"ext4", c"xfs"];
 
 /// Drives that need a medium, which to look at takes seconds: floppies and CD-ROMs (the kernel's devices.txt).
 const SLOW: [u32; 2] = [2, 11];
@@ -91,11 +93,13 @@ impl Nodes {
     }
 
     /// The filesystem on `device` as a mount that is attached nowhere; `None` if no mounted one is on it. A device that
-    /// nobody holds is left alone: to mount it would replay a stranger's journal.
+    /// nobody holds is left alone: to mount it would replay a stranger's journal. Only for a process or thread with mounts
+    /// of its own.
     pub(crate) fn filesystem(&self, device: &Device) -> Option<OwnedFd> {
         let node = self.node(device.number).ok().filter(|node| is_held(node))?;
         let node = CString::new(node.as_os_str().as_bytes()).ok()?;
-        FILESYSTEMS.iter().find_map(|fstype| sys::filesystem_on(&node, fstype).ok())
+        let found = FILESYSTEMS.iter().find_map(|fstype| sys::filesystem_on(&node, fstype).ok());
+        found.or_else(|| btrfs_on(device))
     }
 
     fn node(&self, device: DevNo) -> nix::Result<PathBuf> {
@@ -104,6 +108,27 @@ impl Nodes {
         mknodat(self.0.as_fd(), name.as_str(), SFlag::S_IFBLK, Mode::S_IRUSR, number)?;
         Ok(Path::new(&sys::proc_path(&self.0)).join(name))
     }
+}
+
+/// btrfs shows every mount of a device under the name by which it was mounted last. So it gets the guest's own name, and
+/// where the guest has no such node, that name on a filesystem of ours, which stands over `/dev` in this namespace for the
+/// moment.
+fn btrfs_on(device: &Device) -> Option<OwnedFd> {
+    let mounted = |path: &Path| {
+        let path = CString::new(path.as_os_str().as_bytes()).ok()?;
+        sys::filesystem_on(&path, c"btrfs").ok()
+    };
+    if named(&device.name).is_some_and(|there| there.number == device.number) {
+        return mounted(&device.name);
+    }
+    let (nodes, dev) = (sys::memory_filesystem().ok()?, Path::new("/dev"));
+    let name = device.name.file_name()?;
+    let number = makedev(device.number.major.into(), device.number.minor.into());
+    mknodat(nodes.as_fd(), name, SFlag::S_IFBLK, Mode::S_IRUSR, number).ok()?;
+    sys::attach_mount(nodes.as_fd(), places::open_path(dev).ok()?.as_fd()).ok()?;
+    let found = mounted(&dev.join(name));
+    let _ = umount2(dev, MntFlags::MNT_DETACH);
+    found
 }
 
 #[cfg(test)]
