@@ -1,33 +1,29 @@
-//! Where the backing filesystem may be found when install's bind mount is not there.
+//! Where the backing filesystem may be found, as nothing in the tree leads to it.
 //!
 //! overlayfs's handle of its own root embeds upper's handle of the upper directory, so on any mount of the
 //! right filesystem the directory can be opened without knowing a path. Where the kernel does not tell that
 //! (before 6.5), the names in `upperdir=` are tried. None of it counts until the files themselves prove it.
-#![expect(clippy::disallowed_methods, reason = "the running system's own files, and never an image's")]
 
-use std::fs;
-use std::os::fd::AsFd;
-use std::os::unix::fs::FileTypeExt;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use crate::backing::devices::{self, Device};
 use crate::config::Config;
-use crate::kernel::devices::is_held;
-use crate::kernel::mounts::{Mount, Mounts};
-use crate::kernel::places;
+use crate::kernel::mounts::Mount;
 use crate::swap::uuid;
 use crate::sys::{self, FileHandle};
 
-/// Where the upper directory of the overlay at `/` may be, and how to know it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// Where the upper directory of an overlay may be, and how to know it.
+#[derive(Debug)]
 pub(crate) struct Candidates {
+    /// The overlay's root.
+    pub root: OwnedFd,
     /// Upper's own handle of the upper directory.
     pub handle: Option<FileHandle>,
     /// What its path may end in, longest first; the whole path is among them.
     pub names: Vec<PathBuf>,
-    /// Where filesystems that may hold it are mounted.
-    pub mounts: Vec<PathBuf>,
-    /// Devices that are in use and may hold it.
-    pub devices: Vec<PathBuf>,
+    /// The devices that are said to hold it, the likeliest first.
+    pub devices: Vec<Device>,
 }
 
 /// What overlayfs says of the real file behind one of its own.
@@ -56,38 +52,21 @@ pub(crate) fn embedded(outer: &FileHandle) -> Option<Embedded> {
 }
 
 impl Candidates {
-    /// Gathers the candidates. Only looks; a device is opened but not read.
-    pub(crate) fn gather(root: &Mount, mounts: &Mounts, config: &Config) -> Self {
-        let top = places::open_path(Path::new("/")).and_then(|dir| sys::file_handle(dir.as_fd())).ok();
-        let inner = top.as_ref().and_then(embedded);
-        let mut devices: Vec<PathBuf> = vec![PathBuf::from(&root.source)];
-        devices.extend(config.layers.writable.clone());
+    /// Gathers the candidates. Only looks.
+    pub(crate) fn gather(root: OwnedFd, mount: &Mount, config: &Config) -> Self {
+        let inner = sys::file_handle(root.as_fd()).ok().as_ref().and_then(embedded);
+        let mut named: Vec<PathBuf> = vec![PathBuf::from(&mount.source)];
+        named.extend(config.layers.writable.clone());
         if let Some(Embedded { filesystem, .. }) = &inner {
-            devices.push(Path::new("/dev/disk/by-uuid").join(uuid::text(filesystem)));
+            named.push(Path::new("/dev/disk/by-uuid").join(uuid::text(filesystem)));
         }
-        devices.retain(|device| is_busy_device(device));
-        devices.dedup();
-        let on_disk = |mount: &&Mount| mount.device.major != 0 || mount.fstype == "btrfs";
         Self {
             handle: inner.map(|inner| inner.handle),
-            names: names(root),
-            mounts: mounts.iter().filter(on_disk).map(|mount| mount.point.clone()).collect(),
-            devices,
+            names: names(mount),
+            root,
+            devices: named.iter().filter_map(|path| devices::named(path)).collect(),
         }
     }
-
-    /// Whether there is nowhere to look.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.mounts.is_empty() && self.devices.is_empty()
-    }
-}
-
-/// A block device that a filesystem holds. One that nothing holds cannot
-/// be the backing filesystem, and mounting it would replay a stranger's journal.
-fn is_busy_device(path: &Path) -> bool {
-    let is_device =
-        path.is_absolute() && fs::metadata(path).is_ok_and(|meta| meta.file_type().is_block_device());
-    is_device && is_held(path)
 }
 
 /// `/run/w/upper` may be visible as `run/w/upper`, `w/upper` or `upper` below a mount point, or be one.
@@ -112,6 +91,7 @@ fn names(root: &Mount) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::mounts::Mounts;
 
     #[test]
     fn overlayfs_tells_what_its_root_is_in_upper() {

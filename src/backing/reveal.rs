@@ -8,14 +8,16 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{OFlag, open};
-use nix::mount::{MsFlags, mount};
-use nix::sys::stat::Mode;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::stat::{Mode, fstat};
 
-use crate::backing::candidates::Candidates;
+use crate::backing::candidates::{self, Candidates};
+use crate::backing::devices::{self, Device, Nodes};
 use crate::error::{Attempt, Result};
+use crate::kernel::mounts::{self, Mount, Mounts};
 use crate::kernel::namespace::unshare_mounts;
 use crate::kernel::places;
-use crate::paths::OverlayPath;
+use crate::paths::{self, OverlayPath};
 use crate::sys::{self, Caller};
 
 /// A namespace of our own, and where the upper directory is in it.
@@ -28,7 +30,7 @@ pub(crate) struct Revealed {
 }
 
 /// A directory that every image has and that no real tool needs while it runs.
-const PLACES: &[&str] = &["/.rootfs-shim/upper", "/mnt", "/media", "/srv", "/opt", "/home", "/boot"];
+const PLACES: &[&str] = &["/.rootfs-shim/bin", "/mnt", "/media", "/srv", "/opt", "/home", "/boot"];
 
 /// Looks at the candidates from a namespace of our own and mounts what is found; `None` if none of them is it, and
 /// then we are in our caller's namespace again. Nothing is mounted over a path in `avoid`.
@@ -49,7 +51,7 @@ pub(crate) fn to_this_process(candidates: &Candidates, avoid: &[&Path]) -> Resul
         sys::return_to(&caller).attempt("return from a namespace to", "/")?;
         return Ok(None);
     };
-    match find(candidates, place).and_then(|upper| attach(&upper, place).ok()) {
+    match find(candidates, place).and_then(|found| attach(&found.mount, place).ok()) {
         Some(()) => Ok(Some(Revealed { caller, upper: place.to_owned() })),
         None => {
             sys::return_to(&caller).attempt("return from a namespace to", "/")?;
@@ -67,18 +69,35 @@ pub(crate) fn borrow_proc() -> bool {
         && mount(Some("proc"), place, Some("proc"), flags, None::<&str>).is_ok()
 }
 
-/// The same upper directory as a mount of its own that is attached nowhere: for install, which attaches it in
-/// the guest. All of it happens on a thread, so that this process never leaves its namespace.
+/// An upper directory that was found.
+struct Found {
+    /// As a mount of its own, attached nowhere.
+    mount: OwnedFd,
+    /// What its device is called, where no mount table says it.
+    source: Option<PathBuf>,
+}
+
+/// An upper directory that is revealed to nobody.
+#[derive(Debug)]
+pub(crate) struct UnattachedUpper {
+    /// Attached nowhere.
+    pub mount: OwnedFd,
+    /// What a mount table would say of it: its filesystem and its path there. For where it is mounted stands what
+    /// findmnt(8) calls such a mount: `/dev/vdb[/upper]`.
+    pub shown: Mount,
+}
+
+/// Looks at the candidates without revealing anything to this process, on a thread with mounts of its own.
 ///
 /// # Errors
 /// If there can be no namespace.
-pub(crate) fn detached(candidates: &Candidates) -> Result<Option<OwnedFd>> {
+pub(crate) fn unseen(candidates: &Candidates) -> Result<Option<UnattachedUpper>> {
     // Nobody runs anything in there, so any directory will do.
     let more = ["/tmp", "/var", "/usr", "/etc", "/dev", "/sys", "/proc"].iter().chain(PLACES);
     let look = || {
         unshare_mounts()?;
         let mut places = more.map(Path::new).filter(|place| place.is_dir());
-        Ok(places.next().and_then(|place| find(candidates, place)))
+        Ok(places.next().and_then(|place| describe(find(candidates, place)?, place)))
     };
     std::thread::scope(|scope| {
         let thread =
@@ -87,28 +106,56 @@ pub(crate) fn detached(candidates: &Candidates) -> Result<Option<OwnedFd>> {
     })
 }
 
+/// A copy of the mount is attached for as long as it takes to read what the mount table says of it.
+fn describe(found: Found, place: &Path) -> Option<UnattachedUpper> {
+    let copy = sys::clone_mount(found.mount.as_fd()).ok()?;
+    attach(&copy, place).ok()?;
+    let line = mounts::all_mounts().at(place).cloned();
+    let _ = umount2(place, MntFlags::MNT_DETACH);
+    let line = line?;
+    let source = found.source.map_or_else(|| line.source.clone(), PathBuf::into_os_string);
+    let mut name = source.clone();
+    for part in ["[".as_ref(), line.root.as_os_str(), "]".as_ref()] {
+        name.push(part);
+    }
+    Some(UnattachedUpper { mount: found.mount, shown: Mount { source, point: name.into(), ..line } })
+}
+
 fn attach(upper: &OwnedFd, place: &Path) -> Result<()> {
     let onto = places::open_path(place).attempt("open", place)?;
     sys::attach_mount(upper.as_fd(), onto.as_fd()).attempt("mount the upper directory at", place)
 }
 
-/// The upper directory as a mount of its own that is attached nowhere yet.
-fn find(candidates: &Candidates, place: &Path) -> Option<OwnedFd> {
-    let visible = candidates.mounts.iter().find_map(|point| upper_below(point, candidates));
-    visible.or_else(|| candidates.devices.iter().find_map(|device| upper_on(device, place, candidates)))
+/// The upper directory as a mount of its own that is attached nowhere yet. The device that is said to hold it is asked
+/// first, which costs the same whatever is mounted; a name may be wrong or missing in the guest, so all that is mounted
+/// comes after it.
+fn find(candidates: &Candidates, place: &Path) -> Option<Found> {
+    let nodes = Nodes::new().ok();
+    let on = |device: &Device| {
+        let mount = upper_on(nodes.as_ref()?.filesystem(device)?, place, candidates)?;
+        // Its own source is a node that nobody else sees.
+        Some(Found { mount, source: Some(device.name.clone()) })
+    };
+    let visible = || {
+        let mounts = mounts::all_mounts();
+        let mut on_disk = mounts.iter().filter(|mount| mount.device.major != 0 || mount.fstype == "btrfs");
+        on_disk.find_map(|mount| Some(Found { mount: upper_below(&mount.point, candidates)?, source: None }))
+    };
+    let any = || {
+        let others = devices::all();
+        let is_new = |device: &&Device| candidates.devices.iter().all(|asked| asked.number != device.number);
+        others.iter().filter(is_new).find_map(on)
+    };
+    candidates.devices.iter().find_map(on).or_else(visible).or_else(any)
 }
 
-/// Mounts a device that is mounted somewhere already (so this is the same superblock, and nothing is
-/// replayed) and looks there.
-fn upper_on(device: &Path, place: &Path, candidates: &Candidates) -> Option<OwnedFd> {
-    for fstype in ["ext4", "xfs", "btrfs"] {
-        if mount(Some(device), place, Some(fstype), MsFlags::empty(), None::<&str>).is_ok() {
-            let found = upper_below(place, candidates);
-            let _ = nix::mount::umount2(place, nix::mount::MntFlags::MNT_DETACH);
-            return found;
-        }
-    }
-    None
+/// Looks in a filesystem that is attached nowhere. It is attached for as long as that takes, because up to Linux 6.12
+/// no part of a detached mount can be taken out of it.
+fn upper_on(filesystem: OwnedFd, place: &Path, candidates: &Candidates) -> Option<OwnedFd> {
+    attach(&filesystem, place).ok()?;
+    let found = upper_below(place, candidates);
+    let _ = umount2(place, MntFlags::MNT_DETACH);
+    found
 }
 
 fn upper_below(point: &Path, candidates: &Candidates) -> Option<OwnedFd> {
@@ -128,16 +175,31 @@ fn upper_below(point: &Path, candidates: &Candidates) -> Option<OwnedFd> {
             } else {
                 places::open_beneath(&dir, &path, OFlag::O_PATH | OFlag::O_DIRECTORY).ok()
             };
-            there.filter(is_upper)
+            there.filter(|dir| is_upper(dir, &candidates.root))
         })
     };
-    let upper = by_handle.filter(is_upper).or_else(by_name)?;
+    let upper = by_handle.filter(|dir| is_upper(dir, &candidates.root)).or_else(by_name)?;
     // While the mount that it was found through is still there.
     sys::clone_mount(upper.as_fd()).ok()
 }
 
-/// overlayfs answers stat(2) of its root from the real upper directory, times to the nanosecond included.
-fn is_upper(dir: &OwnedFd) -> bool {
+/// How often the two are compared: somebody may be making a file in `/` meanwhile.
+const LOOKS: usize = 5;
+
+/// Whether `dir` may be the upper directory of the overlay whose root is `root`: overlayfs answers stat(2) of its root
+/// from the real one, times to the nanosecond included.
+pub(crate) fn is_upper(dir: &OwnedFd, root: &OwnedFd) -> bool {
+    !handles_differ(dir, root) && (0..LOOKS).any(|_| answer_alike(dir, root))
+}
+
+/// Whether the kernel says that they are two, which it can since Linux 6.5: two directories of one moment answer alike.
+fn handles_differ(dir: &OwnedFd, root: &OwnedFd) -> bool {
+    let handle = |fd: &OwnedFd| sys::file_handle(fd.as_fd()).ok();
+    let embedded = handle(root).as_ref().and_then(candidates::embedded);
+    embedded.zip(handle(dir)).is_some_and(|(embedded, own)| embedded.handle != own)
+}
+
+fn answer_alike(dir: &OwnedFd, root: &OwnedFd) -> bool {
     let key = |stat: nix::sys::stat::FileStat| {
         (
             stat.st_mode,
@@ -149,6 +211,14 @@ fn is_upper(dir: &OwnedFd) -> bool {
             stat.st_ctime_nsec,
         )
     };
-    let (root, there) = (nix::sys::stat::stat("/"), nix::sys::stat::fstat(dir));
+    let (root, there) = (fstat(root), fstat(dir));
     matches!((root, there), (Ok(root), Ok(there)) if key(root) == key(there))
+}
+
+/// What a mount of the directory at a path of the host's would say of itself.
+pub(crate) fn mount_at(path: &Path, mounts: &Mounts) -> Option<Mount> {
+    let place = places::locate(path).ok()?;
+    let mount = mounts.get(place.mount)?;
+    let root = paths::inside(&mount.root, &mount.point, &place.path)?;
+    Some(Mount { root: root.as_path().to_owned(), point: place.path, ..mount.clone() })
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
 
-use crate::kernel::mounts::Mounts;
+use crate::kernel::mounts::{Mount, Mounts};
 use crate::kernel::places;
 use crate::paths::{self, BackingPath, OverlayPath};
 use crate::swap::active::{self, ActiveSwap};
@@ -20,9 +20,11 @@ use crate::untrusted::{Dir, Root};
 /// An active swap area, and what it has to do with a root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ListedArea {
-    /// The area as the kernel lists it.
+    /// As the kernel lists it.
     pub swap: ActiveSwap,
-    /// Where it lies, if it is a file of this root's overlay.
+    /// Its path in this root, if it is a file of this root's overlay.
+    pub overlay: Option<OverlayPath>,
+    /// Where that lies on the backing filesystem.
     pub backing: Option<BackingPath>,
     /// The device, if it stands in for a file of this root's.
     pub stands_in: Option<PathBuf>,
@@ -31,33 +33,33 @@ pub(crate) struct ListedArea {
     pub of_this_root: bool,
 }
 
-/// Every active area; `upper` is the root's upper directory and where it is visible, `running` whether the root is
-/// this process's own.
+/// Every active area; `upper` is the root's upper directory, and the mount that shows it or would; `running` whether the
+/// root is this process's own.
 pub(crate) fn gather(
     running: bool,
-    upper: Option<(&Path, &Dir)>,
+    upper: Option<(&Mount, &Dir)>,
     mounts: &Mounts,
     root: &Root,
 ) -> Vec<ListedArea> {
     let all = active::active_swaps();
     let fallbacks = fallback::look(&all);
-    let upper = upper.and_then(|(path, dir)| Some((path, dir.as_fd().try_clone_to_owned().ok()?)));
+    let upper = upper.and_then(|(mount, dir)| Some((mount, dir.as_fd().try_clone_to_owned().ok()?)));
     let mut known = Vec::new();
-    let backing = |swap: &ActiveSwap| {
-        let (point, dir) = upper.as_ref().filter(|_| swap.is_file)?;
-        let paths = [below(&swap.path, point, mounts), OverlayPath::parse(&swap.path)];
-        let path = paths.into_iter().flatten().find(|path| is_area(dir, path, swap, &all, &mut known))?;
-        Some(path.on(point))
+    let overlay = |swap: &ActiveSwap| {
+        let (mount, dir) = upper.as_ref().filter(|_| swap.is_file)?;
+        let paths = [below(&swap.path, mount, mounts), OverlayPath::parse(&swap.path)];
+        paths.into_iter().flatten().find(|path| is_area(dir, path, swap, &all, &mut known))
     };
-    let backing: Vec<_> = all.iter().map(backing).collect();
-    let area = |(swap, backing): (ActiveSwap, Option<BackingPath>)| {
+    let overlay: Vec<_> = all.iter().map(overlay).collect();
+    let area = |(swap, overlay): (ActiveSwap, Option<OverlayPath>)| {
+        let backing = overlay.as_ref().zip(upper.as_ref()).map(|(path, (mount, _))| path.on(&mount.point));
         let shown =
             || !swap.is_file || places::open_path(&swap.path).is_ok_and(|file| active::is_active(&file));
         let stands_in = fallback_device(&swap, &fallbacks, running, root);
         let ours = backing.is_some() || stands_in.is_some();
-        ListedArea { of_this_root: ours || (running && shown()), swap, backing, stands_in }
+        ListedArea { of_this_root: ours || (running && shown()), swap, overlay, backing, stands_in }
     };
-    all.iter().cloned().zip(backing).map(area).collect()
+    all.iter().cloned().zip(overlay).map(area).collect()
 }
 
 /// The device that is listed by the name of a file of this root's. The file may be gone; the running root's shim
@@ -75,14 +77,11 @@ fn fallback_device(
 }
 
 /// The path within upper of an area that is listed by another path to the backing filesystem.
-fn below(listed: &Path, upper: &Path, mounts: &Mounts) -> Option<OverlayPath> {
-    let in_filesystem = |path: &Path| {
-        let location = places::locate(path).ok()?;
-        let mount = mounts.get(location.mount)?;
-        Some((mount.device, paths::inside(&mount.root, &mount.point, &location.path)?))
-    };
-    let ((device, file), (other, upper)) = (in_filesystem(listed)?, in_filesystem(upper)?);
-    let relative = file.as_path().strip_prefix(upper.as_path()).ok().filter(|_| device == other)?;
+fn below(listed: &Path, upper: &Mount, mounts: &Mounts) -> Option<OverlayPath> {
+    let location = places::locate(listed).ok()?;
+    let mount = mounts.get(location.mount).filter(|mount| mount.device == upper.device)?;
+    let file = paths::inside(&mount.root, &mount.point, &location.path)?;
+    let relative = file.as_path().strip_prefix(&upper.root).ok()?;
     OverlayPath::parse(Path::new("/").join(relative))
 }
 

@@ -8,7 +8,7 @@ use crate::command::real_tool::{self, Real};
 use crate::error::{Error, Kind, Result};
 use crate::invocation::{Identity, Invocation};
 use crate::shim::call::ShimCall;
-use crate::shim::facts::gather;
+use crate::shim::facts::gather::{self, Gathered};
 use crate::shim::plan;
 
 /// Arguments of `explain`.
@@ -39,9 +39,9 @@ pub(crate) fn run(args: &Args, call: &Invocation) -> Result<i32> {
     let Some(mut asked) = ShimCall::read(tool, found.as_ref().unwrap_or(&builtin), &asked) else {
         return Err(Error::new(Kind::State, "explain", "there are no rules for this command"));
     };
-    let notices;
-    (asked.config, notices) = gather::load_config(&[crate::paths::CONFIG.as_ref()]);
-    let plan = plan::plan(&asked, &gather::look(&asked));
+    // It may leave us in a mount namespace of our own, where we only print.
+    let Gathered { world, notices, revealed: _ } = gather::gather(&mut asked);
+    let plan = plan::plan(&asked, &world);
     if args.json {
         return print_json(&plan.json()).map(|()| 0);
     }

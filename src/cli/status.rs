@@ -72,7 +72,7 @@ fn root(status: &Status) -> Rows {
     let kind = if status.overlay { "overlay" } else { "no overlay" };
     rows.push(("root", format!("{} ({kind}, {source})", status.root)));
     rows.extend(status.lower.iter().map(|layer| ("lower", layer.clone())));
-    rows.push(("writable", status.backing.as_ref().map_or_else(|| "not visible".to_owned(), writable)));
+    rows.push(("writable", status.backing.as_ref().map_or_else(|| "not found".to_owned(), writable)));
     rows.extend(status.backing.iter().map(|backing| ("upper", backing.upper.clone())));
     for kept in &status.kept {
         let state = match kept {

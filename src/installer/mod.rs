@@ -34,7 +34,7 @@ use crate::config::Config;
 use crate::error::{Error, Kind, Result, advise};
 use crate::installer::image::guest::Guest;
 use crate::installer::image::tree::Tree;
-use crate::installer::image::{Image, switched_root};
+use crate::installer::image::{Image, upper};
 use crate::installer::lock::Locked;
 use crate::installer::options::{InstallOptions, InstallReport, UninstallOptions};
 use crate::installer::payload::Payload;
@@ -155,7 +155,8 @@ impl Change<'_> {
     }
 
     fn gather(&self) -> Result<(Tree, Image)> {
-        switched_root::gather(self.chroot, self.upper, &self.config)
+        upper::gather(self.chroot, self.upper, |_| self.config.clone())
+            .map(|looked| (looked.tree, looked.image))
     }
 }
 

@@ -53,7 +53,7 @@ impl Default for UninstallOptions {
 }
 
 /// What was done. As JSON: `{"version":1,"changed":false,"steps":[{"action":"keep-real","path":"…"},…],
-/// "warnings":["…"]}`; the steps' forms are those of [`Step`]. Fields may be added to version 1, none goes.
+/// "warnings":["…"],"notes":["…"]}`; the steps' forms are those of [`Step`]. Fields may be added to version 1, none goes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct InstallReport {
     /// The version of the form: 1.
@@ -64,10 +64,12 @@ pub struct InstallReport {
     pub steps: Vec<Step>,
     /// What the caller should know; one escaped line each.
     pub warnings: Vec<String>,
+    /// What is in order and good to know; likewise.
+    pub notes: Vec<String>,
 }
 
 impl InstallReport {
     pub(crate) fn of(plan: InstallerPlan, changed: bool) -> Self {
-        Self { version: 1, changed, steps: plan.steps, warnings: plan.warnings }
+        Self { version: 1, changed, steps: plan.steps, warnings: plan.warnings, notes: plan.notes }
     }
 }

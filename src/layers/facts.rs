@@ -15,9 +15,11 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::stat::{major, minor};
 
+use crate::backing::reveal;
 use crate::error::{Attempt, Error, Kind, Result};
 use crate::kernel::devices::{is_held, is_node_of};
 use crate::kernel::mounts::{DevNo, Mount, Mounts};
+use crate::kernel::places;
 use crate::kernel::program;
 use crate::layers::content::{self, Content};
 use crate::layers::device::Storage;
@@ -237,7 +239,8 @@ fn user_of_device(
     let device = device_of(meta);
     let same = |other: &Path| is_node_of(other, meta.rdev());
     let is_mounted = |mount: &&Mount| mount.device == device || same(Path::new(&mount.source));
-    if let Some(mount) = mounts.iter().filter(|mount| mount.fstype != "overlay").find(is_mounted) {
+    // An overlay whose writable layer it is names it as its source, where the caller has not named another.
+    if let Some(mount) = mounts.iter().find(is_mounted) {
         return Some(User::Mounted(mount.point.clone()));
     }
     if swaps.iter().any(|swap| !swap.is_file && same(&swap.path)) {
@@ -277,9 +280,9 @@ fn same_file(path: &Path, image: &fs::Metadata) -> bool {
     fs::metadata(path).is_ok_and(|meta| (meta.dev(), meta.ino()) == (image.dev(), image.ino()))
 }
 
-/// A directory is in use if a mount shows something below it, or stands in it.
+/// A directory is in use if a mount shows something below it, or stands in it, or is an overlay of it.
 fn user_of_directory(path: &Path, mounts: &Mounts) -> Option<User> {
-    let here = crate::kernel::places::locate(path).ok()?;
+    let here = places::locate(path).ok()?;
     let around = mounts.get(here.mount)?;
     let inside = crate::paths::inside(&around.root, &around.point, &here.path)?;
     let parts = PARTS.map(|part| inside.as_path().join(part));
@@ -287,7 +290,14 @@ fn user_of_directory(path: &Path, mounts: &Mounts) -> Option<User> {
         mount.device == around.device && parts.iter().any(|part| mount.root.starts_with(part))
     };
     let stands = |mount: &&Mount| mount.point != here.path && mount.point.starts_with(&here.path);
-    mounts.iter().find(|mount| shows(mount) || stands(mount)).map(|mount| User::Mounted(mount.point.clone()))
+    let upper = places::open_path(&path.join("upper")).ok();
+    let covers = |mount: &&Mount| {
+        let root = Some(mount).filter(|mount| mount.fstype == "overlay" && mount.root == Path::new("/"));
+        let root = root.and_then(|mount| places::open_path(&mount.point).ok());
+        upper.as_ref().zip(root).is_some_and(|(upper, root)| reveal::is_upper(upper, &root))
+    };
+    let user = mounts.iter().find(|mount| shows(mount) || stands(mount) || covers(mount));
+    user.map(|mount| User::Mounted(mount.point.clone()))
 }
 
 /// /proc/net/unix lists an abstract socket's name after an `@`.
@@ -319,7 +329,7 @@ fn directory(path: &Path, mounts: &Mounts) -> Result<Directory> {
             break;
         }
     }
-    let here = crate::kernel::places::locate(path).attempt("look at the layer", path)?;
+    let here = places::locate(path).attempt("look at the layer", path)?;
     let source = mounts.get(here.mount).map(|mount| mount.source.clone()).unwrap_or_default();
     Ok(Directory { state, foreign, source })
 }

@@ -131,13 +131,14 @@ fn from_anywhere(install: &InstallOptions) -> Result<InstallOptions> {
 pub fn unmount(target: &Path, dry_run: bool) -> Result<LayersReport> {
     root_only("unmount")?;
     let target = std::fs::canonicalize(target).attempt("find the target", target)?;
-    let points = mount_plan::unmount(&tables()?.0, &target)?;
+    let mounts = tables()?.0;
+    let guest = mounts.at(&target).and_then(|_| Guest::gather(&target).ok());
+    let upper = guest.as_ref().and_then(|guest| guest.backing.as_ref());
+    let points = mount_plan::unmount(&mounts, &target, upper)?;
     let steps = points.iter().map(|point| format!("unmount {}", text::path(point))).collect();
     let mut report = LayersReport { version: 1, steps, ..LayersReport::default() };
     // No mount is busy for a swapfile that a shim enabled, and without its path nobody can swap it off.
-    if !points.is_empty()
-        && let Ok(guest) = Guest::gather(&target)
-    {
+    if let Some(guest) = guest.filter(|_| !points.is_empty()) {
         uninstall::refuse_while_swap_is_on(&guest, "unmount")?;
     }
     if !dry_run && !points.is_empty() {

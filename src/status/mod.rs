@@ -43,7 +43,7 @@ pub struct Status {
     pub leftovers: Vec<String>,
     /// The overlay's lower layers as its mount names them, the topmost first.
     pub lower: Vec<String>,
-    /// The backing filesystem, if it is visible.
+    /// The backing filesystem, if it was found.
     pub backing: Option<BackingStatus>,
     /// Directories kept on the backing filesystem.
     pub passthrough: Vec<String>,
@@ -154,7 +154,7 @@ pub(crate) fn judge(guest: &Guest) -> Status {
 }
 
 fn swap(area: &ListedArea) -> SwapStatus {
-    let ListedArea { swap, backing, stands_in, of_this_root } = area;
+    let ListedArea { swap, overlay: _, backing, stands_in, of_this_root } = area;
     SwapStatus {
         path: text::path(&swap.path),
         backing: backing.as_ref().map(|path| text::path(path.as_path())),
@@ -360,15 +360,18 @@ fn upper_problem(image: &Image) -> Option<String> {
         return None;
     }
     match &image.root_mount.upper {
-        Upper::Bound => None,
-        Upper::Occupied => Some(format!(
-            "something else than this overlay's upper directory is mounted at {}; unmount it",
+        Upper::Found(_) => None,
+        Upper::Bound => Some(format!(
+            "the upper directory is mounted at {}, where programs that walk over `/` reach it behind the overlay's back; \
+             `rootfs-shim install` takes it away",
             paths::UPPER
         )),
-        Upper::Found(_) | Upper::Unproved(_) => Some(format!(
-            "the upper directory is not mounted at {}; `rootfs-shim install` mounts it",
-            paths::UPPER
-        )),
+        Upper::Occupied => Some(format!("something is mounted at {}, and no upper directory; unmount it", paths::UPPER)),
+        Upper::Unproved(_) => Some(
+            "the filesystem that holds the upper directory is not to be found, so swapfiles cannot be enabled; it may be \
+             none of ext4, xfs and btrfs, or its device may be hidden here"
+                .to_owned(),
+        ),
     }
 }
 
@@ -380,7 +383,13 @@ fn relative<'a>(image: &Image, path: &'a str) -> &'a str {
 fn notes(guest: &Guest, manifest: Option<&Manifest>) -> Vec<String> {
     let mut notes = Vec::new();
     if !guest.image.root_mount.is_overlay() && manifest.is_some() {
-        notes.push("the root is not an overlay, so the shims hand every call to the real tools".to_owned());
+        let words = match guest.image.running {
+            true => "the root is not an overlay, so the shims hand every call to the real tools",
+            false => {
+                "the root is no overlay now; the shims find the backing filesystem when it runs on an overlay root"
+            }
+        };
+        notes.push(words.to_owned());
     }
     notes.extend(root::notes(guest));
     notes

@@ -12,7 +12,7 @@ use crate::text::size_words;
 /// The backing filesystem; sizes are in bytes.
 #[derive(Debug, Clone, Serialize)]
 pub struct BackingStatus {
-    /// The path at which upper is visible.
+    /// Where upper is visible; if no path leads to it, its device and its path there: `/dev/vdb[/upper]`.
     pub upper: String,
     /// `ext4`, `xfs` or `btrfs`.
     pub fstype: String,
@@ -52,7 +52,7 @@ pub struct SwapDeviceStatus {
     pub priority: i32,
 }
 
-/// The backing filesystem, if it is visible.
+/// The backing filesystem, if it was found.
 pub(crate) fn backing(guest: &Guest) -> Option<BackingStatus> {
     let mount = guest.backing.as_ref()?;
     let capacity = guest.capacity.unwrap_or_default();

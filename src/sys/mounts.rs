@@ -1,5 +1,6 @@
 //! Raw calls around mounts: which one a file is in, clones of them, and where they go.
 
+use std::ffi::CStr;
 use std::mem;
 use std::num::NonZeroU64;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -195,34 +196,47 @@ pub(crate) fn attach_mount(mount: BorrowedFd<'_>, onto: BorrowedFd<'_>) -> Resul
 /// # Errors
 /// EPERM without CAP_SYS_ADMIN, ENOSYS.
 pub(crate) fn memory_filesystem() -> Result<OwnedFd> {
+    detached_filesystem(c"tmpfs", c"mode", c"0700", None)
+}
+
+/// The filesystem on a block device that is mounted already, as one more mount that is attached nowhere: the same
+/// superblock, and nothing in any mount table. Linux 5.2. Who asks has to want what the superblock is: writable, or not
+/// (an ext4 that met an error is read-only).
+///
+/// # Errors
+/// EBUSY if the device holds something else or nothing, EPERM without CAP_SYS_ADMIN, ENODEV, ENOSYS.
+pub(crate) fn filesystem_on(device: &CStr, fstype: &CStr) -> Result<OwnedFd> {
+    match detached_filesystem(fstype, c"source", device, None) {
+        Err(Errno::EBUSY) => detached_filesystem(fstype, c"source", device, Some(c"ro")),
+        other => other,
+    }
+}
+
+fn detached_filesystem(fstype: &CStr, key: &CStr, value: &CStr, flag: Option<&CStr>) -> Result<OwnedFd> {
+    const FSCONFIG_SET_FLAG: u32 = 0;
     const FSOPEN_CLOEXEC: u32 = 1;
     const FSCONFIG_SET_STRING: u32 = 1;
     const FSCONFIG_CMD_CREATE: u32 = 6;
     const FSMOUNT_CLOEXEC: u32 = 1;
     // SAFETY: C strings, null where the call takes it, descriptors and integers.
     unsafe {
-        let made = owned(libc::syscall(libc::SYS_fsopen, c"tmpfs".as_ptr(), FSOPEN_CLOEXEC))?;
+        let made = owned(libc::syscall(libc::SYS_fsopen, fstype.as_ptr(), FSOPEN_CLOEXEC))?;
         let (fd, none) = (made.as_raw_fd(), std::ptr::null::<libc::c_char>());
-        let (key, value) = (c"mode".as_ptr(), c"0700".as_ptr());
+        let (key, value) = (key.as_ptr(), value.as_ptr());
         Errno::result(libc::syscall(libc::SYS_fsconfig, fd, FSCONFIG_SET_STRING, key, value, 0))?;
+        if let Some(flag) = flag {
+            let flag = flag.as_ptr();
+            Errno::result(libc::syscall(libc::SYS_fsconfig, fd, FSCONFIG_SET_FLAG, flag, none, 0))?;
+        }
         Errno::result(libc::syscall(libc::SYS_fsconfig, fd, FSCONFIG_CMD_CREATE, none, none, 0))?;
         owned(libc::syscall(libc::SYS_fsmount, fd, FSMOUNT_CLOEXEC, 0))
     }
 }
 
-/// Takes one mount out of its peer group: mount_setattr(2), Linux 5.12. Nothing mounted on it from now on
-/// appears anywhere else.
-///
-/// # Errors
-/// EINVAL if `fd` is not the root of a mount, ENOSYS.
-pub(crate) fn make_private(fd: BorrowedFd<'_>) -> Result<()> {
-    set_attributes(fd, 0, libc::MS_PRIVATE)
-}
-
 /// Makes one mount read-only: mount_setattr(2), Linux 5.12.
 ///
 /// # Errors
-/// As [`make_private`].
+/// EINVAL if `fd` is not the root of a mount, ENOSYS.
 pub(crate) fn make_read_only(fd: BorrowedFd<'_>) -> Result<()> {
     const MOUNT_ATTR_RDONLY: u64 = 1;
     set_attributes(fd, MOUNT_ATTR_RDONLY, 0)

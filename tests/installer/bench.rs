@@ -161,6 +161,18 @@ impl Bench {
     }
 }
 
+/// Makes of an install what the last release made: upper shown inside the tree, and its place in the manifest.
+pub fn as_the_last_release(guest: &Path, upper: &Path) {
+    let home = guest.join(".rootfs-shim");
+    let place = home.join("upper");
+    fs::create_dir(&place).unwrap();
+    let manifest = fs::read_to_string(home.join("manifest.toml")).unwrap();
+    let old = manifest.replace("\".rootfs-shim/bin\"", "\".rootfs-shim/bin\", \".rootfs-shim/upper\"");
+    assert_ne!(old, manifest);
+    fs::write(home.join("manifest.toml"), old).unwrap();
+    run("mount", &["--bind", upper.to_str().unwrap(), place.to_str().unwrap()]);
+}
+
 /// Runs a program that has to succeed.
 #[track_caller]
 pub fn run(program: &str, arguments: &[&str]) {

@@ -4,7 +4,7 @@
 use std::fs;
 use std::process::Command;
 
-use crate::bench::{Bench, Test, link, run, text, tool, tools, tree};
+use crate::bench::{Bench, Test, as_the_last_release, link, run, text, tool, tools, tree};
 use crate::ownership::{NAMES, again, problems, status, str};
 
 pub const TESTS: &[Test] = &[
@@ -148,6 +148,8 @@ fn below_upper() {
     let bench = Bench::new();
     tools(&bench.guest, "sbin");
     bench.shim_ok("install", &[]);
+    as_the_last_release(&bench.guest, &bench.top);
+    run("umount", &[bench.guest.join(".rootfs-shim/upper").to_str().unwrap()]);
     let file = bench.guest.join(".rootfs-shim/upper/bin");
     fs::write(&file, "somebody's").unwrap();
     let said = bench.shim_ok("uninstall", &[]);

@@ -38,8 +38,9 @@ fn wrong_upper() {
         assert!(said.contains("--upper"), "{said}");
     }
     assert_eq!(before, tree_with_change_times(&upper));
-    bench.shim_ok("install", &["--upper", upper.to_str().unwrap()]);
-    assert!(bench.guest.join(".rootfs-shim/upper/.rootfs-shim/manifest.toml").exists());
+    let said = bench.shim_ok("install", &["--json", "--upper", upper.to_str().unwrap()]);
+    let proof = format!("\"action\": \"prove-upper\",\n      \"upper\": \"{}\"", upper.display());
+    assert!(said.contains(&proof) && upper.join(".rootfs-shim/manifest.toml").exists(), "{said}");
     bench.guest = other;
     tools(&bench.guest, "sbin");
     assert!(bench.shim_fails("install", &["--upper", "/tmp"], 2).contains("not where an overlay is mounted"));
@@ -54,9 +55,9 @@ fn spoofed_upperdir() {
     tools(&lower, "sbin");
     let upper = bench.overlay(&lower);
     let before = tree_with_change_times(&evil);
-    bench.shim_ok("install", &[]);
-    let bound = bench.guest.join(".rootfs-shim/upper");
-    assert!(bound.join("sbin/swapon.real").exists() && upper.join("sbin/swapon.real").exists());
+    let said = bench.shim_ok("install", &["--json"]);
+    let proof = format!("\"action\": \"prove-upper\",\n      \"upper\": \"{}\"", upper.display());
+    assert!(said.contains(&proof) && upper.join("sbin/swapon.real").exists(), "{said}");
     assert_eq!(before, tree_with_change_times(&evil));
     bench.host_is_untouched();
 }

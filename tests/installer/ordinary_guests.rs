@@ -6,7 +6,9 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::process::Command;
 
-use crate::bench::{Bench, Test, link, run, text, tool, tools, tree, tree_with_change_times};
+use crate::bench::{
+    Bench, Test, as_the_last_release, link, run, text, tool, tools, tree, tree_with_change_times,
+};
 
 pub const TESTS: &[Test] = &[
     ("debian_like_on_ext4", debian_like_on_ext4),
@@ -21,7 +23,9 @@ pub const TESTS: &[Test] = &[
     ("uninstall_leaves_what_was_replaced_since", replaced_since),
     ("missing_tools_are_provided_only_if_asked", provided),
     ("the_config_is_checked_and_written", config),
-    ("a_shared_mount_shows_nothing_to_its_peers", shared),
+    ("what_the_last_release_installed_is_tidied_up", last_release),
+    ("an_image_that_the_last_release_prepared_is_tidied_up", last_release_at_rest),
+    ("what_somebody_put_in_upper's_place_is_left", last_release_used),
     ("links_between_names_are_understood", links_between_names),
 ];
 
@@ -36,9 +40,8 @@ fn debian_like_on_ext4() {
         let real = fs::read(bench.guest.join(format!("usr/sbin/{name}.real"))).unwrap();
         assert!(real == fs::read(format!("/usr/sbin/{name}")).unwrap(), "{name}.real is another file");
     }
-    let bound = fs::metadata(bench.guest.join(".rootfs-shim/upper")).unwrap();
-    let there = fs::metadata(&upper).unwrap();
-    assert_eq!((bound.dev(), bound.ino()), (there.dev(), there.ino()), "upper is not mounted");
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(!mounts.contains(".rootfs-shim") && !bench.guest.join(".rootfs-shim/upper").exists(), "{mounts}");
     assert_eq!(fs::metadata(bench.guest.join(".rootfs-shim")).unwrap().mode() & 0o7777, 0o700);
     let version =
         Command::new("chroot").arg(&bench.guest).args(["/sbin/swapon", "--version"]).output().unwrap();
@@ -162,7 +165,7 @@ fn dry_run() {
     let before = tree_with_change_times(&upper);
     let said = bench.shim_ok("install", &["--dry-run"]);
     assert!(said.contains("would link usr/sbin/swapon to usr/sbin/swapon.real"), "{said}");
-    assert!(said.contains("at .rootfs-shim/upper"), "{said}");
+    assert!(said.contains(&format!("would prove that {} is the upper directory", upper.display())), "{said}");
     assert_eq!(before, tree_with_change_times(&upper));
     bench.shim_ok("install", &[]);
     let before = tree_with_change_times(&upper);
@@ -181,7 +184,7 @@ fn uninstall_gives_back() {
     run("setcap", &["cap_net_raw+ep", bench.guest.join("usr/sbin/mkswap").to_str().unwrap()]);
     let before = tree(&bench.guest);
     let said = bench.shim_ok("install", &[]);
-    assert!(said.contains("not an overlay"), "{said}");
+    assert!(said.contains("is no overlay now"), "{said}");
     assert!(bench.is_shim("usr/sbin/swapon"));
     bench.shim_ok("uninstall", &[]);
     assert_eq!(before, tree(&bench.guest));
@@ -286,19 +289,102 @@ fn config() {
     assert!(!bench.guest.join(".rootfs-shim").exists());
 }
 
-fn shared() {
+/// Whoever installs over it closes the second way into the files, in every mount that shows it.
+fn last_release() {
     let bench = Bench::new();
     let lower = bench.top.join("lower");
     tools(&lower, "sbin");
-    bench.overlay(&lower);
+    let upper = bench.overlay(&lower);
+    bench.shim_ok("install", &[]);
+    let (before, manifest) = (tree(&upper), bench.guest.join(".rootfs-shim/manifest.toml"));
+    let (healthy, listed) =
+        (fs::read_to_string("/proc/self/mountinfo").unwrap(), fs::read(&manifest).unwrap());
     run("mount", &["--make-shared", bench.guest.to_str().unwrap()]);
     let peer = bench.top.join("peer");
     fs::create_dir(&peer).unwrap();
     run("mount", &["--bind", bench.guest.to_str().unwrap(), peer.to_str().unwrap()]);
+    as_the_last_release(&bench.guest, &upper);
+    let bound =
+        || fs::read_to_string("/proc/self/mountinfo").unwrap().matches("/.rootfs-shim/upper ").count();
+    assert_eq!(bound(), 2, "the mount is shared");
+    let told = text(&bench.shim("status", &[]));
+    assert!(
+        told.starts_with("exit status: 1") && told.contains("is mounted at /.rootfs-shim/upper, where"),
+        "{told}"
+    );
+    let said = bench.shim_ok("install", &["--dry-run"]);
+    assert!(said.contains("would unmount .rootfs-shim/upper\n"), "{said}");
+    assert_eq!(bound(), 2, "a dry run changes nothing");
     bench.shim_ok("install", &[]);
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-    let at = |root: &Path| mounts.contains(&format!(" {}/.rootfs-shim/upper ", root.display()));
-    assert!(at(&bench.guest) && !at(&peer), "{mounts}");
+    assert_eq!(bound(), 0);
+    assert!(!bench.guest.join(".rootfs-shim/upper").exists());
+    bench.shim_ok("status", &[]);
+    run("umount", &[peer.to_str().unwrap()]);
+    run("mount", &["--make-private", bench.guest.to_str().unwrap()]);
+    assert_eq!(healthy, fs::read_to_string("/proc/self/mountinfo").unwrap());
+    let directories = |text: &[u8]| {
+        let text = String::from_utf8(text.to_owned()).unwrap();
+        text.lines().find(|line| line.starts_with("directories")).unwrap().to_owned()
+    };
+    assert_eq!(directories(&listed), directories(&fs::read(&manifest).unwrap()));
+    let names =
+        |lines: &[String]| lines.iter().map(|line| line.split(" ino ").next().unwrap().to_owned()).collect();
+    let (then, now): (Vec<String>, Vec<String>) = (names(&before), names(&tree(&upper)));
+    assert_eq!(then, now);
+    assert!(bench.shim_ok("install", &[]).contains("nothing to do"));
+    bench.shim_ok("uninstall", &[]);
+    assert!(!bench.guest.join(".rootfs-shim").exists());
+    bench.host_is_untouched();
+}
+
+/// No mount, and its place is a directory that the manifest knows.
+fn last_release_at_rest() {
+    let bench = Bench::new();
+    tools(&bench.guest, "sbin");
+    let before = tree(&bench.guest);
+    let said = bench.shim_ok("install", &[]);
+    assert!(said.contains("note: ") && !said.contains("warning: "), "{said}");
+    assert!(said.contains("the shims find the backing filesystem when it runs on an overlay root"), "{said}");
+    as_the_last_release(&bench.guest, &bench.top);
+    run("umount", &[bench.guest.join(".rootfs-shim/upper").to_str().unwrap()]);
+    let said = bench.shim_ok("install", &["--dry-run"]);
+    assert!(
+        said.contains("would remove directory .rootfs-shim/upper") && !said.contains("would unmount"),
+        "{said}"
+    );
+    bench.shim_ok("install", &[]);
+    assert!(!bench.guest.join(".rootfs-shim/upper").exists());
+    assert!(bench.shim_ok("install", &[]).contains("nothing to do"));
+    bench.shim_ok("uninstall", &[]);
+    assert_eq!(before, tree(&bench.guest));
+}
+
+fn last_release_used() {
+    let bench = Bench::new();
+    let lower = bench.top.join("lower");
+    tools(&lower, "sbin");
+    let upper = bench.overlay(&lower);
+    bench.shim_ok("install", &[]);
+    as_the_last_release(&bench.guest, &upper);
+    let place = bench.guest.join(".rootfs-shim/upper");
+    run("umount", &[place.to_str().unwrap()]);
+    fs::write(place.join("file"), "somebody's").unwrap();
+    assert!(bench.shim_ok("install", &[]).contains("nothing to do"));
+    // Below the mount nobody sees it beforehand.
+    run("mount", &["--bind", upper.to_str().unwrap(), place.to_str().unwrap()]);
+    let said = bench.shim_ok("install", &[]);
+    assert!(said.contains("warning: remove what is not needed any more"), "{said}");
+    assert!(!fs::read_to_string("/proc/self/mountinfo").unwrap().contains(".rootfs-shim"));
+    assert!(bench.shim_ok("install", &[]).contains("nothing to do"));
+    let said = bench.shim_ok("uninstall", &[]);
+    assert!(said.contains(".rootfs-shim/upper/file is not what install wrote: left"), "{said}");
+    assert_eq!(fs::read_to_string(place.join("file")).unwrap(), "somebody's");
+    // Something else there is nobody's second way.
+    bench.shim_ok("install", &[]);
+    run("mount", &["-t", "tmpfs", "other", place.to_str().unwrap()]);
+    let said = bench.shim_ok("install", &[]);
+    assert!(said.contains("something else is mounted at .rootfs-shim/upper: left"), "{said}");
+    assert!(said.contains("nothing to do"), "{said}");
 }
 
 fn links_between_names() {

@@ -12,8 +12,9 @@ use crate::swap_lock;
 pub const TESTS: &[Test] = &[
     ("in_a_switched_root_the_device_leads_to_upper", || switched(Visible::Device)),
     ("in_a_switched_root_another_mount_leads_to_upper", || switched(Visible::Mount)),
-    ("in_a_switched_root_without_a_lead_calls_are_passed_through", || switched(Visible::Nothing)),
+    ("in_a_switched_root_without_a_lead_the_kernel's_devices_are_asked", || switched(Visible::Nothing)),
     ("in_a_switched_root_a_false_lead_is_not_followed", || switched(Visible::Wrong)),
+    ("in_a_switched_root_on_memory_calls_are_passed_through", || switched(Visible::Never)),
 ];
 
 /// What of the backing filesystem the guest can see.
@@ -26,6 +27,8 @@ enum Visible {
     Nothing,
     /// Another filesystem is, with directories of the same names.
     Wrong,
+    /// It is on no device.
+    Never,
 }
 
 /// What the guest does; it leaves no swap behind, whatever happens.
@@ -38,8 +41,8 @@ umount -l /mnt
 trap 'swapoff.real /guest-swap 2>/dev/null || swapoff /guest-swap 2>/dev/null || :' EXIT
 if [ "$2" != none ]; then install -d /srv/backing; mount -t ext4 "$2" /srv/backing; fi
 /tmp/rootfs-shim install
-grep rootfs-shim/upper /proc/self/mountinfo || echo NOT MOUNTED
-ls -a /.rootfs-shim/upper
+grep rootfs-shim /proc/self/mountinfo || echo NOT MOUNTED
+ls -A /.rootfs-shim
 fallocate -l 16M /guest-swap
 chmod 600 /guest-swap
 mkswap /guest-swap
@@ -55,6 +58,9 @@ fn switched(visible: Visible) {
     let bench = Bench::new();
     let backing = bench.top.join("backing");
     let device = bench.disk("256M", &backing);
+    if visible == Visible::Never {
+        run("mount", &["-t", "tmpfs", "memory", backing.to_str().unwrap()]);
+    }
     let source = if visible == Visible::Device { &device } else { "root" };
     let upper = bench.overlay_as(source, Path::new("/"), &backing);
     let guest = bench.guest.to_str().unwrap();
@@ -64,7 +70,7 @@ fn switched(visible: Visible) {
     fs::copy(&bench.program, bench.guest.join("tmp/rootfs-shim")).unwrap();
     fs::create_dir_all(bench.guest.join("run/lock")).unwrap();
     let mount = match visible {
-        Visible::Mount => device,
+        Visible::Mount => device.clone(),
         Visible::Wrong => {
             let point = bench.top.join("other");
             let other = bench.disk("64M", &point);
@@ -82,15 +88,17 @@ fn switched(visible: Visible) {
         .unwrap();
     let said = text(&output);
     assert!(output.status.success() && said.contains("NOTHING LEFT"), "{said}");
-    if matches!(visible, Visible::Device | Visible::Mount) {
-        assert!(said.contains("/.rootfs-shim/upper") && !said.contains("NOT MOUNTED"), "{said}");
+    assert!(said.contains("NOT MOUNTED"), "{said}");
+    if visible == Visible::Never {
+        assert!(said.contains("is not to be found here"), "{said}");
+        assert!(said.contains("NOT ENABLED"), "{said}");
+    } else {
+        assert!(!said.contains("warning"), "{said}");
         assert!(
             said.lines().any(|line| line.starts_with("/guest-swap ")),
             "not enabled as the user's: {said}"
         );
-    } else {
-        assert!(said.contains("NOT MOUNTED") && said.contains("is not to be found here"), "{said}");
-        assert!(said.contains("NOT ENABLED"), "{said}");
+        assert!(said.lines().any(|line| line == format!("upper        {device}[/upper]")), "{said}");
     }
     assert!(!upper.join(".rootfs-shim").exists());
     bench.host_is_untouched();

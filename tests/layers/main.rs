@@ -24,6 +24,7 @@ mod namespace;
 mod passthrough;
 mod refusals;
 mod reset;
+mod second_way;
 mod status;
 mod swap_device;
 #[path = "../support/swap_lock.rs"]
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         mount::TESTS,
         refusals::TESTS,
         reset::TESTS,
+        second_way::TESTS,
         passthrough::TESTS,
         swap_device::TESTS,
     ]

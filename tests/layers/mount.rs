@@ -32,13 +32,17 @@ fn truth(b: &Bench) -> Outcome {
     b.sh(&format!("$SHIM mount --lower low --writable {device} --passthrough /srv t"))?;
     equal(b.sh("df --output=source t | tail -1")?, device.as_str())?;
     equal(b.sh("findmnt -no SOURCE,FSTYPE t")?, format!("{device} overlay"))?;
-    equal(b.sh("findmnt -no SOURCE t/.rootfs-shim/upper")?, format!("{device}[/upper]"))?;
     equal(b.sh("findmnt -no SOURCE t/srv")?, format!("{device}[/passthrough/srv]"))?;
     contains(&b.sh(&format!("lsblk -no MOUNTPOINTS {device}"))?, "/t")?;
-    b.sh("echo new > t/etc/new; grep -q new t/.rootfs-shim/upper/etc/new")?;
-    equal(b.sh("stat -c '%a %u' t/.rootfs-shim")?, "700 0")?;
-    // The device's name leads umount to a visible bind, never to the root itself.
-    b.sh(&format!("umount {device}; echo still > t/etc/writable; findmnt t/srv; $SHIM unmount t"))?;
+    // Nothing but the root and what is kept: nobody who walks over it comes to a file twice.
+    let shown = b.sh("findmnt -Rrno SOURCE t")?;
+    equal(shown, format!("{device}\n{device}[/passthrough/srv]"))?;
+    b.sh(&format!("echo new > t/etc/new; ! ls -d t/.rootfs-shim; mkdir m; mount {device} m; grep -q new m/upper/etc/new; umount m"))?;
+    b.sh("$SHIM unmount t")?;
+    // The device's name means the root, busy or not, as it does where the device itself is the root.
+    b.sh(&format!("$SHIM mount --lower low --writable {device} t"))?;
+    contains(&b.fails(32, &format!("cd t/etc; umount {device}"))?, "t: target is busy")?;
+    b.sh(&format!("umount {device}; ! findmnt t"))?;
     // Nor does a name that only leads to it here, as those below /dev/disk do: lsblk and the guest do not know that.
     b.sh(&format!(
         "mkdir by-id; ln -s {device} by-id/x; cd by-id; $SHIM mount --lower ../low --writable ../by-id/x ../t"
@@ -118,7 +122,7 @@ fn directories(b: &Bench) -> Outcome {
     equal(b.sh("findmnt -no SOURCE t; ls wd")?, "scratch\npassthrough\nupper\nwork")?;
     b.sh("$SHIM unmount t; truncate -s 320M x.img; mkfs.xfs -q x.img
           $SHIM mount --lower low --writable x.img t")?;
-    equal(b.sh("findmnt -no FSTYPE t/.rootfs-shim/upper")?, "xfs")
+    contains(&b.sh("$SHIM status --chroot t || true")?, " (xfs), ")
 }
 
 fn capacity(b: &Bench) -> Outcome {
@@ -190,8 +194,9 @@ fn root_directory(b: &Bench) -> Outcome {
 
 fn hostile(b: &Bench) -> Outcome {
     b.sh("mkdir canary; ln -s $D/canary low/.rootfs-shim")?;
-    let error = b.fails(1, "$SHIM mount --lower low --writable w.img t")?;
+    let error = b.fails(1, "$SHIM mount --install --provide-missing --lower low --writable w.img t")?;
     contains(&error, "the image may be hostile")?;
+    b.sh("$SHIM mount --lower low --writable w.img t; $SHIM unmount t; ! ls -A canary | grep .")?;
     b.sh("rm low/.rootfs-shim; mkdir low/srv; ln -s $D/canary low/srv/out; ln -s ../../../../../.. low/up")?;
     // In the image that path leads nowhere: it is not made up, and not looked for outside.
     b.fails(1, "$SHIM mount --lower low --writable w.img --passthrough /srv/out/data t")?;
@@ -245,7 +250,7 @@ fn image_in_use(b: &Bench) -> Outcome {
     b.sh("mkdir m u; mount -t tmpfs x m; mv w.img m; $SHIM mount --lower low --writable m/w.img t; echo kept > t/new")?;
     contains(&b.fails(1, "$SHIM mount --lower low --writable m/w.img u")?, "it is mounted at")?;
     contains(&b.fails(1, "$SHIM reset --force m/w.img")?, "it is mounted at")?;
-    let hidden = "ln m/w.img m/other; umount t/.rootfs-shim/upper; $SHIM reset --force m/other";
+    let hidden = "ln m/w.img m/other; unshare -m sh -euc 'umount t; $SHIM reset --force m/other'";
     contains(&b.fails(1, hidden)?, "it is in use")?;
     b.sh("umount t; $SHIM mount --lower low --writable m/w.img t")?;
     equal(b.sh("cat t/new")?, "kept")?;
@@ -305,18 +310,31 @@ fn full(b: &Bench) -> Outcome {
     Ok(())
 }
 
+/// Nothing in the tree leads to the file that is swap, and still everybody who could lose it is told.
 fn swapping(b: &Bench) -> Outcome {
     b.take_swap()?;
-    b.sh(
-        "$SHIM mount --lower low --writable w.img t; fallocate -l 16M t/rev; chmod 600 t/rev; mkswap -q t/rev
-          unshare -m swapon t/.rootfs-shim/upper/rev; grep -q ^/rev /proc/swaps",
-    )?;
-    let said = b.fails(1, "$SHIM unmount t");
-    let planned = b.fails(1, "$SHIM unmount --dry-run t");
-    let off = b.sh("swapoff t/.rootfs-shim/upper/rev");
-    contains(&said?, "swap is on in /rev; run `swapoff ")?;
-    contains(&planned?, "swap is on in /rev; run `swapoff ")?;
+    b.sh("mkdir -p low/bin low/sbin low/proc; cp \"$(command -v busybox)\" low/bin/busybox
+          for n in swapon swapoff mkswap; do ln -s /bin/busybox low/sbin/$n; done
+          $SHIM mount --install --lower low --writable w.img t; fallocate -l 16M t/rev; chmod 600 t/rev; mkswap -q t/rev
+          mount -t proc proc t/proc; chroot t /sbin/swapon /rev; umount t/proc; grep -q ^/rev /proc/swaps")?;
+    let device = b.sh("findmnt -no SOURCE t")?;
+    let refused = ["unmount t", "unmount --dry-run t", "uninstall --chroot t"]
+        .map(|command| (command, b.fails(1, &format!("$SHIM {command}"))));
+    let json = b.sh("$SHIM status --chroot t --json");
+    // The remedy as it is told.
+    let told = refused[0].1.as_ref().map(|said| said.split('`').nth(1).unwrap_or_default().to_owned());
+    let off = b.sh(&told.unwrap_or_default());
+    for (command, said) in refused {
+        let root = if command.starts_with("unmount") { b.sh("echo $D/t")? } else { "t".to_owned() };
+        contains(&said?, &format!("swap is on in /rev; run `chroot {root} swapoff /rev` first"))?;
+    }
     off?;
+    let json: serde_json::Value = serde_json::from_str(&json?)?;
+    let areas = json.get("swaps").and_then(serde_json::Value::as_array).cloned().unwrap_or_default();
+    let field = |name: &str| areas.iter().find(|area| area["path"] == "/rev").map(|area| area[name].clone());
+    equal(field("of_this_root"), Some(true.into()))?;
+    equal(field("backing"), Some(format!("{device}[/upper]/rev").into()))?;
+    equal(b.sh("grep -c ^/rev /proc/swaps || true")?, "0")?;
     b.sh("$SHIM unmount t").map(drop)
 }
 

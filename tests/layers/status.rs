@@ -37,7 +37,7 @@ fn whole(b: &Bench) -> Outcome {
         format!("root         t (overlay, {writable})"),
         "lower        0-low".to_owned(),
         format!("writable     {writable} (ext4), "),
-        format!("upper        {root}/.rootfs-shim/upper"),
+        format!("upper        {writable}[/upper]"),
         format!("passthrough  {root}/srv/db (bound, seeded)"),
         format!("passthrough  {root}/var/lib/docker (bound, seeded)"),
         format!("swap device  {swap} (31.9 MiB, 0 bytes used, priority 32767)"),
@@ -54,7 +54,7 @@ fn whole(b: &Bench) -> Outcome {
     equal((field("/kept/0/configured").as_bool(), field("/kept/2").is_null()), (Some(true), true))?;
     equal(field("/swap_device_state/size").as_u64(), Some(32764 << 10))?;
     // As df says.
-    let free = b.sh("df -B1 --output=avail t/.rootfs-shim/upper | tail -1")?;
+    let free = b.sh("df -B1 --output=avail t | tail -1")?;
     equal(field("/backing/free").as_u64(), free.trim().parse().ok())
 }
 
@@ -78,8 +78,8 @@ fn off(b: &Bench) -> Outcome {
         &format!("the swap device {swap} is not active; `rootfs-shim swap {swap}` enables it"),
     )?;
     says(
-        "mount -o remount,bind,ro t/.rootfs-shim/upper",
-        "mount -o remount,bind,rw t/.rootfs-shim/upper",
+        &format!("mkdir seen; mount {writable} seen; mount -o remount,ro seen; umount seen"),
+        &format!("mount -o ro {writable} seen; mount -o remount,rw seen; umount seen"),
         &format!("the writable layer {writable} is mounted read-only"),
     )?;
     says(
@@ -88,6 +88,6 @@ fn off(b: &Bench) -> Outcome {
         "/t/var/lib/docker is to be kept on the backing filesystem, but is not bound there",
     )?;
     // Something else is bound there, and what the layer keeps for it was passed by.
-    b.sh("umount t/srv/db; mkdir t/other; mount --bind t/.rootfs-shim/upper/other t/srv/db")?;
+    b.sh(&format!("umount t/srv/db; mkdir t/other; mount {writable} seen; mount --bind seen/upper/other t/srv/db; umount seen"))?;
     contains(&b.sh("$SHIM status --chroot t")?, "/t/srv/db (bound from outside of")
 }

@@ -327,13 +327,18 @@ impl Guest {
     }
 }
 
-/// What the scripts may use: `mk FILE [MiB]` makes a formatted swapfile as the filesystem wants it.
+/// What the scripts may use: `mk FILE [MiB]` makes a formatted swapfile as the filesystem wants it;
+/// `as_the_last_release` shows upper inside the tree.
 pub const PRELUDE: &str = r#"
 space() {
     if [ -n "$NOCOW" ]; then : >"$1" && chattr +C "$1" || return; fi
     fallocate -l "${2:-16}M" "$1" && chmod 600 "$1"
 }
 mk() { space "$@" && mkswap "$1" >/dev/null; }
+as_the_last_release() {
+    mkdir -p /.rootfs-shim/upper /srv && mount "$(sed -n 's, / overlay.*,,p' /proc/mounts)" /srv &&
+        mount --bind /srv/upper /.rootfs-shim/upper && umount /srv
+}
 mkdir -p /w; cd /w
 "#;
 

@@ -40,7 +40,6 @@ pub(crate) const HOSTILE: &str = " (the image may be hostile)";
 pub(crate) struct Transaction<'a> {
     root: Root,
     upper: Option<Root>,
-    detached: bool,
     dirs: BTreeMap<String, Rc<Dir>>,
     before: Vec<(Rc<Dir>, Inode)>,
     pub(crate) image: &'a Image,
@@ -91,7 +90,6 @@ impl<'a> Transaction<'a> {
         Ok(Self {
             root: tree.root,
             upper: tree.upper,
-            detached: tree.detached,
             dirs,
             before,
             image,
@@ -126,8 +124,6 @@ impl<'a> Transaction<'a> {
             Step::StageShim { path } => self.stage_shim(path),
             Step::Sync { path } => self.dir(path)?.sync(),
             Step::PutShim { path, over } => self.put_shim(path, *over),
-            Step::MakePrivate => mounts::make_private(self.root.top()),
-            Step::BindUpper { .. } => self.bind_upper(),
             Step::Divert { paths, list } => self.divert(paths, list, Divert::Make),
             Step::Undivert { paths, list } => self.divert(paths, list, Divert::End),
             Step::Restore { path } => self.restore(path),
@@ -228,22 +224,6 @@ impl<'a> Transaction<'a> {
         }
         let reason = "a file made through the overlay does not show up in it";
         Err(Error::new(Kind::State, "prove the upper directory", reason).at(upper.shown("")))
-    }
-
-    fn bind_upper(&mut self) -> Result<()> {
-        let missing = || Error::new(Kind::State, "mount the upper directory", "none was found");
-        let upper = self.upper.as_ref().ok_or_else(missing)?.top();
-        let onto = self.dir(UPPER_PATH)?;
-        let clone = if self.detached {
-            upper.as_fd().try_clone_to_owned().attempt("keep open", upper.shown(""))?
-        } else {
-            sys::clone_mount(upper.as_fd()).attempt("clone the mount of", upper.shown(""))?
-        };
-        let _ = sys::make_private(clone.as_fd());
-        sys::attach_mount(clone.as_fd(), onto.as_fd())
-            .attempt("mount the upper directory on", onto.shown(""))?;
-        self.undo.push(Undo::Unmount(clone));
-        Ok(())
     }
 
     fn detach_upper(&mut self) -> Result<()> {

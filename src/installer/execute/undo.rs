@@ -8,11 +8,9 @@ use std::rc::Rc;
 
 use crate::error::{Attempt, Error, Kind, Result};
 use crate::installer::execute::dpkg_divert::{Divert, dpkg_divert};
-use crate::installer::names::UPPER_PATH;
 use crate::sys;
 use crate::untrusted::Dir;
 use crate::untrusted::inode::Inode;
-use crate::untrusted::mounts::unmount;
 
 /// One thing to be put back.
 #[derive(Debug)]
@@ -32,8 +30,6 @@ pub(crate) enum Undo {
     SetMode { dir: Rc<Dir>, mode: u32 },
     /// A diversion that dpkg-divert ended or made, and what sets that right.
     Divert { path: String, divert: Divert },
-    /// A mount that was made: its root.
-    Unmount(OwnedFd),
     /// A mount that was taken away, and the name that it was mounted on.
     Mount { mount: OwnedFd, dir: Rc<Dir>, name: String },
 }
@@ -63,7 +59,6 @@ impl Undo {
             }
             Self::SetMode { dir, mode } => dir.set_mode(mode),
             Self::Divert { path, divert } => dpkg_divert(&path, divert),
-            Self::Unmount(mount) => unmount(mount, UPPER_PATH),
             Self::Mount { mount, dir, name } => match dir.subdirectory(&name)? {
                 Some(onto) => {
                     sys::attach_mount(mount.as_fd(), onto.as_fd()).attempt("mount on", dir.shown(&name))

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use crate::backing::swap_areas::{self, ListedArea};
 use crate::config::{self, Config};
 use crate::error::Result;
-use crate::installer::image::root_mount::{Upper, UpperHint};
+use crate::installer::image::Image;
+use crate::installer::image::root_mount::Upper;
 use crate::installer::image::tree::Tree;
-use crate::installer::image::{self, Image};
+use crate::installer::image::upper::{self, Looked};
 use crate::installer::names;
 use crate::kernel::mounts::{self, Mount, Mounts};
-use crate::paths;
 use crate::swap::active::ActiveSwap;
 use crate::untrusted::{Dir, Root};
 
@@ -24,9 +24,9 @@ pub(crate) struct Guest {
     pub image: Image,
     /// The mount at the root, if the root is where something is mounted.
     pub root: Option<Mount>,
-    /// What is mounted at `/.rootfs-shim/upper`, if anything is.
+    /// The mount that shows the upper directory, or what would be said of one; if it was found.
     pub backing: Option<Mount>,
-    /// How full the backing filesystem is, if it is visible.
+    /// How full the backing filesystem is, if it was found.
     pub capacity: Option<Capacity>,
     /// Active swap areas of this machine; not all are this root's.
     pub swaps: Vec<ListedArea>,
@@ -86,27 +86,27 @@ impl Guest {
     /// # Errors
     /// If `chroot` is no directory, or what is in it may not be looked at.
     pub(crate) fn gather(chroot: &Path) -> Result<Self> {
-        let root = Root::open(chroot)?;
+        let config_of = |tree: &Tree| load(tree.our_directory.as_ref());
+        let Looked { tree, image, backing } =
+            upper::gather(chroot, None, |tree| config_of(tree).unwrap_or_default())?;
         // mountinfo has absolute paths without symlinks, and so has this.
-        let path = root.top().path().unwrap_or_else(|_| chroot.to_owned());
-        let (tree, image) = image::gather(root, UpperHint::Nothing)?;
-        let upper = join(&path, Path::new(paths::UPPER));
+        let path = tree.root.top().path().unwrap_or_else(|_| chroot.to_owned());
         let mounts = mounts::all_mounts();
-        let backing = mounts.at(&upper).cloned();
         let bound = tree.our_directory.as_ref().and_then(|dir| dir.subdirectory(names::UPPER).ok()?);
-        let capacity = backing.as_ref().and_then(|_| capacity(bound.as_ref()?));
-        let config = load(tree.our_directory.as_ref());
+        let upper = match &image.root_mount.upper {
+            Upper::Bound => bound.as_ref(),
+            Upper::Found(_) => tree.upper.as_ref().map(Root::top),
+            Upper::Occupied | Upper::Unproved(_) => None,
+        };
+        let capacity = upper.and_then(capacity);
+        let config = config_of(&tree);
         let wanted = config.as_ref().map(|config| config::kept_directories(&config.layers.passthrough));
         let wanted = wanted.unwrap_or_default();
         let visible = Visible { tree: &tree, path: &path, mounts: &mounts, backing: backing.as_ref() };
         let passthrough = visible.passthrough(&wanted);
         let containers_on_overlay = visible.containers_on_overlay();
         let device = config.as_ref().ok().and_then(|config| config.swap_device.device.clone());
-        let seen = match &image.root_mount.upper {
-            Upper::Bound => bound.as_ref().map(|dir| (upper.as_path(), dir)),
-            Upper::Found(path) => tree.upper.as_ref().map(|root| (path.as_path(), root.top())),
-            Upper::Occupied | Upper::Unproved(_) => None,
-        };
+        let seen = backing.as_ref().zip(upper);
         let swaps = swap_areas::gather(image.running, seen, &mounts, &tree.root);
         let root = image.root_mount.point.as_ref().and_then(|point| mounts.at(point)).cloned();
         Ok(Self {

@@ -11,8 +11,8 @@ pub(crate) mod guest;
 pub(crate) mod link;
 pub(crate) mod our_directory;
 pub(crate) mod root_mount;
-pub(crate) mod switched_root;
 pub(crate) mod tree;
+pub(crate) mod upper;
 
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
@@ -109,7 +109,6 @@ pub(crate) fn gather(root: Root, hint: UpperHint<'_>) -> Result<(Tree, Image)> {
         Some(dir) => Some(our_directory::gather(dir, &mut contents, &mut unseen.warnings)?),
         None => None,
     };
-    tree.detached = matches!(hint, UpperHint::Detached { .. });
     let (root_mount, upper) = root_mount::gather(&tree.root, tree.our_directory.as_ref(), hint)?;
     tree.upper = upper;
     let tokens = our_directory.as_ref().map(tokens).unwrap_or_default();

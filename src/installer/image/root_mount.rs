@@ -42,7 +42,7 @@ pub(crate) enum Upper {
     Bound,
     /// Something else is mounted there.
     Occupied,
-    /// It is at this path, which was held against the overlay's root and is still to be proved by a file.
+    /// It is here; if no path leads to it, its device and its path there (`/dev/vdb[/upper]`).
     Found(PathBuf),
     /// It is at none of these paths.
     Unproved(Vec<PathBuf>),
@@ -56,8 +56,8 @@ pub(crate) enum UpperHint<'a> {
     Nothing,
     /// It is this directory of the host's.
     Given(&'a Path),
-    /// It is this mount, which is attached nowhere, and `source` is where it came from.
-    Detached { mount: OwnedFd, source: PathBuf },
+    /// It is this mount, which is attached nowhere; `shown` is what people read in the place of its path.
+    Detached { mount: OwnedFd, shown: PathBuf },
 }
 
 impl RootMount {
@@ -108,11 +108,11 @@ fn find_upper(
     }
     let candidates = match (hint, mount) {
         (UpperHint::Given(given), _) => vec![given.to_owned()],
-        (UpperHint::Detached { mount, source }, _) => {
-            let candidate = Root::of_mount(mount, &source)?;
+        (UpperHint::Detached { mount, shown }, _) => {
+            let candidate = Root::of_mount(mount, &shown)?;
             return Ok(match is_upper_of(root, candidate.top())? {
-                true => (Upper::Found(source), Some(candidate)),
-                false => (Upper::Unproved(vec![source]), None),
+                true => (Upper::Found(shown), Some(candidate)),
+                false => (Upper::Unproved(vec![shown]), None),
             });
         }
         (UpperHint::Nothing, Some(mount)) => candidates_of(mount),

@@ -18,8 +18,6 @@ pub(crate) struct Tree {
     pub tool_directories: Vec<Dir>,
     /// The overlay's upper directory, if a candidate was found.
     pub upper: Option<Root>,
-    /// Whether that is a mount which is attached nowhere, so that it is itself to be attached.
-    pub detached: bool,
     /// dpkg's directory, if this is a system of dpkg's.
     pub dpkg: Option<Dir>,
 }
@@ -85,8 +83,7 @@ impl Tree {
         }
         unseen.warnings.sort();
         unseen.warnings.dedup();
-        let tree =
-            Self { root, our_directory, tool_directories: dirs, upper: None, detached: false, dpkg: None };
+        let tree = Self { root, our_directory, tool_directories: dirs, upper: None, dpkg: None };
         Ok((tree, directories, unseen))
     }
 }

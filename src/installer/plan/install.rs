@@ -13,7 +13,7 @@ use crate::installer::image::our_directory::UNFINISHED;
 use crate::installer::image::root_mount::Upper;
 use crate::installer::image::{Image, ToolName};
 use crate::installer::manifest::{self, Manifest, Original, Shim, State, ToolRecord};
-use crate::installer::names::{BIN, UPPER};
+use crate::installer::names::{BIN, UPPER, UPPER_PATH};
 use crate::installer::plan::checks::{changeable, config_path, leftovers, may_be_changed, reachable};
 use crate::installer::plan::diversions::{self, Diverting};
 use crate::installer::plan::orders::Orders;
@@ -56,6 +56,7 @@ pub(crate) fn plan(image: &Image, orders: &Orders) -> Result<InstallerPlan> {
     guests_root(image, orders)?;
     let mut warnings = image.warnings.clone();
     let upper = upper(image, orders, &mut warnings)?;
+    let notes = at_rest(image).into_iter().collect();
     warnings.extend(strange_config(image, orders));
     let mut shims = Shims::default();
     for tool_name in &image.tool_names {
@@ -69,12 +70,13 @@ pub(crate) fn plan(image: &Image, orders: &Orders) -> Result<InstallerPlan> {
     tools.sort_by(|one, other| one.path.cmp(&other.path));
     let diverting = diversions::install(image, &tools, &mut warnings)?;
     let manifest = remember(image, orders, tools, &shims.new_directories, &diverting);
-    let work = work(image, orders, &shims, upper, diverting.steps);
-    let steps = order(image, orders, opening(image, upper), work, &manifest);
+    let work = work(image, orders, &shims, diverting.steps);
+    let proved = upper.filter(|_| !work.is_empty());
+    let steps = order(image, orders, opening(image, proved), work, &manifest);
     if !steps.is_empty() {
         may_be_changed(image)?;
     }
-    Ok(InstallerPlan { steps, warnings, manifest: Some(manifest) })
+    Ok(InstallerPlan { steps, warnings, notes, manifest: Some(manifest) })
 }
 
 /// Where the shims go.
@@ -110,7 +112,7 @@ fn guests_root(image: &Image, orders: &Orders) -> Result<()> {
     Err(Error::new(Kind::State, "install into", reason).at(&image.root).remedy(remedy))
 }
 
-/// The upper directory that is to be mounted, if one is.
+/// The upper directory that is to be proved, if it is known here. The shims look for it by themselves.
 pub(crate) fn upper<'a>(
     image: &'a Image,
     orders: &Orders,
@@ -126,8 +128,10 @@ pub(crate) fn upper<'a>(
             )
         }
         Upper::Bound => Ok(None),
-        Upper::Occupied => error(Kind::State, "something else is mounted at .rootfs-shim/upper")
-            .map_err(|error| error.remedy("unmount it there")),
+        Upper::Occupied => {
+            warnings.push(format!("something else is mounted at {UPPER_PATH}: left"));
+            Ok(None)
+        }
         Upper::Found(path) => Ok(Some(path)),
         Upper::Unproved(_) if orders.upper_given => error(
             Kind::Usage,
@@ -135,7 +139,7 @@ pub(crate) fn upper<'a>(
         )
         .map_err(|error| error.remedy("findmnt -no OPTIONS shows the right one")),
         Upper::Unproved(tried) => {
-            warnings.push(pass_through(image, overlay, tried));
+            warnings.extend(pass_through(image, overlay, tried));
             Ok(None)
         }
     }
@@ -152,22 +156,33 @@ fn strange_config(image: &Image, orders: &Orders) -> Option<String> {
     })
 }
 
-fn pass_through(image: &Image, overlay: bool, tried: &[std::path::PathBuf]) -> String {
+/// What is the matter with a root whose upper directory is not known, if anything is.
+fn pass_through(image: &Image, overlay: bool, tried: &[std::path::PathBuf]) -> Option<String> {
     let root = crate::text::path(&image.root);
-    let why = if overlay {
+    if overlay {
         let tried: Vec<String> = tried.iter().map(crate::text::path).collect();
-        let hint = if image.running {
-            "it was mounted before the guest's root was switched to"
-        } else {
-            "--upper DIR names it"
-        };
-        format!("the upper directory of {root} is not to be found here (tried: {}); {hint}", tried.join(", "))
-    } else if image.root_mount.is_overlay() {
-        format!("{root} is a directory inside an overlay, not where it is mounted")
-    } else {
-        format!("{root} is not an overlay")
-    };
-    format!("{why}. The shims will hand every call to the real tools")
+        let tried = tried.join(", ");
+        return Some(format!(
+            "the upper directory of {root} is not to be found here (tried: {tried}, and every mounted ext4, xfs and btrfs); \
+             --upper DIR names it. Where the shims do not find it either, they will hand every call to the real tools"
+        ));
+    }
+    image.root_mount.is_overlay().then(|| {
+        format!(
+            "{root} is a directory inside an overlay, not where it is mounted. The shims will hand every call to the real \
+             tools"
+        )
+    })
+}
+
+/// An image may be prepared once, long before it is a layer of anything.
+fn at_rest(image: &Image) -> Option<String> {
+    (!image.root_mount.is_overlay()).then(|| {
+        let root = crate::text::path(&image.root);
+        format!(
+            "{root} is no overlay now; the shims find the backing filesystem when it runs on an overlay root"
+        )
+    })
 }
 
 /// Adds the tools that the image does not have, if that is ordered.
@@ -249,6 +264,9 @@ fn remember(
     let mut directories = before.map(|before| before.directories.clone()).unwrap_or_default();
     directories
         .retain(|directory| directory == "sbin" || Path::new(directory).starts_with(paths::OUR_DIRECTORY));
+    if !second_way(image).is_empty() {
+        directories.retain(|directory| directory != UPPER_PATH);
+    }
     let new = [paths::OUR_DIRECTORY.to_owned()].into_iter().filter(|_| is_half_made(image));
     for directory in new.chain(missing(image)).chain(made.iter().cloned()) {
         if !directories.contains(&directory) {
@@ -270,13 +288,7 @@ fn remember(
 }
 
 /// What is done between the two notes in the manifest.
-fn work(
-    image: &Image,
-    orders: &Orders,
-    shims: &Shims,
-    upper: Option<&Path>,
-    diverting: Vec<Step>,
-) -> Vec<Step> {
+fn work(image: &Image, orders: &Orders, shims: &Shims, diverting: Vec<Step>) -> Vec<Step> {
     // Not before the manifest, which says that they are ours.
     let mut work: Vec<_> = missing(image).map(|path| Step::MakeDirectory { path, mode: 0o755 }).collect();
     if !has_binary(image, &orders.binary) {
@@ -298,13 +310,22 @@ fn work(
     }
     // Not before the shims: an upgrade after a crash here shall find a name of its own to replace.
     work.extend(diverting);
-    if let Some(upper) = upper {
-        if image.root_mount.shared && !image.running {
-            work.push(Step::MakePrivate);
-        }
-        work.push(Step::BindUpper { upper: upper.to_owned() });
-    }
+    work.extend(second_way(image));
     work
+}
+
+/// An older release showed upper inside the tree, where whoever walks over `/` comes to its files a second time and
+/// behind the overlay's back. What somebody put into the place when nothing was mounted there is left.
+fn second_way(image: &Image) -> Vec<Step> {
+    let Some(ours) = &image.our_directory else { return Vec::new() };
+    let has_place = ours.directories.iter().any(|name| name == UPPER);
+    let is_used = ours.foreign.iter().any(|name| Path::new(name).starts_with(UPPER));
+    let remove = Step::RemoveDirectory { path: UPPER_PATH.to_owned() };
+    match image.root_mount.upper {
+        Upper::Bound => vec![Step::DetachUpper, remove],
+        Upper::Found(_) | Upper::Unproved(_) if has_place && !is_used => vec![remove],
+        Upper::Found(_) | Upper::Unproved(_) | Upper::Occupied => Vec::new(),
+    }
 }
 
 /// What is done at the names in one directory: no name gets its shim before every `.real` is on the disk.
@@ -371,7 +392,7 @@ fn missing(image: &Image) -> impl Iterator<Item = String> {
             .flat_map(|our_directory| &our_directory.directories)
             .any(|there| there == name)
     };
-    [BIN, UPPER]
+    [BIN]
         .into_iter()
         .filter(move |name| !is_there(name))
         .map(|name| format!("{}/{name}", paths::OUR_DIRECTORY))

@@ -12,11 +12,13 @@ use crate::installer::manifest::{Manifest, State};
 use crate::text;
 
 /// An ordered list of steps, and what the reader should know.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct InstallerPlan {
     /// In this order; none if there is nothing to do.
     pub steps: Vec<Step>,
     pub warnings: Vec<String>,
+    /// What is in order and good to know; one line each.
+    pub notes: Vec<String>,
     /// What the manifest says, but for the state; `None` if none is written.
     pub manifest: Option<Manifest>,
 }
@@ -91,14 +93,6 @@ pub enum Step {
         path: String,
         /// What stood there until now.
         over: Over,
-    },
-    /// Take the root's mount out of its peer group, so that the bind appears nowhere else.
-    MakePrivate,
-    /// Mount the upper directory at `.rootfs-shim/upper`.
-    BindUpper {
-        /// The upper directory, as the host sees it.
-        #[serde(serialize_with = "escaped")]
-        upper: PathBuf,
     },
     /// Make dpkg put what packages have for these paths at `.real`, so that no upgrade replaces a shim.
     Divert {
@@ -194,8 +188,6 @@ impl fmt::Display for Step {
                 write!(f, "rename the shim to {path}, over an older one")
             }
             Self::PutShim { path, over: Over::Nothing } => write!(f, "provide {path}"),
-            Self::MakePrivate => f.write_str("make the root's mount private"),
-            Self::BindUpper { upper } => write!(f, "mount {} at .rootfs-shim/upper", text::path(upper)),
             Self::Divert { paths, list } => write!(f, "divert {} to .real{list}", paths.join(", ")),
             Self::Undivert { paths, list } => write!(f, "end the diversion of {}{list}", paths.join(", ")),
             Self::Restore { path } => write!(f, "rename {path}.real to {path}"),

@@ -28,7 +28,7 @@ const NAMED: usize = 16;
 /// # Errors
 /// State if our directory is there, but no manifest that says what to do.
 pub(crate) fn plan(image: &Image, token: &str) -> Result<InstallerPlan> {
-    let mut plan = InstallerPlan { steps: Vec::new(), warnings: image.warnings.clone(), manifest: None };
+    let mut plan = InstallerPlan { warnings: image.warnings.clone(), ..InstallerPlan::default() };
     let Some(ours) = &image.our_directory else { return Ok(plan) };
     plan.steps.extend(leftovers(image).into_iter().map(|path| Step::Clean { path }));
     match &ours.manifest {
@@ -88,11 +88,17 @@ pub(crate) fn refuse_while_swap_is_on(guest: &Guest, attempt: &str) -> Result<()
     let names: Vec<String> = active.iter().map(|area| text::path(&area.swap.path)).collect();
     let reason = format!("swap is on in {}", names.join(", "));
     let error = Error::new(Kind::State, attempt, reason).at(&guest.image.root);
-    // From outside a path in the guest's own words means another file.
-    let from_outside = first.backing.as_ref().map(|path| path.as_path()).or(first.stands_in.as_deref());
-    let remedy = match from_outside.filter(|_| !guest.image.running) {
-        Some(path) => format!("run `swapoff {}` first", text::path(path)),
-        None => format!("run `swapoff {}` or `swapoff -a` first", text::path(&first.swap.path)),
+    // From outside a path in the guest's own words means another file, and to a file of upper's no path leads.
+    let remedy = match first.stands_in.as_deref().filter(|_| !guest.image.running) {
+        Some(device) => format!("run `swapoff {}` first", text::path(device)),
+        None if guest.image.running => {
+            format!("run `swapoff {}` or `swapoff -a` first", text::path(&first.swap.path))
+        }
+        None => {
+            let inside = first.overlay.as_ref().map_or(first.swap.path.as_path(), |path| path.as_path());
+            let (root, inside) = (text::path(&guest.image.root), text::path(inside));
+            format!("run `chroot {root} swapoff {inside}` first")
+        }
     };
     Err(error.remedy(remedy))
 }
@@ -218,6 +224,8 @@ fn own_files(image: &Image, ours: &OurDirectory, plan: &mut InstallerPlan) {
     let under = |name: &str| format!("{}/{name}", paths::OUR_DIRECTORY);
     let manifest = ours.manifest.as_ref();
     let made = |path: &str| match manifest {
+        // No manifest of this release names it; an install that takes it away may have been killed in between.
+        _ if path == UPPER_PATH => true,
         Some(manifest) => manifest.directories.iter().any(|directory| directory == path),
         None => true,
     };

@@ -108,8 +108,6 @@ fn build(plan: &MountPlan, progress: &mut Progress<'_>, finish: &mut Finish<'_>)
             progress(path, done, total)
         })?;
     }
-    // Last, for `umount DEVICE` takes the latest mount: rather this, which install finds again, than somebody's data.
-    passthrough::show_upper(&root, &scaffold.join("w/upper"))?;
     // Over the scaffold, so that what it says of a path is true of the target's.
     let whole = sys::clone_all(directory(&root)?.as_fd()).attempt("take the root out of", &root)?;
     sys::attach_mount(whole.as_fd(), directory(&scaffold)?.as_fd())

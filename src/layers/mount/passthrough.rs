@@ -1,5 +1,4 @@
-//! The guest's view of the backing filesystem: upper at `/.rootfs-shim/upper`, and the directories that are passed
-//! through to it.
+//! The directories of the guest that are passed through to the backing filesystem.
 //!
 //! The image is not trusted: a path of the guest is resolved inside its root (openat2, RESOLVE_IN_ROOT),
 //! where an absolute symlink cannot lead out, and `/.rootfs-shim` may be a directory only.
@@ -11,36 +10,19 @@
     reason = "the writable layer, which is ours, in a namespace of our own"
 )]
 
-use std::ffi::OsStr;
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2};
-use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat, mkdirat};
-use nix::unistd::{Gid, Uid, fchown};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use nix::sys::stat::{FchmodatFlags, Mode, fchmodat, mkdirat};
 
 use crate::error::{Attempt, Error, Kind, Result};
 use crate::kernel::places::directory;
 use crate::layers::mount::copy_tree;
-use crate::paths::OUR_DIRECTORY;
 use crate::sys;
-
-/// Binds the upper directory at its place in the guest: visible, but for root only.
-///
-/// # Errors
-/// [`Kind::Attack`] if the image has put something else there.
-pub(crate) fn show_upper(root: &Path, upper: &Path) -> Result<()> {
-    let shown = Path::new("/").join(OUR_DIRECTORY);
-    let top = directory(root)?;
-    let ours = own_directory(&top, OsStr::new(OUR_DIRECTORY), &shown)?;
-    fchown(&ours, Some(Uid::from_raw(0)), Some(Gid::from_raw(0))).attempt("chown", &shown)?;
-    fchmod(&ours, Mode::S_IRWXU).attempt("chmod", &shown)?;
-    let point = own_directory(&ours, OsStr::new("upper"), &shown.join("upper"))?;
-    bind(upper, &point, &shown.join("upper"))
-}
 
 /// Where a copy of the image's directory grows: beside overlayfs's own temporary files, which go with a reset.
 const COPY: &str = "work/rootfs-shim-seed";
@@ -134,21 +116,6 @@ fn bind(from: &Path, onto: &OwnedFd, shown: &Path) -> Result<()> {
 
 fn directory_to_read(path: &Path) -> Result<OwnedFd> {
     fs::File::open(path).map(OwnedFd::from).attempt("open", path)
-}
-
-/// The directory `name`, made if it is not there; anything else at its place is an attack.
-fn own_directory(at: &OwnedFd, name: &OsStr, shown: &Path) -> Result<OwnedFd> {
-    match mkdirat(at, name, Mode::S_IRWXU) {
-        Ok(()) | Err(Errno::EEXIST) => {}
-        Err(errno) => return Err(Error::system("make", shown, errno)),
-    }
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    match openat(at, name, flags, Mode::empty()) {
-        Err(Errno::ENOTDIR | Errno::ELOOP) => {
-            Err(Error::new(Kind::Attack, "use", "the image has something else there").at(shown))
-        }
-        other => other.attempt("open", shown),
-    }
 }
 
 /// `path` inside the root, each missing directory made on the way. What is mounted there already is a directory that

@@ -84,7 +84,6 @@ impl MountPlan {
         for path in &self.passthrough {
             steps.push(format!("keep {} on the backing filesystem", text::path(path)));
         }
-        steps.push("show its upper directory at /.rootfs-shim/upper".to_owned());
         steps.extend(self.install.then(|| "install the shims".to_owned()));
         steps
     }
@@ -236,23 +235,23 @@ fn plain(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     Ok(plain)
 }
 
-/// The mounts of the root at `target`, in the order in which they can be taken down; empty if there is none.
+/// The mounts of the root at `target`, in the order in which they can be taken down; empty if there is none. `upper` is
+/// the mount that shows its upper directory, or would.
 ///
 /// # Errors
 /// [`Kind::State`] if what is mounted there is no overlay, or if something else is mounted inside.
-pub(crate) fn unmount(mounts: &Mounts, target: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn unmount(mounts: &Mounts, target: &Path, upper: Option<&Mount>) -> Result<Vec<PathBuf>> {
     let refuse = |reason: String| Error::new(Kind::State, "unmount", reason).at(target);
     let Some(root) = mounts.at(target) else { return Ok(Vec::new()) };
     if root.fstype != "overlay" {
         return Err(refuse(format!("what is mounted there is {}, and no overlay root", root.fstype)));
     }
-    let upper = mounts.at(&target.join(".rootfs-shim/upper"));
     let store = upper.and_then(|upper| Some((upper, upper.root.parent()?.join("passthrough"))));
     let is_own = |mount: &Mount| match &store {
         Some((upper, store)) => {
             mount.device == upper.device && (mount.root == upper.root || mount.root.starts_with(store))
         }
-        // An uninstall has taken it away; what is passed through is still known by its name in the layer.
+        // What is passed through is still known by its name in the layer.
         None => mount.source == root.source && mount.root.iter().any(|name| name == "passthrough"),
     };
     let mut tree = vec![root.id];
@@ -310,7 +309,6 @@ mod tests {
                 "use device /dev/vda (erofs) as a lower layer",
                 "use device /dev/vdb (ext4) as the writable layer",
                 "mount the overlay at /new (source: the writable device)",
-                "show its upper directory at /.rootfs-shim/upper"
             ]
         );
     }
@@ -390,9 +388,13 @@ mod tests {
             30 20 0:40 / /new rw - overlay /dev/vdb rw,lowerdir=0\n\
             31 30 8:16 /upper /new/.rootfs-shim/upper rw - ext4 /dev/vdb rw\n\
             32 30 8:16 /passthrough/x /new/x rw - ext4 /dev/vdb rw\n";
-        let points = |text: &str, at: &str| {
-            unmount(&Mounts::parse_all(text.as_bytes()), Path::new(at)).map_err(|error| error.to_string())
+        let table = Mounts::parse_all(lines.as_bytes());
+        let upper = table.at(Path::new("/new/.rootfs-shim/upper"));
+        let known = |text: &str, at: &str, upper: Option<&Mount>| {
+            let mounts = Mounts::parse_all(text.as_bytes());
+            unmount(&mounts, Path::new(at), upper).map_err(|error| error.to_string())
         };
+        let points = |text: &str, at: &str| known(text, at, upper);
         let all = ["/new/x", "/new/.rootfs-shim/upper", "/new"].map(PathBuf::from);
         assert_eq!(points(lines, "/new").unwrap(), all);
         assert_eq!(points(lines, "/other").unwrap(), [] as [PathBuf; 0]);
@@ -400,7 +402,13 @@ mod tests {
         assert!(points(&proc, "/new").unwrap_err().contains("/new/proc is mounted inside"));
         assert!(points(lines, "/").unwrap_err().contains("no overlay root"));
         let hidden = lines.replace("31 30 8:16 /upper /new/.rootfs-shim/upper rw - ext4 /dev/vdb rw\n", "");
-        assert_eq!(points(&hidden, "/new").unwrap(), ["/new/x", "/new"].map(PathBuf::from));
+        for upper in [upper, None] {
+            assert_eq!(known(&hidden, "/new", upper).unwrap(), ["/new/x", "/new"].map(PathBuf::from));
+        }
+        // The source that an overlay has may be any word, so a device says more.
+        let word = hidden.replace("overlay /dev/vdb", "overlay word");
+        assert_eq!(points(&word, "/new").unwrap(), ["/new/x", "/new"].map(PathBuf::from));
+        assert!(known(&word, "/new", None).unwrap_err().contains("/new/x is mounted inside"));
         let other = hidden.replace("/passthrough/x", "/");
         assert!(points(&other, "/new").unwrap_err().contains("/new/x is mounted inside"));
     }

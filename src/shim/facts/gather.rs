@@ -11,7 +11,7 @@ use crate::backing::reveal::{self, Revealed};
 use crate::command::request::{Act, Request};
 use crate::command::tables::{Effect, Maker, Purpose};
 use crate::config::{Config, Fallback};
-use crate::kernel::mounts;
+use crate::kernel::places;
 use crate::notice::Notice;
 use crate::paths::{CONFIG, UPPER};
 use crate::shim::call::ShimCall;
@@ -56,14 +56,6 @@ pub(crate) fn gather(call: &mut ShimCall<'_>) -> Gathered {
     Gathered { world: whole(world, &scope, call), revealed, notices }
 }
 
-/// The facts as they are without making anything visible: for `explain`, which changes nothing.
-pub(crate) fn look(call: &ShimCall<'_>) -> World {
-    match scope_of(call) {
-        Some(scope) => whole(sight(&scope, UPPER.as_ref()), &scope, call),
-        None => World::default(),
-    }
-}
-
 /// The config at the first of these places that has one, and a notice if it makes no sense. A caller who may not
 /// read it is told nothing.
 pub(crate) fn load_config(places: &[&Path]) -> (Config, Vec<Notice>) {
@@ -93,7 +85,8 @@ fn whole(mut world: World, scope: &Scope, call: &ShimCall<'_>) -> World {
 fn reveal_upper(call: &ShimCall<'_>, world: &World) -> Result<Option<Revealed>, Notice> {
     let needed = needs::needs_backing(call, world);
     let Some(root) = world.root.as_ref().filter(|_| needed) else { return Ok(None) };
-    let candidates = Candidates::gather(root, &mounts::all_mounts(), &call.config);
+    let Ok(top) = places::open_path(Path::new("/")) else { return Ok(None) };
+    let candidates = Candidates::gather(top, root, &call.config);
     let paths = world.all_operands().filter_map(|operand| Some(operand.location()?.path.as_path()));
     reveal::to_this_process(&candidates, &paths.collect::<Vec<_>>())
         .map_err(|error| Notice::info(format!("{error}.")))

@@ -72,10 +72,17 @@ impl Plan {
     pub fn detached(&self, run: &Run, real: &Real) -> Option<Detached<'_>> {
         let at = *run.operands.first().filter(|_| run.private && !real.is_script())?;
         let (file, user) = (self.backing(at)?, self.user_reads(at)?);
-        let (backing, name) = (file.backing.as_path().as_os_str(), file.overlay.below_upper());
-        let argument = |given: &OsString| if given == backing { name.clone().into() } else { given.clone() };
-        let argv = run.argv.iter().map(argument).collect();
-        Some(Detached { file, name, user, argv })
+        Some(Detached { file, name: file.overlay.below_upper(), user, argv: self.argv_in_upper(run) })
+    }
+
+    /// The arguments of a run whose working directory is the upper directory.
+    pub(crate) fn argv_in_upper(&self, run: &Run) -> Vec<OsString> {
+        let file = run.operands.first().filter(|_| run.private).and_then(|at| self.backing(*at));
+        let argument = |given: &OsString| match file {
+            Some(file) if given == file.backing.as_path().as_os_str() => file.overlay.below_upper().into(),
+            _ => given.clone(),
+        };
+        run.argv.iter().map(argument).collect()
     }
 
     /// The runs that the plan comes to, given which operands were proved.

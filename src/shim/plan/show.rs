@@ -26,8 +26,12 @@ impl fmt::Display for Plan {
             Mode::Supervise => {
                 let runs = self.runs(&vec![true; self.operands.len()]);
                 for run in &runs {
-                    let place = if run.private { " (in a mount of its own)" } else { "" };
-                    writeln!(f, "run: {}{place}", command(&run.argv))?;
+                    let place = if run.private {
+                        " (in the upper directory, which is mounted for it alone)"
+                    } else {
+                        ""
+                    };
+                    writeln!(f, "run: {}{place}", command(&self.argv_in_upper(run)))?;
                 }
                 if runs.is_empty() {
                     writeln!(f, "run nothing")?;
@@ -65,7 +69,7 @@ pub struct OperandJson {
     pub given: String,
     /// `as-it-is`, `backing`, `refuse`, `skip`, `leave`, `stand-in` or `stood-in`.
     pub decision: &'static str,
-    /// The file on the backing filesystem, where one is used.
+    /// The file on the backing filesystem, where one is used: its name from the upper directory.
     pub backing: Option<String>,
     pub why: String,
 }
@@ -74,7 +78,7 @@ pub struct OperandJson {
 #[derive(Debug, Serialize)]
 pub struct RunJson {
     pub argv: Vec<String>,
-    /// In a mount, or a mount namespace, of its own.
+    /// In the upper directory, in a mount or a mount namespace of its own.
     pub private: bool,
 }
 
@@ -92,7 +96,9 @@ impl Plan {
                 let runs = self.runs(&vec![true; self.operands.len()]);
                 (
                     "supervised",
-                    runs.iter().map(|run| RunJson { argv: argv(&run.argv), private: run.private }).collect(),
+                    runs.iter()
+                        .map(|run| RunJson { argv: argv(&self.argv_in_upper(run)), private: run.private })
+                        .collect(),
                 )
             }
         };
@@ -109,7 +115,7 @@ impl Plan {
             },
             backing: match &operand.decision {
                 Decision::Backing(backed) => {
-                    Some(text::escape(backed.backing.as_path().as_os_str().as_encoded_bytes()))
+                    Some(text::escape(backed.overlay.below_upper().as_os_str().as_encoded_bytes()))
                 }
                 _ => None,
             },
@@ -146,8 +152,9 @@ fn words(operand: &Decided) -> String {
         Decision::Leave { words, .. } => (*words).to_owned(),
         Decision::Skip { fstype, reason, .. } => format!("is on {fstype}, which {reason}; skipped"),
         Decision::Backing(backed) => {
-            let mut text = format!("is on the root overlay; {}", text::path(backed.backing.as_path()));
-            text += " takes its place, once it is proved to be the same file";
+            let name = text::path(backed.overlay.relative());
+            let mut text = format!("is on the root overlay; {name} in the upper directory takes its place");
+            text += ", once it is proved to be the same file";
             let (facts, orders) = (&backed.facts, &backed.orders);
             if orders.recreate {
                 text += "; made new at the same size first, because it is in the lower layer only";

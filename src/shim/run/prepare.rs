@@ -109,8 +109,8 @@ fn fill_holes(user: &File, path: &Path) -> Result<Option<Done>> {
 }
 
 fn open_backing(file: &BackedFile, upper: &Path) -> Result<File> {
-    let path = file.backing.as_path();
-    let dir = places::open_path(upper).attempt("open", upper)?;
-    let fd = places::open_beneath(&dir, &file.overlay, OFlag::O_RDONLY).attempt("open", path)?;
+    let dir = places::open_path(upper).attempt("open the upper directory at", upper)?;
+    let fd = places::open_beneath(&dir, &file.overlay, OFlag::O_RDONLY);
+    let fd = fd.attempt("open in the upper directory", file.overlay.as_path())?;
     Ok(File::from(fd))
 }

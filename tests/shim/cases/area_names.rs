@@ -34,7 +34,7 @@ const CASES: &[Case] = &[
     Case { name: "again", script: "mk /s; for i in 1 2 3 4 5; do swapon /s; swapoff /s; done; swapon /s", names: &["/s"] },
     Case { name: "working_directory_deleted", script: "mk /s; mkdir d; cd d; rmdir /w/d; swapon ../../s", names: &["/s"] },
     Case { name: "mounts_are_shared", script: "mk /s; mount --make-rshared /; swapon /s", names: &["/s"] },
-    Case { name: "upper_unmounted", script: "mk /s; umount /.rootfs-shim/upper; swapon /s", names: &["/s"] },
+    Case { name: "as_the_last_release", script: "as_the_last_release; mk /s; swapon /s; umount /.rootfs-shim/upper", names: &["/s"] },
 ];
 
 /// The event is delayed within swapon(2)'s process, so that nobody can be too late for it.
@@ -68,8 +68,7 @@ pub fn tests() -> Vec<Test> {
     }));
     tests.push(Test::new("names::without_detached_mounts", &strace, |scratch: &Path| {
         let guest = Guest::boot(scratch, Spec::overlay(KINDS[0]));
-        let script =
-            "mk /s; strace -f -qq -o /t -e trace=open_tree -e inject=open_tree:error=ENOSYS swapon /s; grep -c INJECTED /t";
+        let script = "as_the_last_release; mk /s; strace -f -qq -o /t -e trace=open_tree -e inject=open_tree:error=ENOSYS swapon /s; grep -c INJECTED /t";
         let ran = guest.sh(script);
         assert_eq!((ran.out().as_str(), ran.err().as_str()), ("1\n", ""));
         assert_eq!(guest.swap_paths(), ["/s"]);

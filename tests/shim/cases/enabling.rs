@@ -85,7 +85,21 @@ const CASES: &[Case] = &[
         "",
         On::First,
     ),
-    case("backing_path", "mk /s; swapon /.rootfs-shim/upper/s", &["/.rootfs-shim/upper/s"], "", On::First),
+    // What the last release showed there is gone, and natively a path that is not there is an error.
+    case(
+        "path_of_the_last_release",
+        "mk /s; test ! -e /.rootfs-shim/upper; swapon /.rootfs-shim/upper/s; swapon /s",
+        &["/s"],
+        "/.rootfs-shim/upper/s",
+        On::First,
+    ),
+    case(
+        "backing_path_of_the_last_release",
+        "as_the_last_release; mk /s; swapon /.rootfs-shim/upper/s; umount -l /.rootfs-shim/upper; rmdir /.rootfs-shim/upper",
+        &["/s"],
+        "",
+        On::First,
+    ),
 ];
 
 const fn case(

@@ -1,5 +1,7 @@
 //! A file made ready, and the backing filesystem found where it is not visible.
 
+use std::path::Path;
+
 use crate::support::Test;
 use crate::support::guest::{Fs, Guest, KINDS, Kind, Spec, Tools, kind_name, needs};
 
@@ -38,7 +40,36 @@ pub fn tests() -> Vec<Test> {
             by_its_device(&Guest::boot(scratch, Spec::overlay(kind)));
         }));
     }
+    tests.push(Test::new("ready::image_prepared_once", &needs(EXT4), |scratch| {
+        prepared_once(scratch, Spec { install: false, prepare: PREPARED, ..Spec::overlay(EXT4) });
+    }));
+    let busybox = (Fs::Ext4, Tools::Busybox);
+    tests.push(Test::new("ready::busybox_image_prepared_once", &needs(busybox), move |scratch| {
+        prepared_once(scratch, Spec { install: false, prepare: AT_REST, ..Spec::overlay(busybox) });
+    }));
     tests
+}
+
+/// `install --chroot` of an image that is nobody's layer yet.
+const AT_REST: &str = concat!(env!("CARGO_BIN_EXE_rootfs-shim"), " install --quiet --chroot $IMAGE");
+/// The same, of one that has nothing else than the tools.
+const PREPARED: &str = concat!(
+    "mkdir -p $IMAGE/usr/sbin; cp -a /usr/sbin/swapon /usr/sbin/swapoff /usr/sbin/mkswap $IMAGE/usr/sbin; ",
+    env!("CARGO_BIN_EXE_rootfs-shim"),
+    " install --quiet --chroot $IMAGE"
+);
+
+/// Whatever mounts the overlay at boot, nothing of ours has to be run there.
+fn prepared_once(scratch: &Path, spec: Spec) {
+    let guest = Guest::boot(scratch, spec);
+    let mounts = guest.mounts();
+    guest.sh("mk /s; mk /data/s; swapon /s && swapon /data/s").ok("swapon");
+    assert_eq!(guest.swap_paths(), ["/s", "/data/s"]);
+    let status = guest.sh("/.rootfs-shim/bin/rootfs-shim status").ok("status");
+    assert!(status.contains("nothing is off") && status.contains("[/upper]"), "{status}");
+    guest.sh("swapoff /s && swapoff -a && rm /s /data/s").ok("swapoff");
+    assert_eq!(guest.mounts(), mounts, "a mount was left");
+    assert_eq!(guest.swaps(), "");
 }
 
 /// Made new with the same header, owner and mode, and not copied: the random bytes behind the header are gone.
@@ -82,12 +113,38 @@ fn btrfs_recipe(guest: &Guest) {
     guest.sh("swapoff /s && rm /s").ok("undo");
 }
 
-/// No bind mount, nothing of the writable layer visible: its device is the overlay's source.
+/// Nothing of the writable layer is visible: its device is the overlay's source.
 fn by_its_device(guest: &Guest) {
-    guest.sh("umount -l /.rootfs-shim/upper; mk /s; mk /data/s; mk /mnt/s").ok("prepare");
+    guest.sh("mk /s; mk /data/s; mk /mnt/s").ok("prepare");
     let mounts = guest.mounts();
     guest.sh("swapon /s && swapon /data/s && swapon /mnt/s").ok("swapon");
     assert_eq!(guest.swap_paths(), ["/s", "/data/s", "/mnt/s"], "{}", guest.notices());
     assert_eq!(guest.mounts(), mounts, "a mount was left");
     guest.sh("swapoff /s && swapoff -a && rm /s /data/s /mnt/s").ok("swapoff");
+    for (what, change) in DEVICES {
+        guest.sh(change).ok(what);
+        let mounts = guest.mounts();
+        guest.sh("mk /s 2; mk /data/s 2; swapon /s && swapon /data/s").ok(what);
+        assert_eq!(guest.swap_paths(), ["/s", "/data/s"], "{what}: {}", guest.notices());
+        let explained = guest.sh("/.rootfs-shim/bin/rootfs-shim explain -- swapon /s").ok(what);
+        assert!(explained.contains("s in the upper directory takes its place"), "{what}: {explained}");
+        guest.sh("swapoff /s && swapoff -a && rm /s /data/s").ok(what);
+        assert_eq!(guest.mounts(), mounts, "{what}: a mount was left");
+    }
 }
+
+/// What the guest's device directory may be like, one thing after the other.
+const DEVICES: [(&str, &str); 5] = [
+    ("mounted elsewhere as well", "mkdir /else; mount \"$(sed -n 's, / overlay.*,,p' /proc/mounts)\" /else"),
+    (
+        "mounted elsewhere, and no node",
+        "mount -t tmpfs none /dev; mknod -m 666 /dev/null c 1 3; mknod -m 666 /dev/zero c 1 5; mknod /dev/urandom c 1 9",
+    ),
+    ("no node", "umount /else"),
+    (
+        "a node of another name, and another device's of that name",
+        "set -- $(sed -n 's, / overlay.*,,p' /proc/mounts); name=${1#/dev/}
+         set -- $(sed -n 's,:, ,p' /sys/block/$name/dev); mknod /dev/disk b $1 $2; mknod /dev/$name b 7 9999",
+    ),
+    ("and no /sys", "umount -l /sys"),
+];

@@ -173,12 +173,26 @@ t swapoff s
 unshare -m sh -c '/sbin/swapon /w/s; echo $?; /sbin/swapon s; echo $?; /sbin/swapoff s; echo $?'
 unshare -m sh -c 'cd /; /sbin/swapon w/s; echo $?; exec /sbin/swapoff -a'; echo $?
 
-#: own_namespace_without_upper
+#: own_namespace_without_devices
 mk s
-unshare -m sh -c 'umount -l /.rootfs-shim/upper; /sbin/swapon s; echo $?' 2>/dev/null
+unshare -m sh -c 'mount -t tmpfs t /dev; /sbin/swapon s; echo $?' 2>/dev/null
 awk 'NR>1{print $1}' /proc/swaps
-unshare -m sh -c 'umount -l /.rootfs-shim/upper; /sbin/swapoff s; echo $?' 2>/dev/null
+unshare -m sh -c 'mount -t tmpfs t /dev; /sbin/swapoff s; echo $?' 2>/dev/null
 t swapon s
+
+#: own_namespace_without_sys
+mk s
+unshare -m sh -c 'umount -l /sys; mount -t tmpfs t /dev; /sbin/swapon s; echo $?' 2>/dev/null
+awk 'NR>1{print $1}' /proc/swaps
+unshare -m sh -c 'umount -l /sys; mount -t tmpfs t /dev; /sbin/swapoff s; echo $?' 2>/dev/null
+t swapon s
+
+#: the_root_unmounted_by_its_device
+D=$(sed -n 's, / .*,,p' /proc/mounts | tail -n 1)
+umount "$D" 2>&1 | sed "s,$D,DEVICE,g"
+mk s; t swapon s
+umount "$D" 2>&1 | sed "s,$D,DEVICE,g"
+t swapoff s; ls /w
 
 #: own_namespace_with_home_covered
 mk s
@@ -202,9 +216,9 @@ awk 'NR>1{print $1}' /proc/swaps
 unshare -m sh -c 'mount --rbind / r; chroot r /sbin/swapoff /w/s; echo $?'
 t swapon s
 
-#: chroot_without_upper
+#: chroot_without_devices
 mk s; mkdir r
-enter='mount --rbind / r; umount -l r/.rootfs-shim/upper 2>/dev/null'
+enter='mount --rbind / r; umount -l r/dev 2>/dev/null'
 unshare -m sh -c "$enter; chroot r /sbin/swapon /w/s; echo \$?"
 awk 'NR>1{print $1}' /proc/swaps
 unshare -m sh -c "$enter; chroot r /sbin/swapoff /w/s; echo \$?"
