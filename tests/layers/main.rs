@@ -22,6 +22,7 @@ mod mount;
 #[path = "../support/namespace.rs"]
 mod namespace;
 mod passthrough;
+mod plain_disk;
 mod refusals;
 mod reset;
 mod status;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         refusals::TESTS,
         reset::TESTS,
         passthrough::TESTS,
+        plain_disk::TESTS,
         swap_device::TESTS,
     ]
     .concat();
