@@ -22,6 +22,7 @@ mod mount;
 #[path = "../support/namespace.rs"]
 mod namespace;
 mod passthrough;
+mod plain_disk;
 mod refusals;
 mod reset;
 mod second_way;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         reset::TESTS,
         second_way::TESTS,
         passthrough::TESTS,
+        plain_disk::TESTS,
         swap_device::TESTS,
     ]
     .concat();

@@ -88,7 +88,8 @@ fn packed(b: &Bench) -> Outcome {
     }
     // And a swapfile of such an image.
     b.take_swap()?;
-    b.sh("$SHIM mount --lower erofs.img --writable w.img --install t; mount -t proc proc t/proc
+    b.sh("truncate -s 0 w.img; truncate -s 256M w.img
+          $SHIM mount --lower erofs.img --writable w.img --install t; mount -t proc proc t/proc
           chroot t /sbin/swapon /swapfile; grep -q '^/swapfile ' /proc/swaps; chroot t /sbin/swapoff /swapfile
           umount t/proc; $SHIM unmount t")?;
     equal(b.stray_loops()?, [""; 0])
