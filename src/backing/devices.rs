@@ -9,7 +9,7 @@
 use std::ffi::{CStr, CString, OsString};
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -66,7 +66,11 @@ fn mounted() -> Option<Vec<PathBuf>> {
         .map(|ids| ids.iter().filter_map(|id| names(&btrfs.join(id).join("devices"))).flatten().collect());
     let told = [names(&ext4), names(&xfs), of_btrfs];
     let is_told = told.iter().any(Option::is_some);
-    let name = |name: OsString| Path::new("/dev").join(name.to_string_lossy().replace('!', "/"));
+    // A slash in a device's name is none in a directory's.
+    let name = |name: OsString| {
+        let bytes = name.into_vec().into_iter().map(|byte| if byte == b'!' { b'/' } else { byte });
+        Path::new("/dev").join(OsString::from_vec(bytes.collect()))
+    };
     is_told.then(|| told.into_iter().flatten().flatten().map(name).collect())
 }
 
