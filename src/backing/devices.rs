@@ -66,11 +66,10 @@ fn mounted() -> Option<Vec<PathBuf>> {
         .map(|ids| ids.iter().filter_map(|id| names(&btrfs.join(id).join("devices"))).flatten().collect());
     let told = [names(&ext4), names(&xfs), of_btrfs];
     let is_told = told.iter().any(Option::is_some);
-    // sysfs writes the slash of a name, as of `mapper/root`, as an exclamation mark.
-    let slashes = |byte: u8| if byte == b'!' { b'/' } else { byte };
+    // A slash in a device's name is none in a directory's.
     let name = |name: OsString| {
-        let name: Vec<u8> = name.into_vec().into_iter().map(slashes).collect();
-        Path::new("/dev").join(OsString::from_vec(name))
+        let bytes = name.into_vec().into_iter().map(|byte| if byte == b'!' { b'/' } else { byte });
+        Path::new("/dev").join(OsString::from_vec(bytes.collect()))
     };
     is_told.then(|| told.into_iter().flatten().flatten().map(name).collect())
 }
