@@ -56,6 +56,9 @@ impl InstallTelling {
         for warning in &report.warnings {
             complain(&format!("warning: {}", text::sanitise(warning)));
         }
+        for note in &report.notes {
+            complain(&format!("note: {}", text::sanitise(note)));
+        }
         if report.steps.is_empty() {
             print("nothing to do\n")
         } else if self.dry_run {

@@ -1,9 +1,9 @@
 //! `/proc/self/mountinfo` as typed mounts, and the same of single mounts without it.
 //!
-//! The table is as long as the machine has mounts, and the kernel writes all of it for whoever wants a line; so
-//! where statmount(2) tells the same of one mount, that one is asked for. procfs parses a line; around it we do the two things it does not: bytes that are not UTF-8 take a detour
-//! through octal escapes, and paths are decoded afterwards. Only the lines that somebody asks for are
-//! parsed, because a container host has thousands.
+//! The table is as long as the machine has mounts, and the kernel writes all of it for whoever wants a line; so where
+//! statmount(2) tells the same of one mount, that one is asked for. Only the lines that somebody asks for are parsed,
+//! because a container host has thousands. A line is bytes, and its paths need not be UTF-8, which the crates that know
+//! mountinfo refuse; and they keep options in hash maps, whose seed ends the program where getrandom(2) fails.
 
 use std::ffi::OsString;
 use std::fs;
@@ -11,8 +11,6 @@ use std::io::Read;
 use std::num::NonZeroU64;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
-
-use procfs::process::MountInfo;
 
 use crate::error::{Attempt, Result};
 use crate::octal;
@@ -202,26 +200,39 @@ fn ask(id: NonZeroU64) -> Option<Mount> {
 }
 
 fn parse_line(line: &[u8]) -> Option<Mount> {
-    let ascii = octal::to_ascii(line);
-    let parsed = MountInfo::from_line(&ascii).ok()?;
-    let (major, minor) = parsed.majmin.split_once(':')?;
-    let tail: Vec<&str> = ascii.split_once(" - ")?.1.split(' ').collect();
-    let decode = |field: &str| OsString::from_vec(octal::decode(field.as_bytes()));
+    let mut fields = line.split(|byte| *byte == b' ');
+    let (id, parent) = (number(fields.next()?)?, number(fields.next()?)?);
+    let mut device = fields.next()?.splitn(2, |byte| *byte == b':');
+    let device = DevNo { major: number(device.next()?)?, minor: number(device.next()?)? };
+    let decode = |field: &[u8]| OsString::from_vec(octal::decode(field));
+    let (root, point) = (decode(fields.next()?), decode(fields.next()?));
+    let is_read_only = |options: &[u8]| options.split(|byte| *byte == b',').any(|option| option == b"ro");
+    let read_only = is_read_only(fields.next()?);
+    let mut shared = false;
+    // As many optional fields as the kernel likes, and a hyphen.
+    loop {
+        match fields.next()? {
+            b"-" => break,
+            field => shared |= field.starts_with(b"shared:"),
+        }
+    }
+    let (fstype, source, options) = (fields.next()?, fields.next()?, fields.next()?);
     Some(Mount {
-        id: MountId(u64::try_from(parsed.mnt_id).ok()?),
-        parent: MountId(u64::try_from(parsed.pid).ok()?),
-        device: DevNo { major: major.parse().ok()?, minor: minor.parse().ok()? },
-        root: decode(&parsed.root).into(),
-        point: decode(parsed.mount_point.to_str()?).into(),
-        shared: parsed
-            .opt_fields
-            .iter()
-            .any(|field| matches!(field, procfs::process::MountOptFields::Shared(_))),
-        read_only: parsed.mount_options.contains_key("ro") || parsed.super_options.contains_key("ro"),
-        fstype: parsed.fs_type,
-        source: decode(tail.get(1)?),
-        options: decode(tail.get(2)?),
+        id: MountId(id),
+        parent: MountId(parent),
+        device,
+        root: root.into(),
+        point: point.into(),
+        shared,
+        read_only: read_only || is_read_only(options),
+        fstype: octal::to_ascii(fstype),
+        source: decode(source),
+        options: decode(options),
     })
+}
+
+fn number<T: std::str::FromStr>(field: &[u8]) -> Option<T> {
+    std::str::from_utf8(field).ok()?.parse().ok()
 }
 
 /// A file of /proc says that it has no bytes, so room is made beforehand: each read(2) of mountinfo makes the
