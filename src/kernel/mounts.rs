@@ -55,6 +55,14 @@ pub struct Mount {
 pub struct Mounts(Vec<Mount>);
 
 impl Mounts {
+    /// These, and those of `others` that are not among them.
+    pub(crate) fn with(mut self, others: Self) -> Self {
+        let new = |mount: &Mount| self.get(mount.id).is_none();
+        let new: Vec<Mount> = others.0.into_iter().filter(new).collect();
+        self.0.extend(new);
+        self
+    }
+
     /// The lines of `text` that `wanted` picks by mount ID; a line that makes no sense is left out.
     pub fn parse(text: &[u8], wanted: impl Fn(MountId) -> bool) -> Self {
         let lines = text.split(|&b| b == b'\n').filter(|line| line_id(line).is_some_and(&wanted));

@@ -53,5 +53,6 @@ case $kind in
         guest "$scratch/lower"
         mkdir "$scratch/mnt/upper" "$scratch/mnt/work"
         mount -t overlay overlay -o "lowerdir=$scratch/lower,upperdir=$scratch/mnt/upper,workdir=$scratch/mnt/work" "$scratch/root"
+        mkdir -p -m 700 "$scratch/root/.rootfs-shim/bin"
         shims "$scratch/root" ;;
 esac

@@ -51,7 +51,10 @@ pub(crate) fn gather(call: &mut ShimCall<'_>) -> Gathered {
         // Where the upper directory is hidden, our own directory can be, too.
         let behind = revealed.upper.join(CONFIG.trim_start_matches('/'));
         (call.config, notices) = load_config(&[CONFIG.as_ref(), &behind]);
+        let before = world.mounts;
         world = sight(&scope, &revealed.upper);
+        // A descriptor that came with the call (`/dev/stdin`) stays in the namespace that it was opened in.
+        world.mounts = world.mounts.with(before);
     }
     Gathered { world: whole(world, &scope, call), revealed, notices }
 }
