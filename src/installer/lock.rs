@@ -19,6 +19,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How often the lock is taken anew because an uninstall removed the directory meanwhile.
 const ATTEMPTS: usize = 8;
 
+/// What is done where our directory is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IfMissing {
+    Make,
+    Leave,
+}
+
 /// Our directory, locked until this is dropped.
 pub(crate) struct Locked<'a> {
     chroot: &'a Path,
@@ -35,21 +42,25 @@ impl<'a> Locked<'a> {
     ///
     /// # Errors
     /// State if somebody else keeps the lock; what making and opening the directory say.
-    pub(crate) fn take(chroot: &'a Path, root: &Root, make: bool) -> Result<Option<Self>> {
+    pub(crate) fn take(chroot: &'a Path, root: &Root, missing: IfMissing) -> Result<Option<Self>> {
         let before = root.top().stat()?;
-        let locked = lock(root, make).inspect_err(|_| restore_times(chroot, &before))?;
+        let locked = lock(root, missing).inspect_err(|_| restore_times(chroot, &before))?;
         Ok(locked.map(|MadeDirectory { dir, is_new }| Self { chroot, _directory: dir, is_new, before }))
     }
 
-    /// Lets the next one in. After a failure the directory goes, if it was made only to be locked.
-    pub(crate) fn release(self, done: bool) {
-        if !done
-            && self.is_new
+    /// Lets the next one in.
+    pub(crate) fn release(self) {
+        restore_times(self.chroot, &self.before);
+    }
+
+    /// The same after a failure: the directory goes, if it was made only to be locked.
+    pub(crate) fn give_up(self) {
+        if self.is_new
             && let Ok(root) = Root::open(self.chroot)
         {
             let _ = root.top().remove_directory(paths::OUR_DIRECTORY);
         }
-        restore_times(self.chroot, &self.before);
+        self.release();
     }
 }
 
@@ -61,9 +72,9 @@ fn restore_times(chroot: &Path, before: &Inode) {
 }
 
 /// The directory, locked.
-fn lock(root: &Root, make: bool) -> Result<Option<MadeDirectory>> {
+fn lock(root: &Root, missing: IfMissing) -> Result<Option<MadeDirectory>> {
     for _ in 0..ATTEMPTS {
-        let MadeDirectory { dir, is_new } = if make {
+        let MadeDirectory { dir, is_new } = if missing == IfMissing::Make {
             root.top().make_directory(paths::OUR_DIRECTORY, 0o700 | UNFINISHED)?
         } else {
             match root.top().subdirectory(paths::OUR_DIRECTORY)? {

@@ -35,7 +35,7 @@ use crate::error::{Error, Kind, Result, advise};
 use crate::installer::image::guest::Guest;
 use crate::installer::image::tree::Tree;
 use crate::installer::image::{Image, upper};
-use crate::installer::lock::Locked;
+use crate::installer::lock::{IfMissing, Locked};
 use crate::installer::options::{InstallOptions, InstallReport, UninstallOptions};
 use crate::installer::payload::Payload;
 use crate::installer::plan::orders::Orders;
@@ -66,7 +66,7 @@ pub fn install_watched(options: &InstallOptions, progress: &mut dyn FnMut(&Step)
         dry_run: options.dry_run,
         config: payload.effective_config()?,
         planner: &|image| install::plan(image, &orders),
-        makes_our_directory: true,
+        if_missing: IfMissing::Make,
     };
     change.run(&payload, progress).map_err(advise)
 }
@@ -96,7 +96,7 @@ pub fn uninstall_watched(
         dry_run: options.dry_run,
         config: payload.effective_config()?,
         planner: &|image| uninstall::plan(image, &payload.token),
-        makes_our_directory: false,
+        if_missing: IfMissing::Leave,
     };
     change.run(&payload, progress).map_err(advise)
 }
@@ -110,7 +110,7 @@ struct Change<'a> {
     config: Config,
     planner: &'a dyn Fn(&Image) -> Result<InstallerPlan>,
     /// Whether `/.rootfs-shim` is made if it is not there.
-    makes_our_directory: bool,
+    if_missing: IfMissing,
 }
 
 impl Change<'_> {
@@ -118,7 +118,7 @@ impl Change<'_> {
         let (tree, image) = self.gather()?;
         let plan = (self.planner)(&image)?;
         if self.dry_run || plan.steps.is_empty() {
-            return Ok(InstallReport::of(plan, false));
+            return Ok(InstallReport::unchanged(plan));
         }
         sys::undisturbed(|| self.under_lock(tree, plan, payload, progress))
     }
@@ -131,9 +131,9 @@ impl Change<'_> {
         payload: &Payload,
         progress: &mut dyn FnMut(&Step),
     ) -> Result<InstallReport> {
-        let Some(locked) = Locked::take(self.chroot, &tree.root, self.makes_our_directory)? else {
+        let Some(locked) = Locked::take(self.chroot, &tree.root, self.if_missing)? else {
             // Somebody else has just taken everything away.
-            return Ok(InstallReport::of(InstallerPlan { steps: Vec::new(), ..plan }, false));
+            return Ok(InstallReport::unchanged(InstallerPlan { steps: Vec::new(), ..plan }));
         };
         drop(tree);
         let planned = self.gather().and_then(|(tree, mut image)| {
@@ -142,7 +142,7 @@ impl Change<'_> {
         });
         let done = match planned {
             Err(error) => Err(error),
-            Ok((_, _, plan)) if plan.steps.is_empty() => return Ok(InstallReport::of(plan, false)),
+            Ok((_, _, plan)) if plan.steps.is_empty() => return Ok(InstallReport::unchanged(plan)),
             Ok((tree, image, mut plan)) => {
                 execute::run(tree, &image, &plan, payload, progress).map(|warnings| {
                     plan.warnings.extend(warnings);
@@ -150,8 +150,11 @@ impl Change<'_> {
                 })
             }
         };
-        locked.release(done.is_ok());
-        done.map(|plan| InstallReport::of(plan, true))
+        match &done {
+            Ok(_) => locked.release(),
+            Err(_) => locked.give_up(),
+        }
+        done.map(InstallReport::changed)
     }
 
     fn gather(&self) -> Result<(Tree, Image)> {

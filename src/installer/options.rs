@@ -69,7 +69,13 @@ pub struct InstallReport {
 }
 
 impl InstallReport {
-    pub(crate) fn of(plan: InstallerPlan, changed: bool) -> Self {
-        Self { version: 1, changed, steps: plan.steps, warnings: plan.warnings, notes: plan.notes }
+    /// Of a plan of which nothing was done.
+    pub(crate) fn unchanged(plan: InstallerPlan) -> Self {
+        Self { version: 1, changed: false, steps: plan.steps, warnings: plan.warnings, notes: plan.notes }
+    }
+
+    /// Of a plan that was carried out.
+    pub(crate) fn changed(plan: InstallerPlan) -> Self {
+        Self { changed: true, ..Self::unchanged(plan) }
     }
 }
