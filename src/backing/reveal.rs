@@ -106,19 +106,20 @@ pub(crate) fn unseen(candidates: &Candidates) -> Result<Option<UnattachedUpper>>
     })
 }
 
-/// A copy of the mount is attached for as long as it takes to read what the mount table says of it.
+/// The mount is attached for as long as it takes to read what the mount table says of it, and to make the copy that
+/// stays: up to Linux 6.12 nothing else than an attached mount can be copied.
 fn describe(found: Found, place: &Path) -> Option<UnattachedUpper> {
-    let copy = sys::clone_mount(found.mount.as_fd()).ok()?;
-    attach(&copy, place).ok()?;
+    attach(&found.mount, place).ok()?;
     let line = mounts::all_mounts().at(place).cloned();
+    let copy = places::open_path(place).ok().and_then(|top| sys::clone_mount(top.as_fd()).ok());
     let _ = umount2(place, MntFlags::MNT_DETACH);
-    let line = line?;
+    let (line, mount) = (line?, copy?);
     let source = found.source.map_or_else(|| line.source.clone(), PathBuf::into_os_string);
     let mut name = source.clone();
     for part in ["[".as_ref(), line.root.as_os_str(), "]".as_ref()] {
         name.push(part);
     }
-    Some(UnattachedUpper { mount: found.mount, shown: Mount { source, point: name.into(), ..line } })
+    Some(UnattachedUpper { mount, shown: Mount { source, point: name.into(), ..line } })
 }
 
 fn attach(upper: &OwnedFd, place: &Path) -> Result<()> {

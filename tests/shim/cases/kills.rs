@@ -116,7 +116,7 @@ struct Unready {
 }
 
 const IMAGE: &str = "mkdir $IMAGE/$D; truncate -s 1M $IMAGE/$D/ref; mkswap -q -L x $IMAGE/$D/ref
-    chmod 400 $IMAGE/$D/ref; for i in $(seq 0 300); do cp -p $IMAGE/$D/ref $IMAGE/$D/s$i; done";
+    chmod 400 $IMAGE/$D/ref; for i in $(seq 0 360); do cp -p $IMAGE/$D/ref $IMAGE/$D/s$i; done";
 
 const LOWER_ONLY: Unready =
     Unready { image: IMAGE, make: "", guest: "", without: None, notice: "was made new at the same size" };
@@ -157,7 +157,7 @@ fn made_ready(scratch: &Path, word: &str, unready: &Unready) {
         Some(words) => {
             let lost = moments(&first, "").into_iter().find(|moment| moment.line.contains(words));
             let inject = format!("-e inject=openat:error=EOPNOTSUPP:when={}", lost.expect(words).nth);
-            let traced = trace(&guest, dir, unready, 300, &inject);
+            let traced = trace(&guest, dir, unready, 360, &inject);
             assert!(traced.contains("O_EXCL"), "the other way was not taken: {traced}");
             (inject, traced)
         }
