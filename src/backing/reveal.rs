@@ -131,9 +131,10 @@ fn attach(upper: &OwnedFd, place: &Path) -> Result<()> {
 /// first, which costs the same whatever is mounted; a name may be wrong or missing in the guest, so all that is mounted
 /// comes after it.
 fn find(candidates: &Candidates, place: &Path) -> Option<Found> {
-    let nodes = Nodes::new().ok();
     let on = |device: &Device| {
-        let mount = upper_on(nodes.as_ref()?.filesystem(device)?, place, candidates)?;
+        // Nothing stays open that is not needed: a caller may leave us a dozen descriptors (`ulimit -n`).
+        let filesystem = Nodes::new().ok()?.filesystem(device)?;
+        let mount = upper_on(filesystem, place, candidates)?;
         // Its own source is a node that nobody else sees.
         Some(Found { mount, source: Some(device.name.clone()) })
     };
@@ -154,6 +155,7 @@ fn find(candidates: &Candidates, place: &Path) -> Option<Found> {
 /// no part of a detached mount can be taken out of it.
 fn upper_on(filesystem: OwnedFd, place: &Path, candidates: &Candidates) -> Option<OwnedFd> {
     attach(&filesystem, place).ok()?;
+    drop(filesystem);
     let found = upper_below(place, candidates);
     let _ = umount2(place, MntFlags::MNT_DETACH);
     found

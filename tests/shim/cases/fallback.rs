@@ -24,7 +24,7 @@ const MAKE: &str =
 /// The loop devices over a nameless file of ours, and the zram devices: whatever else is on the machine comes and goes.
 /// No process is started for it: the kills ask a thousand times.
 const DEVICES: &str = "for loop in /sys/block/loop*/loop/backing_file; do
-    read -r file <$loop && case $file in *upper/*deleted*) echo $loop ;; esac; done 2>/dev/null
+    read -r file <$loop && case $file in */\\#*deleted*) echo $loop ;; esac; done 2>/dev/null
 for zram in /sys/block/zram*; do [ ! -e $zram ] || echo $zram; done";
 
 /// Configs for the kills, which so have no business with the other's devices.

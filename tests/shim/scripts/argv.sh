@@ -84,8 +84,8 @@ done
 
 #: few_descriptors_and_no_more quiet gap
 mk s
-(ulimit -n 8; exec /sbin/swapon s); echo "on $?"
-(ulimit -n 8; exec /sbin/swapoff s); echo "off $?"
-(ulimit -n 8; exec /sbin/mkswap s) >/dev/null; echo "mkswap $?"
-(ulimit -n 9; ulimit -S -n 7; exec /sbin/swapon s); echo $?
+(ulimit -n 12; exec /sbin/swapon s); echo "on $?"
+(ulimit -n 12; exec /sbin/swapoff s); echo "off $?"
+(ulimit -n 12; exec /sbin/mkswap s) >/dev/null; echo "mkswap $?"
+(ulimit -n 12; ulimit -S -n 7; exec /sbin/swapon s); echo $?
 swapoff s

@@ -178,7 +178,7 @@ unshare -m sh -c 'swapon /w/s; swapoff /w/s'; echo $?
 mk s
 (ulimit -f 0; swapon s); echo $?
 swapoff s
-(ulimit -n 8; swapon s); echo $?
+(ulimit -n 12; swapon s); echo $?
 
 #: lists_without_proc util-linux
 mk s; swapon s
