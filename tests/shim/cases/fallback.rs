@@ -149,7 +149,7 @@ fn only_where_it_is_needed(guest: &Guest) {
 fn out_of_reach(guest: &Guest) {
     let before = guest.sh(DEVICES).out();
     // All eight ways to call it are refused, by every tool, and the device's first page stays as it is.
-    let page = "for d in $(grep -l 'upper/.*deleted' /sys/block/loop*/loop/backing_file | cut -d/ -f4) $(cd /dev; ls zram*); do
+    let page = "for d in $(grep -l '#[0-9]* (deleted)' /sys/block/loop*/loop/backing_file | cut -d/ -f4) $(cd /dev; ls zram*); do
         head -c 4096 /dev/$d; done | md5sum";
     let refused = format!(
         "make /s; swapon /s; {page} >/before; for f in '' -f '-L x' '-U clear'; do
@@ -186,7 +186,7 @@ fn not_ours(guest: &Guest) {
     let before = guest.sh(DEVICES).out();
     let script = "make /s; l=$(losetup --find --show /s); swapon $l
         swapoff /s; grep -c \"^$l \" /proc/swaps; swapoff $l; losetup -d $l
-        swapon /s; d=$(losetup -a | grep 'upper/.*deleted' | cut -d: -f1); d=${d:-$(ls -d /dev/zram* | tail -1)}
+        swapon /s; d=$(losetup -a | grep '#[0-9]* (deleted)' | cut -d: -f1); d=${d:-$(ls -d /dev/zram* | tail -1)}
         cp $d /copy; chmod 600 /copy; l=$(losetup --find --show /copy); swapon $l
         swapoff /s; grep -c \"^$l \" /proc/swaps; swapoff /s 2>/dev/null; grep -c \"^$l \" /proc/swaps
         swapon /s; swapoff -v /s; swapoff $l; losetup -d $l; rm /s /copy";
