@@ -1,8 +1,8 @@
 //! The filesystems of block devices that are mounted already, by the devices' numbers and not by what the guest calls
 //! them.
 //!
-//! A guest's /dev may lack the writable device, give it another name, or be no devtmpfs at all. So each device gets a
-//! node of our own, on a filesystem in memory that is attached nowhere: nobody who looks at mounts or at /dev sees it,
+//! A guest's /dev may lack the writable device, give it another name, or be no devtmpfs at all. So a device without its
+//! node gets one of our own, on a filesystem in memory that is attached nowhere: nobody who looks at mounts or at /dev sees it,
 //! and it is gone with its descriptor.
 #![expect(clippy::disallowed_methods, reason = "the running system's own devices, and nodes of our own")]
 
@@ -100,7 +100,10 @@ impl Nodes {
     /// nobody holds is left alone: to mount it would replay a stranger's journal. Only for a process or thread with mounts
     /// of its own.
     pub(crate) fn filesystem(&self, device: &Device) -> Option<OwnedFd> {
-        let node = self.node(device.number).ok().filter(|node| is_held(node))?;
+        let is_there = named(&device.name).is_some_and(|there| there.number == device.number);
+        // Not everybody who may swap may make nodes (CAP_MKNOD).
+        let node = if is_there { Some(device.name.clone()) } else { self.node(device.number).ok() };
+        let node = node.filter(|node| is_held(node))?;
         let node = CString::new(node.as_os_str().as_bytes()).ok()?;
         let found = FILESYSTEMS.iter().find_map(|fstype| sys::filesystem_on(&node, fstype).ok());
         found.or_else(|| btrfs_on(device))
