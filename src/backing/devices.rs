@@ -1,8 +1,8 @@
 //! The filesystems of block devices that are mounted already, by the devices' numbers and not by what the guest calls
 //! them.
 //!
-//! A guest's /dev may lack the writable device, give it another name, or be no devtmpfs at all. So each device gets a
-//! node of our own, on a filesystem in memory that is attached nowhere: nobody who looks at mounts or at /dev sees it,
+//! A guest's /dev may lack the writable device, give it another name, or be no devtmpfs at all. So a device without its
+//! node gets one of our own, on a filesystem in memory that is attached nowhere: nobody who looks at mounts or at /dev sees it,
 //! and it is gone with its descriptor.
 #![expect(clippy::disallowed_methods, reason = "the running system's own devices, and nodes of our own")]
 
