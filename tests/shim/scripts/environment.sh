@@ -138,7 +138,7 @@ swapon s && swapoff s && echo both
 X=$(swapon s 2>&1); echo "[$X] $?"
 X=$(swapoff s 2>&1); echo "[$X] $?"
 
-#: umask_and_limits
+#: umask_and_limits gap
 mk s
 umask 777; swapon s; echo $?
 umask 0; swapoff s; echo $?

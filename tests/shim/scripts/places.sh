@@ -173,14 +173,14 @@ t swapoff s
 unshare -m sh -c '/sbin/swapon /w/s; echo $?; /sbin/swapon s; echo $?; /sbin/swapoff s; echo $?'
 unshare -m sh -c 'cd /; /sbin/swapon w/s; echo $?; exec /sbin/swapoff -a'; echo $?
 
-#: own_namespace_without_devices
+#: own_namespace_without_devices gap
 mk s
 unshare -m sh -c 'mount -t tmpfs t /dev; /sbin/swapon s; echo $?' 2>/dev/null
 awk 'NR>1{print $1}' /proc/swaps
 unshare -m sh -c 'mount -t tmpfs t /dev; /sbin/swapoff s; echo $?' 2>/dev/null
 t swapon s
 
-#: own_namespace_without_sys
+#: own_namespace_without_sys gap
 mk s
 unshare -m sh -c 'umount -l /sys; mount -t tmpfs t /dev; /sbin/swapon s; echo $?' 2>/dev/null
 awk 'NR>1{print $1}' /proc/swaps
@@ -219,7 +219,7 @@ awk 'NR>1{print $1}' /proc/swaps
 unshare -m sh -c 'mount --rbind / r; chroot r /sbin/swapoff /w/s; echo $?'
 t swapon s
 
-#: chroot_without_devices
+#: chroot_without_devices gap
 mk s; mkdir r
 enter='mount --rbind / r; umount -l r/dev 2>/dev/null'
 unshare -m sh -c "$enter; chroot r /sbin/swapon /w/s; echo \$?"
